@@ -1,0 +1,337 @@
+package config
+
+import "time"
+
+// Defaults of all keys that have one, in the order of the file.
+const (
+	DefaultListen = "127.0.0.1:8080"
+
+	DefaultLogLevel  = LogInfo
+	DefaultLogFormat = LogJSON
+
+	DefaultLoss = LossWarn
+
+	// DefaultUpstreamURL is where vLLM listens unless told otherwise.
+	DefaultUpstreamURL = "http://127.0.0.1:8000"
+
+	DefaultConnectTimeout = Duration(5 * time.Second)
+	DefaultWriteTimeout   = Duration(30 * time.Second)
+	// DefaultFirstByteTimeout is long because a server that queues requests is
+	// silent until the first token: 49 s were seen on an idle machine.
+	DefaultFirstByteTimeout = Duration(10 * time.Minute)
+	DefaultStreamIdle       = Duration(5 * time.Minute)
+
+	DefaultMaxConnections = 16384
+	// DefaultConnectionIdle is below uvicorn's 5 s: whoever closes an idle
+	// connection should be us, else a request is lost in the race.
+	DefaultConnectionIdle     = Duration(4 * time.Second)
+	DefaultMaxIdleConnections = 1024
+
+	DefaultMaxResponseBytes = 64 * MiB
+
+	DefaultStoreKind         = "memory"
+	DefaultStoreBytes        = 256 * MiB
+	DefaultStoreTTL          = Duration(30 * 24 * time.Hour)
+	DefaultHistoryCacheBytes = 64 * MiB
+
+	DefaultBodyLimit          = 64 * MiB
+	DefaultUploadLimit        = 1 * GiB
+	DefaultHeaderLimit        = 16 * KiB
+	DefaultDepth              = 128
+	DefaultValues             = 1_000_000
+	DefaultItems              = 20_000
+	DefaultConcurrency        = 16384
+	DefaultReadTimeout        = Duration(60 * time.Second)
+	DefaultIdleTimeout        = Duration(75 * time.Second)
+	DefaultClientWriteTimeout = Duration(30 * time.Second)
+
+	DefaultHeartbeat      = Duration(15 * time.Second)
+	DefaultHeartbeatStyle = HeartbeatComment
+	DefaultObfuscation    = ObfuscationOnRequest
+	DefaultUsageGrace     = Duration(2 * time.Second)
+
+	DefaultShutdownDelay = Duration(0)
+	DefaultShutdownDrain = Duration(30 * time.Second)
+)
+
+// Config is everything a user can set. Make one with Load, Parse or Default.
+//
+// Print it with Redacted: a URL may carry a secret in its query.
+type Config struct {
+	// Listen is the address of the API, host:port. An empty host is every
+	// address of the machine, port 0 is one that the system chooses.
+	Listen string `yaml:"listen"`
+
+	// Admin is the address of /metrics, /healthz, /readyz and /debug/pprof.
+	// Empty: there is no such listener. Never put it on a public address.
+	Admin string `yaml:"admin"`
+
+	// Log says what is logged, and how.
+	Log Log `yaml:"log"`
+
+	// Loss says what to do about a part of a request that the upstream has no
+	// place for.
+	Loss LossPolicy `yaml:"loss"`
+
+	// Upstream is the Chat Completions server behind.
+	Upstream Upstream `yaml:"upstream"`
+
+	// Auth says who may come in.
+	Auth Auth `yaml:"auth"`
+
+	// Store is where responses and conversations are kept.
+	Store Store `yaml:"store"`
+
+	// Limits bound what one client, and all of them, may ask for.
+	Limits Limits `yaml:"limits"`
+
+	// Stream says how event streams to clients look.
+	Stream Stream `yaml:"stream"`
+
+	// Shutdown says how the process ends.
+	Shutdown Shutdown `yaml:"shutdown"`
+
+	// places says where a value was set, by its dotted path, for complaints.
+	places map[string]place
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	Level  LogLevel  `yaml:"level"`
+	Format LogFormat `yaml:"format"`
+}
+
+// Upstream is the Chat Completions server behind.
+type Upstream struct {
+	// URL of the server, with or without /v1; Target says how it is read. It
+	// may have a path prefix and a query, which goes with every request.
+	URL string `yaml:"url"`
+
+	// Key replaces the client's credential. Empty: the client's Authorization
+	// is forwarded.
+	Key Secret `yaml:"key"`
+
+	// KeyHeader is the header that carries Key as it is, such as "api-key" for
+	// Azure. Empty: "Authorization: Bearer <Key>".
+	KeyHeader string `yaml:"key_header"`
+
+	// Headers are sent with every request to the upstream. Their values are
+	// secrets: gateways take tokens this way.
+	Headers map[string]Secret `yaml:"headers"`
+
+	// Dialect is the name of a preset (translate.DialectNames). Empty: by the
+	// host of URL.
+	Dialect string `yaml:"dialect"`
+
+	// Overrides change single fields of the dialect.
+	Overrides Overrides `yaml:"overrides"`
+
+	// Models maps the model name of a request to the upstream's name for it.
+	// Other names are sent as they are.
+	Models map[string]string `yaml:"models"`
+
+	Timeouts    UpstreamTimeouts `yaml:"timeouts"`
+	Connections Connections      `yaml:"connections"`
+	TLS         TLS              `yaml:"tls"`
+
+	// MaxResponseBytes bounds one reply of the upstream, streamed or not.
+	MaxResponseBytes ByteSize `yaml:"max_response_bytes"`
+}
+
+// UpstreamTimeouts bound the phases of a request to the upstream. None bounds
+// the whole: a stream may last as long as bytes arrive.
+type UpstreamTimeouts struct {
+	Connect   Duration `yaml:"connect"`    // name lookup, TCP and TLS
+	Write     Duration `yaml:"write"`      // sending the request
+	FirstByte Duration `yaml:"first_byte"` // from the request's end to the reply's first byte
+	Idle      Duration `yaml:"idle"`       // between two reads of a reply
+}
+
+// Connections is the pool of connections to the upstream.
+type Connections struct {
+	Max     int      `yaml:"max"`      // open at a time; every stream holds one
+	Idle    Duration `yaml:"idle"`     // how long an unused one is kept
+	MaxIdle int      `yaml:"max_idle"` // how many unused ones are kept; 0 is none
+}
+
+// TLS is for an upstream with https.
+type TLS struct {
+	// CAFile is a PEM file of the authorities to trust instead of the system's.
+	CAFile string `yaml:"ca_file"`
+
+	// InsecureSkipVerify accepts any certificate. For tests.
+	InsecureSkipVerify bool `yaml:"insecure_skip_verify"`
+
+	// ServerName is the name that the certificate must have, and the SNI.
+	// Empty: the host of the URL.
+	ServerName string `yaml:"server_name"`
+}
+
+// Auth says who may come in.
+type Auth struct {
+	// APIKeysFile is a file for LoadKeys, relative to the working directory.
+	// Empty: every client may come in, its Authorization is what separates
+	// tenants, and it is forwarded.
+	APIKeysFile string `yaml:"api_keys_file"`
+}
+
+// Store is where responses and conversations are kept.
+type Store struct {
+	// Kind is "memory": kept until the process ends, the budget is spent or
+	// the time is over, whichever comes first.
+	Kind string `yaml:"kind"`
+
+	MaxBytes ByteSize `yaml:"max_bytes"` // budget; the oldest records go first
+	TTL      Duration `yaml:"ttl"`       // age at which a record is forgotten
+
+	// HistoryCacheBytes is the budget of the cache of translated histories;
+	// 0 is no cache.
+	HistoryCacheBytes ByteSize `yaml:"history_cache_bytes"`
+}
+
+// Limits bound what one client, and all of them, may ask for.
+type Limits struct {
+	Body        ByteSize `yaml:"body"`        // of a request, as it is and uncompressed
+	Upload      ByteSize `yaml:"upload"`      // of a file upload
+	Header      ByteSize `yaml:"header"`      // of all headers of a request, or of an upstream's reply
+	Depth       int      `yaml:"depth"`       // levels of JSON objects and arrays
+	Values      int      `yaml:"values"`      // JSON values in a request
+	Items       int      `yaml:"items"`       // input items of a request together with its history
+	Concurrency int      `yaml:"concurrency"` // client connections at a time
+
+	ReadTimeout  Duration `yaml:"read_timeout"`  // for a whole request to arrive
+	IdleTimeout  Duration `yaml:"idle_timeout"`  // between two requests of a connection
+	WriteTimeout Duration `yaml:"write_timeout"` // for one write to a client; not for a whole stream
+}
+
+// Stream says how event streams to clients look.
+type Stream struct {
+	// Heartbeat is the silence after which something is sent to keep proxies
+	// in between awake; 0 is never.
+	Heartbeat      Duration       `yaml:"heartbeat"`
+	HeartbeatStyle HeartbeatStyle `yaml:"heartbeat_style"`
+
+	// DoneMarker ends streams with "data: [DONE]", which OpenAI's API does not.
+	DoneMarker bool `yaml:"done_marker"`
+
+	// OpenResponsesNames uses the event names of the Open Responses
+	// specification where they differ from OpenAI's.
+	OpenResponsesNames bool `yaml:"open_responses_names"`
+
+	Obfuscation Obfuscation `yaml:"obfuscation"`
+
+	// UsageGrace is how long to wait for token counts that come after the
+	// finish; 0 is not at all.
+	UsageGrace Duration `yaml:"usage_grace"`
+}
+
+// Shutdown says how the process ends.
+type Shutdown struct {
+	// Delay is the time between failing readiness and closing the listener, for
+	// load balancers to notice.
+	Delay Duration `yaml:"delay"`
+
+	// Drain is the time that running requests have to finish.
+	Drain Duration `yaml:"drain"`
+}
+
+// LogLevel is the least important thing that is logged.
+type LogLevel string
+
+// The values of LogLevel.
+const (
+	LogDebug LogLevel = "debug"
+	LogInfo  LogLevel = "info"
+	LogWarn  LogLevel = "warn"
+	LogError LogLevel = "error"
+)
+
+// LogFormat is the form of a line of the log.
+type LogFormat string
+
+// The values of LogFormat.
+const (
+	LogJSON    LogFormat = "json"
+	LogConsole LogFormat = "console"
+)
+
+// LossPolicy says what to do about a part of a request that the upstream has
+// no place for.
+type LossPolicy string
+
+// The values of LossPolicy.
+const (
+	LossAllow  LossPolicy = "allow"  // go on; it is in the metrics
+	LossWarn   LossPolicy = "warn"   // go on, and tell the client in a header
+	LossStrict LossPolicy = "strict" // refuse with 400 and the part's path
+)
+
+// HeartbeatStyle is what a heartbeat consists of.
+type HeartbeatStyle string
+
+// The values of HeartbeatStyle.
+const (
+	HeartbeatComment HeartbeatStyle = "comment" // ": keep-alive", which parsers skip
+	HeartbeatEvent   HeartbeatStyle = "event"   // an event, for clients that time out on comments
+)
+
+// Obfuscation says when deltas carry random padding against traffic analysis.
+type Obfuscation string
+
+// The values of Obfuscation.
+const (
+	// ObfuscationOnRequest pads when the request asks for it with
+	// stream_options.include_obfuscation.
+	ObfuscationOnRequest Obfuscation = "on_request"
+	ObfuscationAlways    Obfuscation = "always"
+	ObfuscationNever     Obfuscation = "never"
+)
+
+// Default is the configuration of a user who sets nothing. It is valid.
+func Default() *Config {
+	return &Config{
+		Listen: DefaultListen,
+		Log:    Log{Level: DefaultLogLevel, Format: DefaultLogFormat},
+		Loss:   DefaultLoss,
+		Upstream: Upstream{
+			URL: DefaultUpstreamURL,
+			Timeouts: UpstreamTimeouts{
+				Connect:   DefaultConnectTimeout,
+				Write:     DefaultWriteTimeout,
+				FirstByte: DefaultFirstByteTimeout,
+				Idle:      DefaultStreamIdle,
+			},
+			Connections: Connections{
+				Max:     DefaultMaxConnections,
+				Idle:    DefaultConnectionIdle,
+				MaxIdle: DefaultMaxIdleConnections,
+			},
+			MaxResponseBytes: DefaultMaxResponseBytes,
+		},
+		Store: Store{
+			Kind:              DefaultStoreKind,
+			MaxBytes:          DefaultStoreBytes,
+			TTL:               DefaultStoreTTL,
+			HistoryCacheBytes: DefaultHistoryCacheBytes,
+		},
+		Limits: Limits{
+			Body:         DefaultBodyLimit,
+			Upload:       DefaultUploadLimit,
+			Header:       DefaultHeaderLimit,
+			Depth:        DefaultDepth,
+			Values:       DefaultValues,
+			Items:        DefaultItems,
+			Concurrency:  DefaultConcurrency,
+			ReadTimeout:  DefaultReadTimeout,
+			IdleTimeout:  DefaultIdleTimeout,
+			WriteTimeout: DefaultClientWriteTimeout,
+		},
+		Stream: Stream{
+			Heartbeat:      DefaultHeartbeat,
+			HeartbeatStyle: DefaultHeartbeatStyle,
+			Obfuscation:    DefaultObfuscation,
+			UsageGrace:     DefaultUsageGrace,
+		},
+		Shutdown: Shutdown{Delay: DefaultShutdownDelay, Drain: DefaultShutdownDrain},
+	}
+}

@@ -1,0 +1,176 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"antiphon/translate"
+)
+
+// Bounds of what an override may say.
+const (
+	minToolName = 16   // a shortened name needs room for its mark
+	maxToolName = 1024 // bytes
+)
+
+// Overrides change single fields of a dialect. The keys are the yaml tags of
+// translate.Dialect, and extra_params_add. A map changes only the names it has:
+//
+//	accepts: {verbosity: true}
+//	tools: {choices: {named: false}}
+//	reasoning: {efforts: {minimal: low}}
+//
+// extra_params replaces the preset's list, extra_params_add adds to it.
+type Overrides struct {
+	settings []*setting // each is known to be assignable
+	depth    int        // how many segments of their paths lead here
+}
+
+// overridable is what Overrides are assigned to.
+type overridable struct {
+	translate.Dialect `yaml:",inline"`
+	ExtraParamsAdd    []string `yaml:"extra_params_add"`
+}
+
+// ParseOverrides reads overrides as they stand below upstream.overrides in a
+// file. The name is for complaints. Environment variables are not looked up.
+func ParseOverrides(name, text string) (Overrides, error) {
+	r := reader{file: name, places: map[string]place{}, lookup: func(string) (string, bool) { return "", false }}
+	r.read([]byte(text))
+	var o Overrides
+	for _, s := range r.settings {
+		if err := o.add(s, 0); err != nil {
+			r.errs = append(r.errs, err)
+		}
+	}
+	return o, joined(r.errs)
+}
+
+// Len returns the number of values that are overridden.
+func (o Overrides) Len() int { return len(o.settings) }
+
+// add checks a setting and takes it in, in place of an earlier one of its path.
+func (o *Overrides) add(s *setting, depth int) *Error {
+	scratch := reflect.New(reflect.TypeFor[overridable]()).Elem()
+	if err := assign(scratch, s, depth); err != nil {
+		return err
+	}
+	if s.kind == kindEmpty || s.kind == kindNull && len(legalValues(typeAt(scratch.Type(), s.path[depth:]))) == 0 {
+		return nil // a section without keys
+	}
+	// A Config may be copied; the copies must not share what add changes.
+	o.settings = slices.DeleteFunc(slices.Clone(o.settings), func(t *setting) bool {
+		return slices.Equal(t.path[o.depth:], s.path[depth:])
+	})
+	o.settings, o.depth = append(o.settings, s), depth
+	return nil
+}
+
+// EffectiveDialect returns the preset that Dialect names, or that fits the host
+// of URL, with Overrides applied. The value is the caller's own.
+func (u *Upstream) EffectiveDialect() (translate.Dialect, error) {
+	d, errs := u.effectiveDialect()
+	return d, joined(errs)
+}
+
+// effectiveDialect returns the complaints without places, except those about
+// single overrides.
+func (u *Upstream) effectiveDialect() (translate.Dialect, []*Error) {
+	name := u.Dialect
+	if name == "" {
+		target, err := u.Target()
+		if err != nil {
+			return translate.Dialect{}, []*Error{err.(*Error)}
+		}
+		name = translate.DialectForHost(target.Addr)
+	}
+	preset, ok := translate.LookupDialect(name)
+	if !ok {
+		names := translate.DialectNames()
+		return preset, []*Error{complaint(place{}, "upstream.dialect", `unknown dialect%s; it can be %s, or "" for the one that fits the host`,
+			didYouMean(name, names), strings.Join(names, ", "))}
+	}
+	// The preset may share its map with the table.
+	preset.Reasoning.Efforts = maps.Clone(preset.Reasoning.Efforts)
+	o := overridable{Dialect: preset}
+	var errs []*Error
+	for _, s := range u.Overrides.settings {
+		if err := assign(reflect.ValueOf(&o).Elem(), s, u.Overrides.depth); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, checkExtraParams("extra_params", o.ExtraParams)...)
+	errs = append(errs, checkExtraParams("extra_params_add", o.ExtraParamsAdd)...)
+	o.ExtraParams = slices.Clone(o.ExtraParams)
+	for _, name := range o.ExtraParamsAdd {
+		if !slices.Contains(o.ExtraParams, name) {
+			o.ExtraParams = append(o.ExtraParams, name)
+		}
+	}
+	return o.Dialect, append(errs, checkDialect(&o.Dialect)...)
+}
+
+// checkDialect finds what single overrides cannot see.
+func checkDialect(d *translate.Dialect) []*Error {
+	var errs []*Error
+	wrong := func(key, format string, args ...any) {
+		errs = append(errs, complaint(place{}, "upstream.overrides."+key, format, args...))
+	}
+	if d.Tools.NameMax < minToolName || d.Tools.NameMax > maxToolName {
+		wrong("tools.name_max", "%d is out of range; it must be from %d to %d bytes", d.Tools.NameMax, minToolName, maxToolName)
+	}
+	if d.Tools.Choices.Has(translate.ChoiceRequired) && !isWord(d.Tools.RequiredWord) {
+		wrong("tools.required_word", `must be one word, such as required, while tools.choices has "required"`)
+	}
+	if d.Reasoning.Replay != translate.ReplayNone && !isWord(d.Reasoning.ReplayField) {
+		wrong("reasoning.replay_field", "must be the name of a message key, such as reasoning_content, unless reasoning.replay is none")
+	}
+	return errs
+}
+
+// checkExtraParams checks a list of request keys to forward.
+func checkExtraParams(key string, list []string) []*Error {
+	var errs []*Error
+	for _, name := range list {
+		switch {
+		case !isWord(name):
+			errs = append(errs, complaint(place{}, "upstream.overrides."+key, "must consist of names of request keys, such as top_k"))
+		case slices.Contains(ownKeys(), name):
+			errs = append(errs, complaint(place{}, "upstream.overrides."+key, "%s is a key that antiphon writes itself; remove it", name))
+		}
+	}
+	return errs
+}
+
+// ownKeys are the keys of a chat request that translation makes. To forward a
+// client's beside them would make two of them.
+func ownKeys() []string {
+	keys := []string{
+		"model", "messages", "stream", "stream_options", "n", "tools", "tool_choice", "functions",
+		"function_call", "response_format", "max_tokens", "max_completion_tokens", "reasoning_effort",
+		"reasoning", "top_logprobs",
+	}
+	for _, name := range translate.ParamNames {
+		if name != "tool_strict" && name != "stream_usage" { // those are not keys of a request
+			keys = append(keys, name)
+		}
+	}
+	return keys
+}
+
+// unknownEfforts lists the overridden efforts that no version of the API has
+// had. They may be new ones, so that they are not refused.
+func (u *Upstream) unknownEfforts() []string {
+	known := []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+	var unknown []string
+	for _, s := range u.Overrides.settings {
+		path := s.path[u.Overrides.depth:]
+		if len(path) == 3 && path[1] == "efforts" && !slices.Contains(known, path[2]) {
+			unknown = append(unknown, fmt.Sprintf("%q", path[2]))
+		}
+	}
+	return unknown
+}

@@ -1,0 +1,58 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"strings"
+)
+
+// Flags are the command line's share of a configuration. They win over the
+// file, but only those that are really given.
+type Flags struct {
+	// Path is the value of --config; empty is no file.
+	Path string
+
+	overrides []Override
+}
+
+// Bind registers the flags.
+func (f *Flags) Bind(fs *flag.FlagSet) {
+	fs.StringVar(&f.Path, "config", "", "configuration `file` in YAML (default: no file, all defaults)")
+	value := func(name, key, usage, otherwise string) {
+		fs.Func(name, usage+" (default "+otherwise+")", func(text string) error {
+			f.overrides = append(f.overrides, Override{Key: key, Value: text, Source: "--" + name})
+			return nil
+		})
+	}
+	value("listen", "listen", "`host:port` of the API", DefaultListen)
+	value("admin", "admin", "`host:port` of /metrics, /healthz, /readyz and /debug/pprof", "none")
+	value("upstream", "upstream.url", "`URL` of the Chat Completions server, with or without /v1", DefaultUpstreamURL)
+	value("dialect", "upstream.dialect", "preset `name` of the upstream's dialect", "by the host of the upstream")
+	value("loss", "loss", "`policy` for what the upstream has no place for: allow, warn or strict", string(DefaultLoss))
+	value("store", "store.kind", "`kind` of the store of responses: memory", DefaultStoreKind)
+	value("api-keys-file", "auth.api_keys_file", "`file` of inbound API keys", "none: clients' Authorization is forwarded")
+	value("log-level", "log.level", "least important `level` to log: debug, info, warn or error", string(DefaultLogLevel))
+	value("log-format", "log.format", "`format` of the log: json or console", string(DefaultLogFormat))
+	value("shutdown-drain", "shutdown.drain", "`time` for running requests to finish at shutdown", DefaultShutdownDrain.String())
+	fs.Func("upstream-key-env", "`NAME` of the environment variable with the upstream's key (default none)", func(name string) error {
+		if !isEnvName(name) {
+			return errors.New("must be the NAME of an environment variable, not the key itself")
+		}
+		f.overrides = append(f.overrides, Override{Key: "upstream.key", Value: "${" + name + "}", Source: "--upstream-key-env"})
+		return nil
+	})
+	fs.Func("set", "any other `key=value` of the file, such as limits.body=8MiB; may be given again (default none)", func(text string) error {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok || key == "" {
+			return errors.New("must be key=value, such as limits.body=8MiB")
+		}
+		f.overrides = append(f.overrides, Override{Key: key, Value: value, Source: "--set"})
+		return nil
+	})
+}
+
+// Overrides returns the flags that were given, in their order.
+func (f *Flags) Overrides() []Override { return f.overrides }
+
+// Load reads the file that --config names and applies the other flags.
+func (f *Flags) Load() (*Config, error) { return Load(f.Path, f.overrides...) }

@@ -1,0 +1,274 @@
+package config
+
+import (
+	"net"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Longest time span that makes sense for a phase of one request, and for
+// keeping a record. Nothing is endless: what waits for ever is a leak.
+const (
+	maxPhase = Duration(24 * time.Hour)
+	maxTTL   = Duration(10 * 365 * 24 * time.Hour)
+	minPhase = Duration(time.Millisecond)
+)
+
+// Validate checks ranges and rules across keys. Load and Parse have done so.
+func (c *Config) Validate() error { return joined(c.validate()) }
+
+// validator collects complaints about a Config.
+type validator struct {
+	places map[string]place
+	errs   []*Error
+}
+
+func (c *Config) validate() []*Error {
+	v := &validator{places: c.places}
+	v.enums(reflect.ValueOf(*c), "")
+	v.listeners(c)
+	v.upstream(&c.Upstream)
+	v.store(&c.Store)
+	v.limits(&c.Limits)
+	v.stream(&c.Stream)
+	v.duration("shutdown.delay", c.Shutdown.Delay, 0, Duration(time.Hour))
+	v.duration("shutdown.drain", c.Shutdown.Drain, 0, maxPhase)
+	return v.errs
+}
+
+func (v *validator) fail(key, format string, args ...any) {
+	v.errs = append(v.errs, complaint(v.place(key), key, format, args...))
+}
+
+// place is where a key was set, or its section.
+func (v *validator) place(key string) place {
+	for {
+		if at, ok := v.places[key]; ok {
+			return at
+		}
+		dot := strings.LastIndexByte(key, '.')
+		if dot < 0 {
+			return place{}
+		}
+		key = key[:dot]
+	}
+}
+
+func (v *validator) duration(key string, d, low, high Duration) {
+	if d < low || d > high {
+		v.fail(key, "%v is out of range; it must be from %v to %v", d, low, high)
+	}
+}
+
+func (v *validator) size(key string, b, low, high ByteSize) {
+	if b < low || b > high {
+		v.fail(key, "%v is out of range; it must be from %v to %v", b, low, high)
+	}
+}
+
+func (v *validator) count(key string, n, low, high int) {
+	if n < low || n > high {
+		v.fail(key, "%d is out of range; it must be from %d to %d", n, low, high)
+	}
+}
+
+// enums checks all enumerations, for a Config that a program has made.
+func (v *validator) enums(section reflect.Value, prefix string) {
+	for f := range fields(section.Type()) {
+		value := section.FieldByIndex(f.index)
+		if isSection(f.typ) {
+			v.enums(value, prefix+f.key+".")
+		} else if legal := legalValues(f.typ); legal != nil && !slices.Contains(legal, value.String()) {
+			v.fail(prefix+f.key, "unknown value; it can be %s", orList(legal))
+		}
+	}
+}
+
+func (v *validator) listeners(c *Config) {
+	host, port, ok := v.address("listen", c.Listen)
+	if c.Admin == "" {
+		return
+	}
+	adminHost, adminPort, adminOK := v.address("admin", c.Admin)
+	if !ok || !adminOK || port != adminPort || port == 0 {
+		return
+	}
+	if host == adminHost || everywhere(host) || everywhere(adminHost) {
+		v.fail("admin", "must not be the address of listen: metrics and profiles are not for clients; use another port")
+	}
+}
+
+// address takes host:port apart.
+func (v *validator) address(key, address string) (host string, port uint64, ok bool) {
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		v.fail(key, "must be host:port, such as %s (an IPv6 address in brackets)", DefaultListen)
+		return "", 0, false
+	}
+	if host != "" {
+		var problem string
+		if host, problem = checkHost(strings.ToLower(host)); problem != "" {
+			v.fail(key, "%s", problem)
+			return "", 0, false
+		}
+	}
+	port, err = strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		v.fail(key, "the port must be a number from 0 to 65535; 0 lets the system choose")
+		return "", 0, false
+	}
+	return host, port, true
+}
+
+func (v *validator) upstream(u *Upstream) {
+	target, problem := parseTarget(u.URL)
+	if problem != "" {
+		v.fail("upstream.url", "%s", problem)
+	}
+	if problem == "" || u.Dialect != "" {
+		_, errs := u.effectiveDialect()
+		for _, e := range errs {
+			if e.File == "" && e.Line == 0 {
+				at := v.place(e.Key)
+				e.File, e.Line = at.file, at.line
+			}
+			v.errs = append(v.errs, e)
+		}
+	}
+	v.headers(u)
+	for alias, model := range u.Models {
+		if strings.TrimSpace(alias) == "" || strings.TrimSpace(model) == "" {
+			v.fail(joinPath([]string{"upstream", "models", alias}), "both names must be given, such as gpt-5: my-model")
+		}
+	}
+	t := &u.Timeouts
+	v.duration("upstream.timeouts.connect", t.Connect, minPhase, Duration(10*time.Minute))
+	v.duration("upstream.timeouts.write", t.Write, minPhase, maxPhase)
+	v.duration("upstream.timeouts.first_byte", t.FirstByte, minPhase, maxPhase)
+	v.duration("upstream.timeouts.idle", t.Idle, minPhase, maxPhase)
+	v.count("upstream.connections.max", u.Connections.Max, 1, 1_000_000)
+	v.duration("upstream.connections.idle", u.Connections.Idle, minPhase, Duration(time.Hour))
+	v.count("upstream.connections.max_idle", u.Connections.MaxIdle, 0, 1_000_000)
+	v.size("upstream.max_response_bytes", u.MaxResponseBytes, 1*KiB, 64*GiB)
+	if problem == "" && !target.TLS {
+		v.unusedTLS(&u.TLS)
+	}
+	if u.TLS.ServerName != "" {
+		if _, problem := checkHost(strings.ToLower(u.TLS.ServerName)); problem != "" {
+			v.fail("upstream.tls.server_name", "must be a host name, without scheme and port")
+		}
+	}
+}
+
+// unusedTLS refuses what would have no effect: whoever has set it believes the
+// connection to be safe.
+func (v *validator) unusedTLS(t *TLS) {
+	const message = "has no effect, because upstream.url begins with http://; use https://, or remove this"
+	if t.CAFile != "" {
+		v.fail("upstream.tls.ca_file", message)
+	}
+	if t.InsecureSkipVerify {
+		v.fail("upstream.tls.insecure_skip_verify", message)
+	}
+	if t.ServerName != "" {
+		v.fail("upstream.tls.server_name", message)
+	}
+}
+
+func (v *validator) headers(u *Upstream) {
+	if hasControl(u.Key.Reveal()) || !isASCII(u.Key.Reveal()) {
+		v.fail("upstream.key", "must consist of printable ASCII characters")
+	}
+	switch {
+	case u.KeyHeader == "":
+	case !isToken(u.KeyHeader):
+		v.fail("upstream.key_header", "must be the name of a header, such as api-key, without spaces or a colon")
+	case ownHeader(u.KeyHeader):
+		v.fail("upstream.key_header", "antiphon sets this header itself; use another")
+	case u.Key.IsZero():
+		v.fail("upstream.key_header", "has no effect without upstream.key; set that, or remove this")
+	}
+	seen := map[string]bool{}
+	for name, value := range u.Headers {
+		key := joinPath([]string{"upstream", "headers", name})
+		lower := strings.ToLower(name)
+		switch {
+		case !isToken(name):
+			v.fail(key, "not the name of a header; use letters, digits and hyphens")
+		case lower == "authorization" || strings.EqualFold(name, u.KeyHeader):
+			v.fail(key, "a credential belongs into upstream.key (key_header: %s sends it without Bearer)", name)
+		case ownHeader(name):
+			v.fail(key, "antiphon sets this header itself; remove it")
+		case seen[lower]:
+			v.fail(key, "given twice, in upper and lower case; remove one")
+		case hasControl(value.Reveal()) || !isASCII(value.Reveal()):
+			v.fail(key, "the value must consist of printable ASCII characters")
+		}
+		seen[lower] = true
+	}
+}
+
+func (v *validator) store(s *Store) {
+	scheme, _, _ := strings.Cut(strings.ToLower(s.Kind), ":")
+	switch {
+	case s.Kind == DefaultStoreKind:
+	case slices.Contains([]string{"bolt", "redis", "rediss", "valkey", "valkeys", "sqlite", "postgres"}, scheme):
+		v.fail("store.kind", "%s is not in this version; it can be %s", scheme, DefaultStoreKind)
+	default:
+		v.fail("store.kind", "unknown store%s; it can be %s", didYouMean(s.Kind, []string{DefaultStoreKind}), DefaultStoreKind)
+	}
+	v.size("store.max_bytes", s.MaxBytes, 1*MiB, 16*TiB)
+	v.duration("store.ttl", s.TTL, Duration(time.Second), maxTTL)
+	v.size("store.history_cache_bytes", s.HistoryCacheBytes, 0, 16*TiB)
+	if s.HistoryCacheBytes > 0 && s.HistoryCacheBytes < 64*KiB {
+		v.fail("store.history_cache_bytes", "%v holds nothing; it must be at least 64KiB, or 0 for no cache", s.HistoryCacheBytes)
+	}
+}
+
+func (v *validator) limits(l *Limits) {
+	v.size("limits.body", l.Body, 1*KiB, 1*GiB)
+	v.size("limits.upload", l.Upload, 1*KiB, 1*TiB)
+	v.size("limits.header", l.Header, 1*KiB, 1*MiB)
+	v.count("limits.depth", l.Depth, 8, 10_000)
+	v.count("limits.values", l.Values, 100, 100_000_000)
+	v.count("limits.items", l.Items, 1, 1_000_000)
+	v.count("limits.concurrency", l.Concurrency, 1, 1_000_000)
+	v.duration("limits.read_timeout", l.ReadTimeout, minPhase, maxPhase)
+	v.duration("limits.idle_timeout", l.IdleTimeout, minPhase, maxPhase)
+	v.duration("limits.write_timeout", l.WriteTimeout, minPhase, maxPhase)
+}
+
+func (v *validator) stream(s *Stream) {
+	v.duration("stream.heartbeat", s.Heartbeat, 0, Duration(time.Hour))
+	if s.Heartbeat > 0 && s.Heartbeat < Duration(10*time.Millisecond) {
+		v.fail("stream.heartbeat", "%v would be a flood; it must be at least 10ms, or 0s for none", s.Heartbeat)
+	}
+	v.duration("stream.usage_grace", s.UsageGrace, 0, Duration(time.Minute))
+}
+
+// ownHeader reports whether a request header to the upstream is not the user's
+// to set: framing, connection and content.
+func ownHeader(name string) bool {
+	return slices.Contains([]string{
+		"host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection",
+		"keep-alive", "proxy-connection", "upgrade", "te", "trailer", "expect", "accept", "accept-encoding",
+	}, strings.ToLower(name))
+}
+
+// isToken reports whether s is a token of RFC 9110 §5.6.2, as header names are.
+func isToken(s string) bool {
+	for _, c := range []byte(s) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c > '~' })
+}

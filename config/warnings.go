@@ -1,0 +1,79 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Warnings lists what is allowed but is likely a mistake, for the log and for
+// "antiphon check". Each begins with the key that it is about. The Config must
+// be valid.
+func (c *Config) Warnings() []string {
+	var list []string
+	warn := func(on bool, text string) {
+		if on {
+			list = append(list, text)
+		}
+	}
+	u := &c.Upstream
+	target, err := u.Target()
+	if err != nil {
+		return nil
+	}
+	open := !loopback(c.Listen) && c.Auth.APIKeysFile == ""
+	warn(open && !u.Key.IsZero(),
+		"listen: anyone who can reach "+c.Listen+" spends upstream.key; set auth.api_keys_file")
+	warn(open && u.Key.IsZero(),
+		"listen: anyone who can reach "+c.Listen+" can use the upstream; set auth.api_keys_file, or let the upstream check keys")
+	warn(c.Auth.APIKeysFile != "" && u.Key.IsZero() && !private(target.Hostname),
+		"upstream.key: not set, and with auth.api_keys_file no client's Authorization is forwarded, so that the upstream gets no credential")
+	warn(c.Admin != "" && !loopback(c.Admin),
+		"admin: metrics and profiles are readable by anyone who can reach "+c.Admin)
+	warn(!target.TLS && !u.Key.IsZero() && !private(target.Hostname),
+		"upstream.url: upstream.key travels in clear text to "+target.Hostname+"; use https://")
+	warn(u.TLS.InsecureSkipVerify,
+		"upstream.tls.insecure_skip_verify: anyone on the way to the upstream can read keys and answers")
+	d, err := u.EffectiveDialect()
+	warn(err == nil && d.Name == "azure" && !strings.Contains(target.BasePath, "/openai"),
+		"upstream.url: Azure's path is /openai/v1, or /openai/deployments/NAME with ?api-version=…")
+	for _, effort := range u.unknownEfforts() {
+		warn(true, "upstream.overrides.reasoning.efforts: "+effort+" is not an effort that this version knows")
+	}
+	warn(u.Connections.Max < c.Limits.Concurrency,
+		"upstream.connections.max: smaller than limits.concurrency, so that clients may be refused while others wait")
+	warn(c.Store.MaxBytes < c.Limits.Body,
+		"store.max_bytes: smaller than limits.body, so that a large request cannot be stored")
+	warn(u.MaxResponseBytes > c.Store.MaxBytes,
+		"store.max_bytes: smaller than upstream.max_response_bytes, so that a large response cannot be stored")
+	return list
+}
+
+// loopback reports whether an address of a listener is for this machine only.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
+}
+
+// everywhere reports whether a listener's host is all addresses of the machine.
+func everywhere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.Unmap().IsUnspecified()
+}
+
+// private reports whether a host is not on the public internet, as far as its
+// name tells.
+func private(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ip = ip.Unmap()
+		return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
+	}
+	return !strings.Contains(host, ".") || slices.ContainsFunc(
+		[]string{".local", ".internal", ".localhost", ".lan", ".svc", ".home.arpa"},
+		func(suffix string) bool { return strings.HasSuffix(host, suffix) })
+}

@@ -1,0 +1,33 @@
+package memory
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"antiphon/proxy/store"
+	"antiphon/proxy/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	open := func(clock *storetest.Clock, maxBytes int64) store.Store {
+		// The janitor runs as often as it can, to be in the way.
+		return New(Options{Now: clock.Now, MaxBytes: maxBytes, SweepEvery: time.Millisecond})
+	}
+	storetest.Run(t,
+		func(_ *testing.T, clock *storetest.Clock) store.Store { return open(clock, 0) },
+		storetest.Capabilities{
+			Budget: func(_ *testing.T, clock *storetest.Clock, maxBytes int64) store.Store {
+				return open(clock, maxBytes)
+			},
+			ExactStats: true,
+			Sweep:      func(s store.Store) { s.(*Store).sweepAll() },
+		})
+}
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, func(*testing.B) store.Store { return New(Options{}) })
+}

@@ -1,0 +1,169 @@
+package memory
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"antiphon/proxy/store"
+)
+
+// Defaults of Options.
+const (
+	DefaultMaxBytes   = 256 << 20
+	DefaultSweepEvery = 10 * time.Second
+)
+
+// Options are what New can be told. The zero value is usable.
+type Options struct {
+	// MaxBytes is the budget for all records together, as Record.Size counts.
+	// Default DefaultMaxBytes.
+	MaxBytes int64
+
+	// Now is the clock that decides what has expired. Default time.Now.
+	Now func() time.Time
+
+	// SweepEvery is the pause between two runs of the janitor, which frees
+	// expired records while there are no Puts to do it. It has nothing to do
+	// with what is visible. It is real time, whatever Now says. Default
+	// DefaultSweepEvery.
+	SweepEvery time.Duration
+}
+
+// Store is a store.Store in memory. Make one with New.
+type Store struct {
+	now func() time.Time
+	max int64
+
+	index  index
+	epochs epochs
+
+	// mu is held by whoever changes anything. What follows is only touched
+	// under it.
+	mu    sync.Mutex
+	age   ageList
+	due   dueHeap
+	stats store.Stats
+
+	closing   chan struct{}
+	closeOnce sync.Once
+	janitor   sync.WaitGroup
+}
+
+var _ store.Store = (*Store)(nil)
+
+// New returns an empty store, whose janitor runs until Close.
+func New(opts Options) *Store {
+	if opts.MaxBytes <= 0 {
+		opts.MaxBytes = DefaultMaxBytes
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.SweepEvery <= 0 {
+		opts.SweepEvery = DefaultSweepEvery
+	}
+	s := &Store{
+		now:     opts.Now,
+		max:     opts.MaxBytes,
+		closing: make(chan struct{}),
+	}
+	s.index.init()
+	s.epochs.init(epochTenants)
+	s.janitor.Go(func() { s.sweepEvery(opts.SweepEvery) })
+	return s
+}
+
+// Put implements store.Store. Records that must go for the new one to fit go
+// first, the expired before the oldest.
+func (s *Store) Put(_ context.Context, rec *store.Record) error {
+	e := s.index.newEntry(rec)
+	if e.size > s.max {
+		return store.ErrTooLarge
+	}
+	now := s.now().UnixNano()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.index.hashed(e.self.hash, key{rec.Tenant, rec.ID}); old != nil {
+		if !old.expired(now) {
+			return store.ErrExists
+		}
+		s.expire(old)
+	}
+	if e.expired(now) {
+		s.stats.Expired++
+		return nil
+	}
+	s.makeRoom(e.size, now)
+	s.link(e)
+	return nil
+}
+
+// Get implements store.Store.
+func (s *Store) Get(_ context.Context, tenant, id string) (*store.Record, error) {
+	e := s.index.record(key{tenant, id})
+	if e == nil || !e.seen(s.now().UnixNano()) {
+		return nil, store.ErrNotFound
+	}
+	return e.rec, nil
+}
+
+// Chain implements store.Store. All of the chain is judged by one reading of
+// the clock.
+func (s *Store) Chain(_ context.Context, tenant, id string) ([]*store.Record, error) {
+	now := s.now().UnixNano()
+	return store.WalkChain(id, func(id string) (*store.Record, error) {
+		e := s.index.record(key{tenant, id})
+		if e == nil || !e.seen(now) {
+			return nil, store.ErrNotFound
+		}
+		return e.rec, nil
+	})
+}
+
+// Item implements store.Store.
+func (s *Store) Item(_ context.Context, tenant, itemID string) (*store.Record, error) {
+	if rec := s.index.holder(key{tenant, itemID}, s.now().UnixNano()); rec != nil {
+		return rec, nil
+	}
+	return nil, store.ErrNotFound
+}
+
+// Delete implements store.Store.
+func (s *Store) Delete(_ context.Context, tenant, id string) error {
+	now := s.now().UnixNano()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.index.record(key{tenant, id})
+	if e == nil || e.expired(now) {
+		return store.ErrNotFound
+	}
+	// In this order, or a chain that was read in between would pass for one of
+	// the new epoch. The record's own tenant, because the caller's string may
+	// be part of a request buffer and the epochs keep it.
+	e.live.Store(false)
+	s.epochs.bump(e.rec.Tenant)
+	s.unlink(e)
+	return nil
+}
+
+// Epoch implements store.Store.
+func (s *Store) Epoch(_ context.Context, tenant string) (uint64, error) {
+	return s.epochs.of(tenant), nil
+}
+
+// Stats implements store.Store.
+func (s *Store) Stats() store.Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// Close stops the janitor and waits for it. The records go when the Store does.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() { close(s.closing) })
+	s.janitor.Wait()
+	return nil
+}

@@ -1,0 +1,274 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"antiphon/proxy/store"
+	"antiphon/proxy/store/storetest"
+)
+
+// TestRecordsAreShared: what is put is what is got, not a copy.
+func TestRecordsAreShared(t *testing.T) {
+	s := New(Options{})
+	defer s.Close()
+	rec := &store.Record{Tenant: "t", ID: "r", ItemIDs: []string{"i"}, Expires: time.Now().Add(time.Hour)}
+	if err := s.Put(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Get(t.Context(), "t", "r")
+	item, itemErr := s.Item(t.Context(), "t", "i")
+	chain, chainErr := s.Chain(t.Context(), "t", "r")
+	if err := errors.Join(err, itemErr, chainErr); err != nil {
+		t.Fatal(err)
+	}
+	if got != rec || item != rec || chain[0] != rec {
+		t.Error("a copy was made")
+	}
+}
+
+// TestInvariants does random things and then looks at every link.
+func TestInvariants(t *testing.T) {
+	clock := storetest.NewClock()
+	s := New(Options{MaxBytes: 40_000, Now: clock.Now, SweepEvery: time.Hour})
+	defer s.Close()
+	s.index.mask = 0xf // collisions everywhere
+	rnd := rand.New(rand.NewPCG(1, 2))
+	name := func(prefix string, n int) string { return prefix + strconv.Itoa(rnd.IntN(n)) }
+	ctx := t.Context()
+	for step := range 20_000 {
+		switch rnd.IntN(10) {
+		case 0, 1:
+			_ = s.Delete(ctx, name("t", 3), name("r", 60))
+		case 2:
+			clock.Advance(time.Duration(rnd.IntN(1000)) * time.Millisecond)
+		case 3:
+			if rnd.IntN(10) == 0 {
+				s.sweepAll()
+			}
+		default:
+			rec := &store.Record{
+				Tenant: name("t", 3), ID: name("r", 60),
+				Expires:  clock.Now().Add(time.Duration(rnd.IntN(20_000)) * time.Millisecond),
+				Response: make([]byte, rnd.IntN(2000)),
+			}
+			for range rnd.IntN(4) {
+				rec.ItemIDs = append(rec.ItemIDs, name("i", 10))
+			}
+			if err := s.Put(ctx, rec); err != nil && !errors.Is(err, store.ErrExists) {
+				t.Fatal(err)
+			}
+		}
+		if step%50 == 0 {
+			checkLinks(t, s)
+		}
+	}
+	if st := s.Stats(); st.Evictions == 0 || st.Expired == 0 {
+		t.Errorf("%+v: not all was exercised", st)
+	}
+	clock.Advance(time.Hour)
+	s.sweepAll()
+	checkLinks(t, s)
+	for i := range s.index.shards {
+		if n := len(s.index.shards[i].places); n != 0 {
+			t.Errorf("shard %d has %d names in an empty store", i, n)
+		}
+	}
+}
+
+// checkLinks: every entry is where it must be, once, and nothing else is.
+func checkLinks(t *testing.T, s *Store) {
+	t.Helper()
+	var records, bytes int64
+	places := 0
+	var before *entry
+	for e := s.age.oldest; e != nil; before, e = e, e.newer {
+		records++
+		bytes += e.size
+		places += 1 + len(e.items)
+		if e.older != before || !e.live.Load() || s.due[e.slot].entry != e || s.due[e.slot].expires != e.expires {
+			t.Fatalf("entry %q is not linked well", e.rec.ID)
+		}
+	}
+	if s.age.newest != before {
+		t.Fatal("the age list ends elsewhere")
+	}
+	if st := s.stats; st.Records != records || st.Bytes != bytes || int64(len(s.due)) != records || bytes > s.max {
+		t.Fatalf("%+v, %d in the heap; listed are %d of %d bytes", st, len(s.due), records, bytes)
+	}
+	for i := range s.due {
+		if parent := (i - 1) / dueChildren; i > 0 && s.due[parent].expires > s.due[i].expires {
+			t.Fatalf("the heap is out of order at %d", i)
+		}
+	}
+	for i := range s.index.shards {
+		for hash, p := range s.index.shards[i].places {
+			if p == nil || p.newer != nil || s.index.shard(hash) != &s.index.shards[i] {
+				t.Fatalf("hash %x starts at the wrong place", hash)
+			}
+			for ; p != nil; p = p.older {
+				places--
+				if p.hash != hash || !p.entry.live.Load() || p.older != nil && p.older.newer != p {
+					t.Fatalf("%q of %q is not linked well", p.name, p.entry.rec.ID)
+				}
+			}
+		}
+	}
+	if places != 0 {
+		t.Fatalf("the index has %d places too few", places)
+	}
+}
+
+// TestCollisions runs the whole suite with hashes of four bits. Nothing but
+// the comparison of names tells records apart then.
+func TestCollisions(t *testing.T) {
+	open := func(clock *storetest.Clock, maxBytes int64) store.Store {
+		s := New(Options{Now: clock.Now, MaxBytes: maxBytes})
+		s.index.mask = 0xf
+		return s
+	}
+	storetest.Run(t,
+		func(_ *testing.T, clock *storetest.Clock) store.Store { return open(clock, 0) },
+		storetest.Capabilities{
+			Budget: func(_ *testing.T, clock *storetest.Clock, maxBytes int64) store.Store {
+				return open(clock, maxBytes)
+			},
+			Operations: 10_000,
+		})
+}
+
+// TestDeleteHidesBeforeEpoch: the order that Store.Epoch promises, with the
+// epoch held back for as long as it takes to look.
+func TestDeleteHidesBeforeEpoch(t *testing.T) {
+	s := New(Options{})
+	defer s.Close()
+	ctx := t.Context()
+	if err := s.Put(ctx, &store.Record{Tenant: "t", ID: "r", ItemIDs: []string{"i"}, Expires: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	s.epochs.mu.Lock()
+	deleted := make(chan error)
+	go func() { deleted <- s.Delete(ctx, "t", "r") }()
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		_, err := s.Get(ctx, "t", "r")
+		_, itemErr := s.Item(ctx, "t", "i")
+		if err != nil && itemErr != nil {
+			break
+		}
+		if time.Since(start) > 30*time.Second {
+			t.Error("the record is there until the epoch changes")
+			break
+		}
+	}
+	s.epochs.mu.Unlock()
+	if err := <-deleted; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestEpochsAreBounded: however many tenants delete, few are remembered, and
+// no tenant ever falls back.
+func TestEpochsAreBounded(t *testing.T) {
+	const limit, tenants = 8, 1000
+	var e epochs
+	e.init(limit)
+	last := make(map[string]uint64)
+	rnd := rand.New(rand.NewPCG(3, 4))
+	spurious := 0
+	for range 20_000 {
+		tenant := strconv.Itoa(rnd.IntN(tenants))
+		if rnd.IntN(4) == 0 {
+			tenant = strconv.Itoa(rnd.IntN(3)) // some delete all the time
+		}
+		if got := e.of(tenant); got < last[tenant] {
+			t.Fatalf("tenant %s fell back from %d to %d", tenant, last[tenant], got)
+		} else if got != last[tenant] {
+			spurious++
+		}
+		before := e.of(tenant)
+		e.bump(tenant)
+		if last[tenant] = e.of(tenant); last[tenant] <= before {
+			t.Fatalf("a deletion took tenant %s from %d to %d", tenant, before, last[tenant])
+		}
+		if n := len(e.young) + len(e.old); n > 2*limit {
+			t.Fatalf("%d tenants are remembered", n)
+		}
+	}
+	if spurious == 0 {
+		t.Error("nobody was forgotten: this proves nothing")
+	}
+}
+
+// TestJanitor: expired records are freed without any call, and by Puts without
+// the janitor, a few at a time.
+func TestJanitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{SweepEvery: time.Minute})
+		fillShort(t, s, 1000)
+		time.Sleep(30 * time.Second) // all have expired, the janitor has not come
+		if got := s.Stats(); got.Records != 1000 {
+			t.Errorf("before the janitor: %+v", got)
+		}
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		if got := s.Stats(); got.Records != 0 || got.Bytes != 0 || got.Expired != 1000 || got.Evictions != 0 {
+			t.Errorf("after the janitor: %+v", got)
+		}
+
+		fillShort(t, s, 1000)
+		time.Sleep(2 * time.Second)
+		for i := range 500 {
+			put(t, s, fmt.Sprintf("long_%d", i), time.Hour)
+			if got := s.Stats().Expired; got != 1000+int64((i+1)*sweepPerPut) {
+				t.Fatalf("after %d Puts %d were freed", i+1, got)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("second Close: %v", err)
+		}
+		// synctest fails the test if the janitor is still there.
+	})
+}
+
+func put(t *testing.T, s *Store, id string, life time.Duration) {
+	t.Helper()
+	if err := s.Put(context.Background(), &store.Record{Tenant: "t", ID: id, Expires: time.Now().Add(life)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fillShort(t *testing.T, s *Store, n int) {
+	for i := range n {
+		put(t, s, fmt.Sprintf("short_%d", i), time.Second)
+	}
+}
+
+func TestUnixNano(t *testing.T) {
+	for _, c := range []struct {
+		in   time.Time
+		want int64
+	}{
+		{time.Time{}, math.MinInt64},
+		{time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC), math.MinInt64},
+		{time.Unix(0, 0), 0},
+		{time.Unix(-1, 1), -1e9 + 1},
+		{time.Unix(1795000000, 123456789), 1795000000123456789},
+		{time.Date(2262, 4, 11, 23, 47, 15, 0, time.UTC), 9223372035000000000},
+		{time.Date(2262, 4, 11, 23, 47, 17, 0, time.UTC), math.MaxInt64},
+		{time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), math.MaxInt64},
+	} {
+		if got := unixNano(c.in); got != c.want {
+			t.Errorf("%v: %d, want %d", c.in, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package storetest
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"antiphon/proxy/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const faultEnv = "STORETEST_FAULT"
+
+func runNaive(t *testing.T, fault string, operations int) {
+	Run(t,
+		func(_ *testing.T, clock *Clock) store.Store { return newNaive(fault, clock, 0) },
+		Capabilities{
+			Budget: func(_ *testing.T, clock *Clock, maxBytes int64) store.Store {
+				return newNaive(fault, clock, maxBytes)
+			},
+			ExactStats: true,
+			Sweep:      func(s store.Store) { s.Stats() }, // any call makes time pass
+			Operations: operations,
+		})
+}
+
+// TestCorrectStorePasses: the suite asks for nothing that the contract does not
+// promise, as far as a store shows that has nothing in common with the backends.
+func TestCorrectStorePasses(t *testing.T) { runNaive(t, "", 20_000) }
+
+// TestFaultyStore is what TestFaultsAreCaught runs in a process of its own.
+func TestFaultyStore(t *testing.T) {
+	fault := os.Getenv(faultEnv)
+	if fault == "" {
+		t.Skip("run by TestFaultsAreCaught")
+	}
+	runNaive(t, fault, 20_000)
+}
+
+// TestFaultsAreCaught: for each promise there is a store that breaks only this
+// one, and the case that is there for it fails.
+func TestFaultsAreCaught(t *testing.T) {
+	for _, c := range []struct{ fault, by string }{
+		{"a field is lost", "PutGet"},
+		{"put replaces", "PutExists"},
+		{"refused put leaves items", "PutExists"},
+		{"second delete succeeds", "Delete"},
+		{"delete keeps items", "Delete"},
+		{"delete scribbles", "Shared"},
+
+		{"get crosses tenants", "Tenants"},
+		{"get crosses tenants", "Model"},
+		{"chain crosses tenants", "Tenants"},
+		{"item crosses tenants", "Tenants"},
+		{"vain delete changes epoch", "Tenants"},
+		{"names are joined", "TenantNames"},
+		{"names are folded", "TenantNames"},
+
+		{"chain upside down", "Chain"},
+		{"broken chain cut short", "ChainBroken"},
+		{"broken chain without a name", "ChainBroken"},
+		{"broken chain names the leaf", "ChainBroken"},
+		{"broken chain names the leaf", "ChainBranches"},
+		{"delete takes children", "ChainBroken"},
+		{"cycle has an end", "ChainCycle"},
+		{"cycle has an end", "Model"},
+
+		{"oldest item wins", "Item"},
+		{"latest created item wins", "Item"},
+		{"no older item", "ItemFallback"},
+		{"no older item", "Model"},
+
+		{"expires late", "Expiry"},
+		{"expires late", "Model"},
+		{"expires in order of put", "ExpiryOrder"},
+		{"expires in order of put", "ItemFallback"},
+		{"zero time is never", "ExpiryFarAndPast"},
+
+		{"epoch stands still", "Epoch"},
+		{"epoch is one for all", "Epoch"},
+		{"epoch comes back", "Epoch"},
+		{"epoch before delete", "EpochRace"},
+
+		{"stats count deleted", "Stats"},
+		{"evicts newest", "Budget"},
+		{"evicts one too many", "ModelBudget"},
+		{"budget is exceeded", "HammerBudget"},
+		{"no record too large", "BudgetTooLarge"},
+		{"too large evicts first", "BudgetTooLarge"},
+		{"evicts live before expired", "BudgetExpired"},
+		{"eviction keeps items", "BudgetItems"},
+		{"eviction changes epoch", "BudgetItems"},
+
+		{"records are mixed", "Hammer"},
+		{"put in two steps", "History"},
+		{"items go later", "History"},
+		{"delete is forgotten", "History"},
+	} {
+		t.Run(c.fault+"/"+c.by, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(os.Args[0], "-test.run=^TestFaultyStore$/^"+c.by+"$",
+				"-rapid.nofailfile", "-rapid.shrinktime=1ms")
+			cmd.Env = append(os.Environ(), faultEnv+"="+c.fault)
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "--- FAIL: TestFaultyStore/"+c.by) {
+				t.Errorf("case %s has not caught it: %v\n%s", c.by, err, out)
+			}
+		})
+	}
+}

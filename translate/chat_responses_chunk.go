@@ -1,0 +1,358 @@
+package translate
+
+import (
+	"bytes"
+
+	"antiphon/translate/jsonx"
+)
+
+// upstreamLimits bound the JSON of one chunk of an upstream.
+var upstreamLimits = jsonx.Limits{Depth: 64, Values: 1_000_000}
+
+// choiceFields are the members of a choice's delta or message.
+type choiceFields struct {
+	content, refusal, toolCalls, functionCall uint32
+	reasoningContent, reasoning, thinking     uint32
+	reasoningDetails                          uint32
+	annotations, audio                        uint32
+}
+
+// feedChunk takes in any chunk, or a whole chat.completion.
+func (t *Turn) feedChunk(dst, data []byte) []byte {
+	t.shape.clear()
+	d := &t.doc
+	if err := d.Parse(data, upstreamLimits); err != nil {
+		if err.Reason != jsonx.InvalidUTF8 {
+			return t.Abort(dst, malformed(data))
+		}
+		t.lose(ruleReplyUTF8, "output", "")
+		data = jsonx.AppendMended(nil, data)
+		if err := d.Parse(data, upstreamLimits); err != nil {
+			return t.Abort(dst, malformed(data))
+		}
+	}
+	var choices, usageNode, tier, model uint32
+	odd := false // something that only an error has
+	for k, end := d.First(jsonx.Root), t.membersEnd(); k < end; k = d.Next(k + 1) {
+		v := k + 1
+		switch string(d.Str(k)) {
+		case "choices":
+			choices = v
+		case "usage":
+			usageNode = v
+		case "service_tier":
+			tier = v
+		case "model":
+			model = v
+		case "error":
+			if d.Present(v) && d.Kind(v) != jsonx.False {
+				return t.Abort(dst, upstreamErrorIn(d, 0))
+			}
+		case "base_resp":
+			if code, ok := d.Int(d.Get(v, "status_code")); ok && code != 0 {
+				return t.Abort(dst, upstreamErrorIn(d, 0))
+			}
+		case "x_groq":
+			if usageNode == 0 {
+				usageNode = d.Get(v, "usage")
+			}
+		case "detail", "message", "code":
+			odd = true
+		}
+	}
+	if choices == 0 && usageNode == 0 {
+		if odd || d.Kind(jsonx.Root) != jsonx.Object {
+			return t.Abort(dst, upstreamErrorIn(d, 0))
+		}
+		return dst // a sign of life
+	}
+	if d.Kind(model) == jsonx.String && len(t.upModel) == 0 {
+		t.upModel = append(t.upModel, d.Str(model)...)
+	}
+	if tierKnown(d, tier) {
+		t.tier = append(t.tier[:0], d.Str(tier)...)
+	}
+	first := d.Kind(choices) == jsonx.Array
+	if first {
+		n := 0
+		for c, end := d.First(choices), d.End(choices); c < end; c = d.Next(c) {
+			if v, ok := d.Int(d.Get(c, "index")); ok && v != 0 {
+				t.lose(ruleReplyChoices, "output", "")
+				continue
+			}
+			if n++; n > 1 {
+				t.lose(ruleReplyChoices, "output", "")
+				break
+			}
+			dst = t.choice(dst, d, c)
+			if usageNode == 0 {
+				usageNode = d.Get(c, "usage")
+			}
+			if t.state >= stateEnded {
+				return dst
+			}
+		}
+	}
+	if d.Kind(usageNode) == jsonx.Object {
+		t.usage.read(d, usageNode)
+		t.counted = t.finished
+	}
+	if t.finished {
+		t.advance(stateFinishing)
+		if t.counted {
+			return t.end(dst)
+		}
+	}
+	return dst
+}
+
+func tierKnown(d *jsonx.Doc, n uint32) bool {
+	if d.Kind(n) != jsonx.String {
+		return false
+	}
+	switch string(d.Str(n)) {
+	case "default", "flex", "scale", "priority", "auto":
+		return true
+	}
+	return false
+}
+
+// choice takes in one choice of a chunk or completion.
+func (t *Turn) choice(dst []byte, d *jsonx.Doc, c uint32) []byte {
+	if d.Kind(c) != jsonx.Object {
+		return dst
+	}
+	t.chose = true
+	var delta, message, finish, logprobs uint32
+	for k, end := d.First(c), d.End(c); k < end; k = d.Next(k + 1) {
+		v := k + 1
+		switch string(d.Str(k)) {
+		case "delta":
+			delta = v
+		case "message":
+			message = v
+		case "finish_reason":
+			finish = v
+		case "logprobs":
+			logprobs = v
+		}
+	}
+	if d.Kind(delta) != jsonx.Object && t.count == 0 {
+		delta = message // a whole answer; after deltas it would be all of them again
+	}
+	if d.Kind(delta) == jsonx.Object {
+		dst = t.delta1(dst, d, delta, logprobs)
+	}
+	if t.state >= stateEnded || t.finished {
+		return dst
+	}
+	if d.Kind(finish) == jsonx.String && len(d.Str(finish)) > 0 {
+		t.finished, t.finish = true, finishKindOf(d.Str(finish))
+		t.shape.clear()
+		if t.finish == finishFailed {
+			t.finished = false
+			return t.Abort(dst, &Error{
+				Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginUpstream,
+				Message: "The upstream gave up on the reply (finish_reason '" + brief(d.Text(finish)) + "').",
+			})
+		}
+	}
+	return dst
+}
+
+// delta1 takes in a delta or message, in the order in which its parts belong:
+// reasoning, text, refusal, calls.
+func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
+	var f choiceFields
+	busy := 0 // members that say something
+	for k, end := d.First(n), d.End(n); k < end; k = d.Next(k + 1) {
+		v := k + 1
+		if d.Kind(v) == jsonx.Null {
+			continue
+		}
+		switch string(d.Str(k)) {
+		case "content":
+			f.content = v
+		case "refusal":
+			f.refusal = v
+		case "tool_calls":
+			f.toolCalls = v
+		case "function_call":
+			f.functionCall = v
+		case "reasoning_content":
+			f.reasoningContent = v
+		case "reasoning":
+			f.reasoning = v
+		case "thinking":
+			f.thinking = v
+		case "reasoning_details":
+			f.reasoningDetails = v
+		case "annotations":
+			f.annotations = v
+		case "audio":
+			f.audio = v
+		default:
+			continue
+		}
+		if !emptyString(d, v) {
+			busy++
+		}
+	}
+	if f.reasoningContent|f.reasoning|f.thinking|f.reasoningDetails != 0 {
+		dst = t.reasoning(dst, d, &f)
+	}
+	if f.content != 0 {
+		dst = t.content(dst, d, f.content, logprobs)
+	}
+	if d.Kind(f.refusal) == jsonx.String {
+		dst = t.refusal(dst, d.Str(f.refusal), d.StrKind(f.refusal))
+	}
+	if d.Kind(f.annotations) == jsonx.Array {
+		for v, end := d.First(f.annotations), d.End(f.annotations); v < end; v = d.Next(v) {
+			dst = t.annotation(dst, d, v)
+		}
+	}
+	if d.Kind(f.toolCalls) == jsonx.Array {
+		for v, end := d.First(f.toolCalls), d.End(f.toolCalls); v < end; v = d.Next(v) {
+			dst = t.call(dst, d, v, false)
+		}
+	}
+	if f.functionCall != 0 {
+		dst = t.call(dst, d, f.functionCall, true)
+	}
+	if f.audio != 0 {
+		t.lose(ruleReplyAudio, "output", "")
+	}
+	if busy == 1 && t.state < stateEnded {
+		t.learn(d, &f)
+	}
+	return dst
+}
+
+// content takes in content: a string, or parts as Mistral's reasoning models
+// send them.
+func (t *Turn) content(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
+	switch d.Kind(n) {
+	case jsonx.String:
+		var tokens []byte
+		if t.opt.Request.IncludeLogprobs && d.Present(logprobs) {
+			tokens = appendLogprobs(nil, d, logprobs)
+		}
+		return t.taggedText(dst, d.Str(n), d.StrKind(n), tokens)
+	case jsonx.Array:
+		for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
+			switch text := d.GetString(v, "text"); {
+			case text != 0:
+				dst = t.taggedText(dst, d.Str(text), d.StrKind(text), nil)
+			case d.Is(d.Get(v, "type"), "thinking"):
+				dst = t.thinkingPart(dst, d, d.Get(v, "thinking"))
+			}
+		}
+	}
+	return dst
+}
+
+func (t *Turn) thinkingPart(dst []byte, d *jsonx.Doc, n uint32) []byte {
+	switch d.Kind(n) {
+	case jsonx.String:
+		return t.thought(dst, d.Str(n), d.StrKind(n))
+	case jsonx.Array:
+		for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
+			if text := d.GetString(v, "text"); text != 0 {
+				dst = t.thought(dst, d.Str(text), d.StrKind(text))
+			}
+		}
+	}
+	return dst
+}
+
+// taggedText takes in text that may have <think> tags in it. The tokens of
+// reasoning have no place in the API, so only those of plain text are given.
+func (t *Turn) taggedText(dst, raw []byte, kind jsonx.StringKind, logprobs []byte) []byte {
+	if t.think.state == thinkOff {
+		return t.text(dst, raw, kind, logprobs)
+	}
+	if len(raw) == 0 {
+		return dst
+	}
+	t.tagKind |= kind
+	thought, text := t.think.split(raw)
+	if len(thought) > 0 {
+		dst = t.thought(dst, thought, t.tagKind)
+		logprobs = nil
+	}
+	if len(text) == 0 {
+		return dst
+	}
+	return t.text(dst, text, t.tagKind, logprobs)
+}
+
+// flushTags gives up waiting for a tag.
+func (t *Turn) flushTags(dst []byte) []byte {
+	thought, text := t.think.finish()
+	if t.think.state == thinkProbe && len(text) > 0 {
+		t.think.state = thinkOff
+	}
+	dst = t.thought(dst, thought, t.tagKind)
+	return t.text(dst, text, t.tagKind, nil)
+}
+
+// end settles a turn that the backend has ended: it closes every item.
+func (t *Turn) end(dst []byte) []byte {
+	dst = t.flushTags(dst)
+	if t.state >= stateEnded {
+		return dst
+	}
+	for i := range t.count {
+		it := &t.items[i]
+		if it.kind != outCall || it.state != itemPending {
+			continue
+		}
+		if len(it.name) == 0 {
+			it.state = itemIgnored
+			t.lose(ruleReplyCallName, "output["+string(appendInt(nil, len(t.order)))+"]", "")
+			continue
+		}
+		dst = t.announce(dst, i)
+	}
+	switch t.finish {
+	case finishLength:
+		t.cutShort = "max_output_tokens"
+	case finishFilter:
+		t.cutShort = "content_filter"
+	}
+	if t.finish == finishStop && len(t.order) == 0 && t.count == 0 {
+		dst = t.message(dst, textPart) // an empty answer is an answer
+	}
+	for n, i := range t.order {
+		it := &t.items[i]
+		status := "completed"
+		if t.cutShort != "" {
+			last := n == len(t.order)-1
+			torn := it.kind == outCall && it.state == itemOpen && len(it.text) > 0 && !t.wholeArguments(it)
+			if last || torn {
+				status = "incomplete"
+			}
+		}
+		dst = t.close(dst, i, status)
+	}
+	t.advance(stateEnded)
+	return dst
+}
+
+// malformed is the failure for a chunk that is no JSON.
+func malformed(data []byte) *Error {
+	msg := "The upstream sent a reply that is not JSON."
+	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")) {
+		msg = "The upstream sent an HTML page rather than a reply."
+	}
+	return &Error{Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginUpstream, Message: msg}
+}
+
+// membersEnd is where the members of the chunk end, if it is an object.
+func (t *Turn) membersEnd() uint32 {
+	if t.doc.Kind(jsonx.Root) != jsonx.Object {
+		return 0
+	}
+	return t.doc.End(jsonx.Root)
+}

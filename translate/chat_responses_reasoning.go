@@ -1,0 +1,93 @@
+package translate
+
+import (
+	"antiphon/translate/jsonx"
+)
+
+// thought takes in a fragment of the model's reasoning. It becomes reasoning
+// text, or a summary when the client has asked for one: that is all that most
+// clients show.
+func (t *Turn) thought(dst, raw []byte, kind jsonx.StringKind) []byte {
+	if len(raw) == 0 {
+		return dst
+	}
+	if t.cur >= 0 && t.items[t.cur].kind != outReasoning {
+		dst = t.close(dst, t.cur, "completed")
+	}
+	if t.cur < 0 {
+		dst = t.closeWholeCalls(dst)
+		i := t.newItem(outReasoning)
+		if i < 0 {
+			return t.tooLarge(dst)
+		}
+		dst = t.add(dst, i, prefixReasoning)
+		t.cur = i
+		part := thoughtPart
+		if t.opt.Request.SummaryWanted {
+			part = summaryPart
+		}
+		dst = t.openPart(dst, &t.items[i], part)
+	}
+	it := &t.items[t.cur]
+	return t.delta(dst, it, t.whole(it, raw, kind), nil, false)
+}
+
+// reasoning takes in the reasoning of a delta or message, wherever a backend
+// puts it (PEERS §4.1): reasoning_content, reasoning (a string or an object),
+// thinking, or reasoning_details. Where it stands twice it is taken once.
+func (t *Turn) reasoning(dst []byte, d *jsonx.Doc, f *choiceFields) []byte {
+	for _, n := range [...]uint32{f.reasoningContent, f.reasoning, f.thinking} {
+		if d.Kind(n) == jsonx.Object {
+			if v := d.GetString(n, "content"); v != 0 {
+				n = v
+			} else {
+				n = d.GetString(n, "text")
+			}
+		}
+		if d.Kind(n) == jsonx.String && len(d.Str(n)) > 0 {
+			t.noteReasoningData(d, f.reasoningDetails)
+			return t.thought(dst, d.Str(n), d.StrKind(n))
+		}
+	}
+	if d.Kind(f.reasoningDetails) != jsonx.Array {
+		return dst
+	}
+	for v, end := d.First(f.reasoningDetails), d.End(f.reasoningDetails); v < end; v = d.Next(v) {
+		n := d.GetString(v, "text")
+		if n == 0 {
+			n = d.GetString(v, "summary")
+		}
+		if n != 0 {
+			dst = t.thought(dst, d.Str(n), d.StrKind(n))
+		}
+	}
+	t.noteReasoningData(d, f.reasoningDetails)
+	return dst
+}
+
+// noteReasoningData reports what a backend wants back one day and the API has no
+// place for.
+func (t *Turn) noteReasoningData(d *jsonx.Doc, details uint32) {
+	if d.Kind(details) != jsonx.Array || t.opt.Losses == nil {
+		return
+	}
+	for v, end := d.First(details), d.End(details); v < end; v = d.Next(v) {
+		if d.Kind(d.Get(v, "data")) == jsonx.String {
+			t.lose(ruleReplyReasoningData, "output["+string(appendInt(nil, len(t.order)))+"]", "")
+			return
+		}
+	}
+}
+
+// lose reports a loss once for each rule and path.
+func (t *Turn) lose(rule Rule, path, detail string) {
+	if t.opt.Losses == nil {
+		return
+	}
+	for _, e := range t.opt.Losses.Entries {
+		if e.Rule == rule && e.Path == path {
+			return
+		}
+	}
+	t.opt.Losses.add(rule, path, detail)
+}

@@ -1,0 +1,353 @@
+package translate
+
+import (
+	"antiphon/translate/jsonx"
+)
+
+// Turn makes a response out of what a chat backend sends: the events of a
+// stream, and the final object, which is what the events add up to. It is one
+// state machine for streams and whole messages:
+//
+//	idle ── Begin ──→ open ── Feed* ──→ (finishing) ── Finish, Abort or
+//	      the upstream's own end ──→ ended ── Terminal ──→ done
+//
+//	idle       nothing has been said
+//	open       created and in_progress are out; items come and go
+//	finishing  the backend has said why it stopped; usage may still come
+//	ended      every item is closed, the outcome is settled, and the terminal
+//	           event waits for the store
+//	done       the terminal event is out; every call is a no-op
+//
+// State changes in advance, and nowhere else. A Turn may be fed the stream's
+// data in any pieces that are whole SSE events, and depends on nothing but them.
+//
+// A Turn is meant to be pooled: Reset starts over and keeps memory.
+type Turn struct {
+	opt    TurnOptions
+	events bool // somebody reads them
+	state  turnState
+
+	id       []byte
+	echo     []byte
+	sequence int
+
+	doc   jsonx.Doc
+	shape shape
+	think thinkSplitter
+
+	items []outItem
+	count int   // items in use
+	order []int // of those announced, by output_index
+	cur   int   // the open message or reasoning item, or -1
+	held  int   // bytes held in items, against opt.MaxBytes
+
+	tagKind jsonx.StringKind // what the text that went through think was made of
+	args    jsonx.Doc        // scratch for arguments
+
+	chose    bool       // there was a choice
+	finish   finishKind // why the backend stopped
+	finished bool
+	cutShort string // incomplete_details.reason
+	failure  *Error
+	usage    usage
+	counted  bool // usage has come with or after the finish
+	tier     []byte
+	upModel  []byte
+
+	scratch []byte
+	prng    uint64
+
+	// Where the last response object stands in the buffer it was appended to.
+	responseAt, responseEnd, outputAt, outputEnd int
+}
+
+type turnState uint8
+
+const (
+	stateIdle turnState = iota
+	stateOpen
+	stateFinishing
+	stateEnded
+	stateDone
+)
+
+// advance is the only door through which the state changes. It never goes back.
+func (t *Turn) advance(to turnState) {
+	if to > t.state {
+		t.state = to
+	}
+}
+
+// TurnOptions are what a Turn needs to know.
+type TurnOptions struct {
+	// Request that is being answered. It must stay as it is while the turn runs.
+	Request *Request
+	Dialect *Dialect
+	// Seed is the randomness of all ids.
+	Seed Seed
+	// Created is the Unix time of the response, in seconds.
+	Created int64
+	// Events asks for the events of a stream; without it Begin, Feed and the
+	// others append nothing, and Response gives the final object.
+	Events bool
+	// MaxBytes bounds what is held of the output; 0 means 64 MiB. A reply that
+	// passes it fails.
+	MaxBytes int
+	// OpenResponses uses the event names of Open Responses where they differ
+	// from OpenAI's.
+	OpenResponses bool
+	// Obfuscate pads deltas with random letters, so that their sizes say less
+	// to somebody who watches the encrypted connection.
+	Obfuscate bool
+	// Losses receives what the reply loses.
+	Losses *Losses
+}
+
+const defaultMaxBytes = 64 << 20
+
+// maxItems bounds the output items of a response.
+const maxItems = 1024
+
+// Reset makes the turn ready for another response.
+func (t *Turn) Reset(opt TurnOptions) {
+	const most = 256 << 10
+	if opt.MaxBytes <= 0 {
+		opt.MaxBytes = defaultMaxBytes
+	}
+	if t.held > most {
+		t.items, t.scratch, t.echo = nil, nil, nil // unusually large: let it go
+	}
+	for i := range t.items[:t.count] {
+		t.items[i].reset()
+	}
+	doc, args, items := t.doc, t.args, t.items
+	doc.Reset()
+	*t = Turn{
+		opt: opt, events: opt.Events, cur: -1, doc: doc, args: args, items: items,
+		order: t.order[:0], id: t.id[:0], echo: t.echo[:0], scratch: t.scratch[:0], tier: t.tier[:0], upModel: t.upModel[:0],
+		shape: t.shape, think: t.think,
+	}
+	t.shape.clear()
+	t.think.reset(opt.Dialect.Reasoning.Tags)
+	t.id = opt.Seed.appendID(t.id, "resp_", responseNumber)
+	t.echo = opt.Request.appendEcho(t.echo)
+	for i, b := range opt.Seed {
+		t.prng ^= uint64(b) << (i % 8 * 8)
+	}
+}
+
+// ID is the response's id.
+func (t *Turn) ID() string { return string(t.id) }
+
+// Begin appends the events that open a stream.
+func (t *Turn) Begin(dst []byte) []byte {
+	if t.state != stateIdle {
+		return dst
+	}
+	t.advance(stateOpen)
+	if !t.events {
+		return dst
+	}
+	f := finalFields{status: "in_progress", stored: t.opt.Request.Store}
+	dst = t.lifecycle(dst, evCreated, f)
+	return t.lifecycle(dst, evInProgress, f)
+}
+
+// Feed takes in the data of one event of a chat stream and appends the events
+// that it makes. Data after the end is ignored.
+func (t *Turn) Feed(dst, data []byte) []byte {
+	if t.state >= stateEnded {
+		return dst
+	}
+	if t.state == stateIdle {
+		dst = t.Begin(dst)
+	}
+	if t.shape.matches(data) {
+		if next, ok := t.feedShape(dst, data); ok {
+			return next
+		}
+	}
+	return t.feedChunk(dst, data)
+}
+
+// FeedMessage takes in a whole chat.completion, and ends the turn.
+func (t *Turn) FeedMessage(dst, body []byte) []byte {
+	if t.state >= stateEnded {
+		return dst
+	}
+	if t.state == stateIdle {
+		dst = t.Begin(dst)
+	}
+	dst = t.feedChunk(dst, body)
+	if t.state >= stateEnded {
+		return dst
+	}
+	if !t.chose {
+		return t.Abort(dst, &Error{
+			Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginUpstream,
+			Message: "The upstream's reply has no choices.",
+		})
+	}
+	t.assumeStop()
+	return t.end(dst)
+}
+
+// assumeStop makes up for a backend that never says why it stopped, though its
+// reply is whole.
+func (t *Turn) assumeStop() {
+	if !t.finished {
+		t.finished, t.finish = true, finishStop
+		t.lose(ruleReplyFinish, "status", "")
+	}
+}
+
+// Done takes in the marker [DONE]: the backend says that its stream is whole.
+func (t *Turn) Done(dst []byte) []byte {
+	if t.state >= stateEnded {
+		return dst
+	}
+	if t.count > 0 && t.callsWhole() {
+		t.assumeStop()
+	}
+	return t.Finish(dst)
+}
+
+// Finish takes in the end of the upstream's data. Without a reason to stop
+// before it, the reply was cut off, and the response fails.
+func (t *Turn) Finish(dst []byte) []byte {
+	if t.state >= stateEnded {
+		return dst
+	}
+	if t.state == stateIdle {
+		dst = t.Begin(dst)
+	}
+	if !t.finished {
+		return t.Abort(dst, &Error{
+			Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginUpstream,
+			Message: "The upstream closed the stream before the reply was complete.",
+		})
+	}
+	return t.end(dst)
+}
+
+// Abort fails the response, because the upstream failed, was cut off or timed
+// out, or because the server stops. What was said until then stays in the
+// output; items that were not complete are marked so. When the backend had
+// already said that it was done, the response is whole, and stays so.
+func (t *Turn) Abort(dst []byte, err *Error) []byte {
+	if t.state >= stateEnded {
+		return dst
+	}
+	if t.state == stateIdle {
+		dst = t.Begin(dst)
+	}
+	if t.finished {
+		return t.end(dst)
+	}
+	t.failure = err
+	t.advance(stateEnded)
+	t.leaveOpen()
+	return dst
+}
+
+// Ended reports whether the outcome is settled, so that the response can be
+// stored and Terminal called.
+func (t *Turn) Ended() bool { return t.state >= stateEnded }
+
+// Finishing reports whether the backend has said why it stopped, and only the
+// count of tokens may still come.
+func (t *Turn) Finishing() bool { return t.state == stateFinishing }
+
+// Failure is why the response failed, or nil.
+func (t *Turn) Failure() *Error { return t.failure }
+
+// Status is the response's status.
+func (t *Turn) Status() string {
+	switch {
+	case t.state < stateEnded:
+		return "in_progress"
+	case t.failure != nil:
+		return "failed"
+	case t.cutShort != "":
+		return "incomplete"
+	}
+	return "completed"
+}
+
+// Tokens are the numbers of input and output tokens, if the backend told.
+func (t *Turn) Tokens() (input, output int64, ok bool) {
+	return t.usage.input, t.usage.output, t.usage.known
+}
+
+// Items is the number of output items.
+func (t *Turn) Items() int { return t.count }
+
+// UpstreamModel is the backend's name for the model. It is good until Reset.
+func (t *Turn) UpstreamModel() []byte { return t.upModel }
+
+// Terminal appends the event that ends the stream: completed, incomplete, or
+// error and failed. completedAt is the Unix time in seconds; stored says whether
+// the response is in the store. It may be called again if the answer to that
+// changes, as long as what it appended before is thrown away: give again as true
+// then.
+func (t *Turn) Terminal(dst []byte, completedAt int64, stored, again bool) []byte {
+	if t.state < stateEnded || t.state == stateDone && !again || !t.events {
+		return dst
+	}
+	if again {
+		t.sequence--
+		if t.failure != nil {
+			t.sequence--
+		}
+	}
+	t.advance(stateDone)
+	f := t.final(completedAt, stored)
+	switch f.status {
+	case "failed":
+		dst = t.event(dst, evError)
+		dst = append(dst, `,"error":`...)
+		dst = t.appendFailure(dst)
+		dst = append(dst, eventEnd...)
+		return t.lifecycle(dst, evFailed, f)
+	case "incomplete":
+		return t.lifecycle(dst, evIncomplete, f)
+	}
+	return t.lifecycle(dst, evCompleted, f)
+}
+
+// Response appends the final response object.
+func (t *Turn) Response(dst []byte, completedAt int64, stored bool) []byte {
+	if t.state < stateEnded {
+		return dst
+	}
+	t.advance(stateDone)
+	return t.appendResponse(dst, t.final(completedAt, stored))
+}
+
+func (t *Turn) final(completedAt int64, stored bool) finalFields {
+	f := finalFields{status: t.Status(), stored: stored}
+	if f.status == "completed" {
+		f.completedAt = completedAt
+	}
+	return f
+}
+
+// Written is the response object that Terminal or Response appended last to dst,
+// and where in it the output array stands.
+func (t *Turn) Written(dst []byte) (response []byte, output [2]int) {
+	return dst[t.responseAt:t.responseEnd], [2]int{t.outputAt - t.responseAt, t.outputEnd - t.responseAt}
+}
+
+// hold counts n more bytes of output, and fails the response when there are too
+// many of them.
+func (t *Turn) hold(n int) bool {
+	t.held += n
+	return t.held <= t.opt.MaxBytes
+}
+
+func (t *Turn) tooLarge(dst []byte) []byte {
+	return t.Abort(dst, &Error{
+		Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginProxy,
+		Message: "The upstream's reply is larger than this server is configured to take.",
+	})
+}

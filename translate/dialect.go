@@ -1,0 +1,248 @@
+package translate
+
+// Dialect describes how one family of Chat Completions servers differs from
+// the reference API. It is data: translation never asks for a vendor's name,
+// only for these facts. Presets are rows of the table in dialect_table.go, each
+// with its evidence; the configuration may override any single field of a row
+// (the yaml keys below).
+//
+// The zero value is not useful; start from Presets or LookupDialect.
+type Dialect struct {
+	// Name of the preset, such as "vllm". Not configurable.
+	Name string `yaml:"-"`
+
+	// DeveloperRole says whether the server knows the role "developer".
+	// Otherwise such messages are sent with the role "system".
+	DeveloperRole bool `yaml:"developer_role"`
+
+	// SystemMessages says where system messages may stand.
+	SystemMessages SystemPolicy `yaml:"system_messages"`
+
+	// AlternateRoles says that user and assistant messages must take turns:
+	// neighbours of one role are merged.
+	AlternateRoles bool `yaml:"alternate_roles"`
+
+	// AssistantAfterTool says that a user message may not follow a tool
+	// message directly; a short assistant message is put between them.
+	AssistantAfterTool bool `yaml:"assistant_after_tool"`
+
+	// JoinText says that message content made of text parts only must be one
+	// string. Otherwise more than one part is sent as an array of parts.
+	JoinText bool `yaml:"join_text"`
+
+	// Images, Files and Audio say which input parts the server can take. A
+	// part that it can't take is dropped and reported.
+	Images bool `yaml:"images"`
+	Files  bool `yaml:"files"`
+	Audio  bool `yaml:"audio"`
+
+	// RefusalField says that assistant messages may carry "refusal".
+	// Otherwise an earlier refusal is sent as text.
+	RefusalField bool `yaml:"refusal_field"`
+
+	// CallContent is what "content" shall be in an assistant message that has
+	// tool calls and no text.
+	CallContent CallContent `yaml:"call_content"`
+
+	// MaxTokens is the request key that bounds the output.
+	MaxTokens MaxTokensField `yaml:"max_tokens_field"`
+
+	// Accepts is the set of optional request keys the server takes. A key that
+	// it does not take is left out and reported.
+	Accepts ParamSet `yaml:"accepts"`
+
+	// ExtraParams are keys that no version of the Responses API knows, but that
+	// this server takes: they are forwarded when a client sends them.
+	ExtraParams []string `yaml:"extra_params"`
+
+	// Tools are the abilities around function calling.
+	Tools ToolAbilities `yaml:"tools"`
+
+	// Structured is the strictest response_format the server honours.
+	Structured Structured `yaml:"structured_output"`
+
+	// Reasoning says how reasoning goes in and comes out.
+	Reasoning ReasoningHabits `yaml:"reasoning"`
+}
+
+// ToolAbilities are a dialect's abilities around function calling.
+type ToolAbilities struct {
+	// Choices is the set of tool_choice forms that the server honours.
+	Choices ChoiceSet `yaml:"choices"`
+
+	// RequiredWord is how the server spells tool_choice "required".
+	RequiredWord string `yaml:"required_word"`
+
+	// NameMax is the longest function name in bytes; a longer one is
+	// shortened, reversibly.
+	NameMax int `yaml:"name_max"`
+
+	// CallIDs is the form of tool call ids the server insists on.
+	CallIDs CallIDForm `yaml:"call_ids"`
+}
+
+// ReasoningHabits say how a dialect takes and gives reasoning.
+type ReasoningHabits struct {
+	// Replay says which earlier reasoning is sent back to the server.
+	Replay Replay `yaml:"replay"`
+
+	// ReplayField is the key of an assistant message that carries it.
+	ReplayField string `yaml:"replay_field"`
+
+	// EffortForm is how the request asks for an effort.
+	EffortForm EffortForm `yaml:"effort_form"`
+
+	// Efforts maps an effort of the Responses API to the server's word for it.
+	// An effort that is not in the map is sent as it is; one mapped to "" is
+	// left out and reported.
+	Efforts map[string]string `yaml:"efforts"`
+
+	// Tags says whether reasoning may stand between <think> and </think> in
+	// the text.
+	Tags ThinkTags `yaml:"think_tags"`
+}
+
+// SystemPolicy says where system messages may stand in a conversation.
+type SystemPolicy string
+
+// The values of SystemPolicy.
+const (
+	// SystemAnywhere leaves system messages where they are.
+	SystemAnywhere SystemPolicy = "anywhere"
+	// SystemHead joins all system messages, with blank lines between them, to
+	// one message at the head.
+	SystemHead SystemPolicy = "head"
+	// SystemUser is SystemHead with the role "user".
+	SystemUser SystemPolicy = "user"
+)
+
+// CallContent is the content of an assistant message that only has tool calls.
+type CallContent string
+
+// The values of CallContent.
+const (
+	CallContentNull  CallContent = "null"  // "content":null
+	CallContentEmpty CallContent = "empty" // "content":""
+	CallContentOmit  CallContent = "omit"  // no such key
+)
+
+// MaxTokensField is the request key that bounds the output.
+type MaxTokensField string
+
+// The values of MaxTokensField.
+const (
+	MaxCompletionTokens MaxTokensField = "max_completion_tokens"
+	MaxTokens           MaxTokensField = "max_tokens"
+)
+
+// Structured is a kind of response_format.
+type Structured string
+
+// The values of Structured, each including those after it.
+const (
+	StructuredSchema Structured = "json_schema"
+	StructuredObject Structured = "json_object"
+	StructuredNone   Structured = "none"
+)
+
+// CallIDForm is a form of tool call ids.
+type CallIDForm string
+
+// The values of CallIDForm.
+const (
+	// CallIDsAny takes any string.
+	CallIDsAny CallIDForm = "any"
+	// CallIDsAlnum9 takes nine letters and digits (Mistral).
+	CallIDsAlnum9 CallIDForm = "alnum9"
+)
+
+// Replay says which earlier reasoning goes back to the server.
+type Replay string
+
+// The values of Replay.
+const (
+	// ReplayNone sends none back.
+	ReplayNone Replay = "none"
+	// ReplayLoop sends back what came after the last user message: the
+	// reasoning of a tool loop that is still going on.
+	ReplayLoop Replay = "loop"
+	// ReplayAll sends back all of it.
+	ReplayAll Replay = "all"
+)
+
+// EffortForm is how a chat request asks for reasoning effort.
+type EffortForm string
+
+// The values of EffortForm.
+const (
+	// EffortField is "reasoning_effort":"low".
+	EffortField EffortForm = "reasoning_effort"
+	// EffortObject is "reasoning":{"effort":"low"} (OpenRouter).
+	EffortObject EffortForm = "reasoning"
+	// EffortUnknown leaves it out, and reports it.
+	EffortUnknown EffortForm = "none"
+)
+
+// ThinkTags says how to treat <think> in the text of a reply.
+type ThinkTags string
+
+// The values of ThinkTags.
+const (
+	// TagsOff leaves the text alone.
+	TagsOff ThinkTags = "off"
+	// TagsAuto splits off reasoning when the text begins with <think>.
+	TagsAuto ThinkTags = "auto"
+	// TagsImplicit takes all text up to </think> for reasoning, for templates
+	// that have opened the tag in the prompt.
+	TagsImplicit ThinkTags = "implicit"
+)
+
+// ParamSet is a set of optional request keys of the Chat Completions API.
+type ParamSet uint32
+
+// The optional request keys that dialects differ in. ParamNames has their names.
+const (
+	ParamTemperature ParamSet = 1 << iota
+	ParamTopP
+	ParamPresencePenalty
+	ParamFrequencyPenalty
+	ParamLogprobs
+	ParamParallelToolCalls
+	ParamToolStrict
+	ParamVerbosity
+	ParamServiceTier
+	ParamUser
+	ParamSafetyIdentifier
+	ParamPromptCacheKey
+	ParamPromptCacheRetention
+	ParamModeration
+	ParamStreamUsage
+)
+
+// ParamNames are the configuration's names of the ParamSet bits, lowest first.
+var ParamNames = []string{
+	"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs",
+	"parallel_tool_calls", "tool_strict", "verbosity", "service_tier", "user",
+	"safety_identifier", "prompt_cache_key", "prompt_cache_retention", "moderation",
+	"stream_usage",
+}
+
+// Has reports whether all of p is in the set.
+func (s ParamSet) Has(p ParamSet) bool { return s&p == p }
+
+// ChoiceSet is a set of tool_choice forms.
+type ChoiceSet uint8
+
+// The forms of tool_choice. "auto" needs no bit: every server has it, as its default.
+const (
+	ChoiceNone     ChoiceSet = 1 << iota // "none"
+	ChoiceRequired                       // "required"
+	ChoiceNamed                          // one function by name
+	ChoiceAllowed                        // {"type":"allowed_tools"}
+)
+
+// ChoiceNames are the configuration's names of the ChoiceSet bits, lowest first.
+var ChoiceNames = []string{"none", "required", "named", "allowed_tools"}
+
+// Has reports whether all of c is in the set.
+func (s ChoiceSet) Has(c ChoiceSet) bool { return s&c == c }

@@ -1,0 +1,265 @@
+package translate
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Sets of request keys that several presets share.
+const (
+	samplingParams = ParamTemperature | ParamTopP | ParamPresencePenalty | ParamFrequencyPenalty
+	hintParams     = ParamVerbosity | ParamServiceTier | ParamUser | ParamSafetyIdentifier |
+		ParamPromptCacheKey | ParamPromptCacheRetention | ParamModeration
+	commonParams = samplingParams | ParamLogprobs | ParamParallelToolCalls | ParamToolStrict | ParamStreamUsage
+)
+
+// Request keys that open-source servers take beyond the reference API.
+var (
+	chatOnlyParams = []string{"stop", "seed", "logit_bias"}
+	vllmParams     = []string{
+		"stop", "seed", "logit_bias", "top_k", "min_p", "repetition_penalty", "length_penalty",
+		"min_tokens", "stop_token_ids", "ignore_eos", "bad_words", "include_stop_str_in_output",
+		"skip_special_tokens", "spaces_between_special_tokens", "add_generation_prompt",
+		"continue_final_message", "add_special_tokens", "documents", "chat_template",
+		"chat_template_kwargs", "mm_processor_kwargs", "guided_json", "guided_regex", "guided_choice",
+		"guided_grammar", "structured_outputs", "thinking_token_budget", "priority", "cache_salt",
+	}
+	sglangParams = []string{
+		"stop", "seed", "logit_bias", "top_k", "min_p", "min_tokens", "regex", "ebnf",
+		"repetition_penalty", "stop_token_ids", "no_stop_trim", "ignore_eos", "continue_final_message",
+		"skip_special_tokens", "lora_path", "session_params", "separate_reasoning", "stream_reasoning",
+		"chat_template_kwargs", "rid", "cache_salt", "priority",
+	}
+	llamaParams = []string{
+		"stop", "seed", "logit_bias", "top_k", "min_p", "typical_p", "repeat_penalty", "repeat_last_n",
+		"dynatemp_range", "dynatemp_exponent", "xtc_probability", "xtc_threshold", "mirostat",
+		"mirostat_tau", "mirostat_eta", "dry_multiplier", "dry_base", "dry_allowed_length",
+		"dry_penalty_last_n", "dry_sequence_breakers", "samplers", "grammar", "json_schema", "n_probs",
+		"min_keep", "cache_prompt", "id_slot", "ignore_eos", "timings_per_token", "post_sampling_probs",
+		"lora", "chat_template_kwargs", "reasoning_format", "parse_tool_calls", "thinking_budget_tokens",
+	}
+)
+
+// generic is what is assumed of a server that nothing is known of. It sends
+// what the reference API has always had, keeps one system message at the head
+// (of 30 surveyed chat templates, many drop or refuse a later one: PEERS §4.2),
+// and leaves out hints that do not change the answer, because servers that
+// refuse unknown keys (Groq, Mistral, Cerebras) refuse those.
+func generic() Dialect {
+	return Dialect{
+		Name:           "generic",
+		SystemMessages: SystemHead,
+		Images:         true,
+		Files:          true,
+		Audio:          true,
+		CallContent:    CallContentNull,
+		MaxTokens:      MaxTokens,
+		Accepts:        commonParams,
+		ExtraParams:    chatOnlyParams,
+		Tools: ToolAbilities{
+			Choices:      ChoiceNone | ChoiceRequired | ChoiceNamed,
+			RequiredWord: "required",
+			NameMax:      64,
+			CallIDs:      CallIDsAny,
+		},
+		Structured: StructuredSchema,
+		Reasoning: ReasoningHabits{
+			Replay:      ReplayNone,
+			ReplayField: "reasoning_content",
+			EffortForm:  EffortField,
+			Tags:        TagsAuto,
+		},
+	}
+}
+
+// preset is generic with changes.
+func preset(name string, change func(d *Dialect)) Dialect {
+	d := generic()
+	d.Name = name
+	change(&d)
+	return d
+}
+
+// lowToHigh maps the efforts that a server with three steps lacks.
+var lowToHigh = map[string]string{"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}
+
+// presets is the table of known dialects. Evidence stands beside each field:
+// PEERS and UPSTREAMS are the project's survey of servers and its own captures.
+var presets = []Dialect{
+	generic(),
+
+	preset("openai", func(d *Dialect) {
+		// The reference itself: https://developers.openai.com/api/reference.
+		d.DeveloperRole = true
+		d.SystemMessages = SystemAnywhere
+		d.RefusalField = true
+		d.MaxTokens = MaxCompletionTokens // reasoning models refuse max_tokens
+		d.Accepts = commonParams | hintParams
+		d.Tools.Choices |= ChoiceAllowed
+		d.Reasoning.Tags = TagsOff
+	}),
+	preset("azure", func(d *Dialect) {
+		// As openai; older API versions refuse developer (agno#1770), none
+		// takes the newest hints.
+		d.SystemMessages = SystemAnywhere
+		d.RefusalField = true
+		d.MaxTokens = MaxCompletionTokens
+		d.Accepts = commonParams | ParamUser | ParamVerbosity | ParamPromptCacheKey
+		d.Reasoning.Tags = TagsOff
+	}),
+	preset("vllm", func(d *Dialect) {
+		// Many templates refuse or drop a second system message (PEERS §4.2),
+		// so the head policy of generic stays. reasoning_content of a tool
+		// loop is read back by templates for interleaved thinking.
+		d.MaxTokens = MaxCompletionTokens
+		d.Accepts = commonParams | ParamUser
+		d.ExtraParams = vllmParams
+		d.Reasoning.Replay = ReplayLoop
+		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
+	}),
+	preset("sglang", func(d *Dialect) {
+		d.MaxTokens = MaxCompletionTokens
+		d.Accepts = commonParams | ParamUser
+		d.ExtraParams = sglangParams
+		d.Reasoning.Replay = ReplayLoop
+		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
+	}),
+	preset("llama.cpp", func(d *Dialect) {
+		// Captures llama-*: a named tool_choice silently becomes auto (09), a
+		// refusal part is refused (27g), unknown keys are ignored (29).
+		d.Accepts = commonParams | ParamUser
+		d.ExtraParams = llamaParams
+		d.Files = false // no file part in its chat API
+		d.Tools.Choices = ChoiceNone | ChoiceRequired
+		d.Reasoning.Replay = ReplayLoop
+	}),
+	preset("ollama", func(d *Dialect) {
+		// Captures ollama-*: max_completion_tokens is ignored, tool_choice is
+		// ignored (09, 10), efforts other than four words are 400 (33g),
+		// audio and file parts are refused (31, 27d), and reasoning is read
+		// back from "reasoning".
+		d.Files, d.Audio = false, false
+		d.Accepts = samplingParams | ParamLogprobs | ParamStreamUsage
+		d.ExtraParams = chatOnlyParams
+		d.Tools.Choices = 0
+		d.Reasoning.Replay = ReplayLoop
+		d.Reasoning.ReplayField = "reasoning"
+		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
+	}),
+	preset("deepseek", func(d *Dialect) {
+		// No developer role, no store, no parallel_tool_calls; content must be
+		// a string; reasoning_content of a tool loop must come back, else 400
+		// (CLIProxyAPI#3451, codex#24500).
+		d.JoinText = true
+		d.Images, d.Files, d.Audio = false, false, false
+		d.Accepts = samplingParams | ParamLogprobs | ParamStreamUsage
+		d.ExtraParams = []string{"stop", "thinking"}
+		d.Structured = StructuredObject
+		d.Reasoning.Replay = ReplayLoop
+		d.Reasoning.EffortForm = EffortUnknown
+		d.Reasoning.Tags = TagsOff
+	}),
+	preset("mistral", func(d *Dialect) {
+		// Ids of nine letters and digits (code 3280: opencode#1680,
+		// langchain#24668), alternating roles, "any" for required, and 422 for
+		// unknown keys.
+		d.AlternateRoles = true
+		d.AssistantAfterTool = true
+		d.CallContent = CallContentEmpty
+		d.Files, d.Audio = false, false
+		d.Accepts = samplingParams | ParamParallelToolCalls | ParamToolStrict
+		d.ExtraParams = []string{"stop", "random_seed", "safe_prompt", "prompt_mode"}
+		d.Tools.RequiredWord = "any"
+		d.Tools.CallIDs = CallIDsAlnum9
+		d.Reasoning.EffortForm = EffortUnknown
+	}),
+	preset("groq", func(d *Dialect) {
+		// Unknown properties are 400: reasoning_content, store,
+		// prompt_cache_key (jan#8136, gptel#774).
+		d.MaxTokens = MaxCompletionTokens
+		d.Files, d.Audio = false, false
+		d.Accepts = samplingParams | ParamParallelToolCalls | ParamToolStrict | ParamStreamUsage |
+			ParamServiceTier | ParamUser
+		d.ExtraParams = []string{"stop", "seed", "reasoning_format", "include_reasoning"}
+		d.Reasoning.Efforts = lowToHigh
+	}),
+	preset("openrouter", func(d *Dialect) {
+		// reasoning:{effort} (PEERS §4.2); other hints reach the provider
+		// behind it where it has them.
+		d.Accepts = commonParams | ParamUser | ParamVerbosity
+		d.ExtraParams = []string{
+			"stop", "seed", "logit_bias", "top_k", "top_a", "min_p", "repetition_penalty", "models",
+			"route", "provider", "plugins", "transforms", "web_search_options", "prediction",
+		}
+		d.Reasoning.EffortForm = EffortObject
+		d.Reasoning.Tags = TagsOff
+	}),
+	preset("gemini", func(d *Dialect) {
+		// https://ai.google.dev/gemini-api/docs/openai: finish "stop" on tool
+		// turns and missing indexes are for the reader; unknown keys are 400.
+		d.Files = false
+		d.MaxTokens = MaxCompletionTokens
+		d.Accepts = ParamTemperature | ParamTopP | ParamParallelToolCalls | ParamStreamUsage
+		d.ExtraParams = []string{"stop", "extra_body"}
+		d.Reasoning.Efforts = map[string]string{"xhigh": "high", "max": "high"}
+		d.Reasoning.Tags = TagsOff
+	}),
+}
+
+// hostDialects names the preset for a host, or for a host:port, or for all
+// hosts below a domain where the entry begins with a dot.
+var hostDialects = []struct{ host, dialect string }{
+	{"api.openai.com", "openai"},
+	{".openai.azure.com", "azure"},
+	{".services.ai.azure.com", "azure"},
+	{".cognitiveservices.azure.com", "azure"},
+	{"api.deepseek.com", "deepseek"},
+	{"api.mistral.ai", "mistral"},
+	{"codestral.mistral.ai", "mistral"},
+	{"api.groq.com", "groq"},
+	{"openrouter.ai", "openrouter"},
+	{".openrouter.ai", "openrouter"},
+	{"generativelanguage.googleapis.com", "gemini"},
+	{"ollama.com", "ollama"},
+	{"localhost:11434", "ollama"}, // the port that only ollama has as its default
+	{"127.0.0.1:11434", "ollama"},
+	{"[::1]:11434", "ollama"},
+}
+
+// DialectNames lists the presets, generic first.
+func DialectNames() []string {
+	names := make([]string, len(presets))
+	for i := range presets {
+		names[i] = presets[i].Name
+	}
+	return names
+}
+
+// LookupDialect returns a copy of the preset of that name.
+func LookupDialect(name string) (Dialect, bool) {
+	i := slices.IndexFunc(presets, func(d Dialect) bool { return d.Name == name })
+	if i < 0 {
+		return Dialect{}, false
+	}
+	d := presets[i]
+	d.ExtraParams = slices.Clone(d.ExtraParams)
+	d.Reasoning.Efforts = maps.Clone(d.Reasoning.Efforts)
+	return d, true
+}
+
+// DialectForHost returns the name of the preset for an upstream's host, which
+// may have a port, and "generic" for one that is not known.
+func DialectForHost(hostport string) string {
+	hostport = strings.ToLower(hostport)
+	host := hostport
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	for _, h := range hostDialects {
+		if h.host == hostport || h.host == host || h.host[0] == '.' && strings.HasSuffix(host, h.host) {
+			return h.dialect
+		}
+	}
+	return "generic"
+}

@@ -1,0 +1,245 @@
+package translate
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"antiphon/translate/jsonx"
+)
+
+// UpstreamError makes the API's error out of what a chat backend answered with a
+// status other than 200 (SPEC §5.6). Backends put the message in "error" as an
+// object or a string, in "message", "detail" or "base_resp", or send plain text
+// or HTML; the names of request keys in it are those of the chat API.
+func UpstreamError(status int, body []byte) *Error {
+	var d jsonx.Doc
+	if err := d.Parse(body, upstreamLimits); err == nil && d.Kind(jsonx.Root) == jsonx.Object {
+		return upstreamErrorIn(&d, status)
+	}
+	e := &Error{Status: status, Origin: OriginUpstream}
+	text := strings.TrimSpace(strings.ToValidUTF8(string(body[:min(len(body), 4096)]), "\ufffd"))
+	switch {
+	case text == "" || strings.HasPrefix(text, "<"):
+		e.Message = "The upstream answered with HTTP status " + strconv.Itoa(status) + " and no error message."
+	default:
+		e.Message = "The upstream answered with HTTP status " + strconv.Itoa(status) + ": " + ellipsis(text, 500)
+	}
+	return e.settle()
+}
+
+// upstreamErrorIn reads the error in a parsed body, or in a chunk of a stream,
+// where status is 0.
+func upstreamErrorIn(d *jsonx.Doc, status int) *Error {
+	e := &Error{Status: status, Origin: OriginUpstream}
+	n := d.Get(jsonx.Root, "error")
+	switch d.Kind(n) {
+	case jsonx.Object:
+	case jsonx.String:
+		e.Message = d.Text(n)
+		n = jsonx.Root
+	default:
+		n = jsonx.Root
+	}
+	member := func(key string) string {
+		switch v := d.Get(n, key); d.Kind(v) {
+		case jsonx.String:
+			return d.Text(v)
+		case jsonx.Number:
+			return string(d.Raw(v))
+		}
+		return ""
+	}
+	if e.Message == "" {
+		e.Message = member("message")
+	}
+	if e.Message == "" {
+		switch v := d.Get(n, "detail"); d.Kind(v) {
+		case jsonx.String:
+			e.Message = d.Text(v)
+		case jsonx.Array, jsonx.Object: // FastAPI's list of faults
+			e.Message = ellipsis(string(jsonx.AppendCompact(nil, d.Raw(v))), 500)
+		}
+	}
+	if resp := d.Get(n, "base_resp"); e.Message == "" && resp != 0 {
+		if msg := d.GetString(resp, "status_msg"); msg != 0 {
+			e.Message = d.Text(msg)
+		}
+	}
+	e.Type, e.Code, e.Param = member("type"), member("code"), member("param")
+	if code, err := strconv.Atoi(e.Code); err == nil { // a number says what the status says
+		if e.Status == 0 && code >= 400 && code < 600 {
+			e.Status = code
+		}
+		e.Code = ""
+	}
+	if e.Message == "" {
+		e.Message = "The upstream reported an error without a message."
+	}
+	e.Message = ellipsis(e.Message, 2000)
+	return e.settle()
+}
+
+func ellipsis(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// settle fills in what the backend left out, and gives the cases that clients
+// handle in their own way the names that they look for.
+func (e *Error) settle() *Error {
+	e.Param = responsesParam(e.Param)
+	switch {
+	case e.isContextOverflow():
+		e.Code, e.Type, e.Param = "context_length_exceeded", TypeInvalidRequest, "input"
+		if e.Status == 0 || e.Status >= 500 || e.Status == 413 {
+			e.Status = 400
+		}
+		return e
+	case e.isUnknownModel():
+		e.Status, e.Type, e.Code, e.Param = 400, TypeInvalidRequest, "model_not_found", "model"
+		return e
+	}
+	if e.Status == 0 {
+		e.Status = statusOf(e)
+	}
+	switch {
+	case e.Status < 400: // a redirect, or a success that is none
+		e.Message = "The upstream answered with HTTP status " + strconv.Itoa(e.Status) + ", which is no reply to a chat request. " + e.Message
+		e.Status, e.Type = 502, TypeServer
+	case e.Type != "" && e.Type != "None":
+	case e.Status == 401:
+		e.Type = TypeAuthentication
+	case e.Status == 403:
+		e.Type = TypePermission
+	case e.Status == 404:
+		e.Type = TypeNotFound
+	case e.Status == 429:
+		e.Type = TypeRateLimit
+	case e.Status >= 500:
+		e.Type = TypeServer
+	default:
+		e.Type = TypeInvalidRequest
+	}
+	if e.Code == "" {
+		switch {
+		case e.Status == 429 && e.Type == "insufficient_quota":
+			e.Code = "insufficient_quota"
+		case e.Status == 429:
+			e.Code = "rate_limit_exceeded"
+		case e.Status >= 500:
+			e.Code = "server_error"
+		}
+	}
+	return e
+}
+
+// statusOf guesses the HTTP status of an error that came inside a stream.
+func statusOf(e *Error) int {
+	switch e.Type {
+	case "invalid_request_error", "BadRequestError":
+		return 400
+	case "authentication_error":
+		return 401
+	case "permission_error":
+		return 403
+	case "not_found_error":
+		return 404
+	case "rate_limit_error", "rate_limit_exceeded", "requests", "tokens", "insufficient_quota":
+		return 429
+	}
+	switch e.Code {
+	case "rate_limit_exceeded", "insufficient_quota":
+		return 429
+	}
+	return 502
+}
+
+// contextWords are how backends say that the context is full: lower case.
+var contextWords = []string{
+	"maximum context length", "context length exceeded", "context_length_exceeded", "context window",
+	"exceeds the available context size", "exceed_context_size", "prompt is too long", "input is too long",
+	"longer than the model's context", "exceeds maximum context", "exceeds the model's maximum",
+	"is longer than the maximum model length", "reduce the length of the messages",
+}
+
+func (e *Error) isContextOverflow() bool {
+	if e.Code == "context_length_exceeded" || e.Type == "exceed_context_size_error" {
+		return true
+	}
+	if e.Status == 401 || e.Status == 403 || e.Status == 429 {
+		return false
+	}
+	msg := strings.ToLower(e.Message)
+	for _, w := range contextWords {
+		if strings.Contains(msg, w) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Error) isUnknownModel() bool {
+	if e.Code == "model_not_found" {
+		return true
+	}
+	if e.Status != 404 && e.Status != 400 {
+		return false
+	}
+	msg := strings.ToLower(e.Message)
+	return strings.Contains(msg, "model") &&
+		(strings.Contains(msg, "not found") || strings.Contains(msg, "does not exist") || strings.Contains(msg, "unknown model"))
+}
+
+// ContextOverflow reports whether the error says that the context is full.
+func (e *Error) ContextOverflow() bool { return e.Code == "context_length_exceeded" }
+
+// responsesParam gives a key of the chat API the name that it has in the
+// Responses API.
+func responsesParam(p string) string {
+	switch p {
+	case "", "None", "null":
+		return ""
+	case "max_tokens", "max_completion_tokens":
+		return "max_output_tokens"
+	case "reasoning_effort":
+		return "reasoning.effort"
+	case "verbosity":
+		return "text.verbosity"
+	case "tool_choice.function.name":
+		return "tool_choice.name"
+	}
+	switch {
+	case p == "messages" || strings.HasPrefix(p, "messages.") || strings.HasPrefix(p, "messages["):
+		return "input"
+	case p == "response_format" || strings.HasPrefix(p, "response_format."):
+		p = "text.format" + strings.TrimPrefix(p, "response_format")
+		return strings.Replace(p, ".json_schema", "", 1)
+	case strings.HasPrefix(p, "tools"):
+		return strings.Replace(p, ".function", "", 1)
+	}
+	return p
+}
+
+// numbersIn finds the numbers of a message, such as "maximum context length is
+// 8192 tokens, but you asked for 9000".
+func numbersIn(msg []byte) (found []int64) {
+	for len(msg) > 0 {
+		i := bytes.IndexAny(msg, "0123456789")
+		if i < 0 {
+			break
+		}
+		msg = msg[i:]
+		n := 0
+		for n < len(msg) && (msg[n] >= '0' && msg[n] <= '9' || msg[n] == ',' && n+1 < len(msg) && msg[n+1] >= '0' && msg[n+1] <= '9') {
+			n++
+		}
+		if v, err := strconv.ParseInt(strings.ReplaceAll(string(msg[:n]), ",", ""), 10, 64); err == nil {
+			found = append(found, v)
+		}
+		msg = msg[n:]
+	}
+	return found
+}

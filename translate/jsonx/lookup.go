@@ -1,0 +1,33 @@
+package jsonx
+
+import (
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
+)
+
+// Lookup returns the value at a path of keys in a small document that is known
+// to be valid JSON, or one that need not be: in bad JSON it may find nothing or
+// something odd, but does no harm. For documents of clients use Doc.
+//
+// The keys are plain names: a dot or a star in them has no meaning.
+func Lookup(doc []byte, keys ...string) gjson.Result {
+	r := gjson.ParseBytes(doc)
+	for _, k := range keys {
+		r = r.Get(gjson.Escape(k))
+	}
+	return r
+}
+
+// SetString returns doc, a JSON object, with one member set to a string. It
+// copies the document, so it is for single edits of bodies that are otherwise
+// passed on as they are.
+func SetString(doc []byte, key, value string) ([]byte, error) {
+	raw := AppendString(nil, value)
+	return sjson.SetRawBytes(doc, gjson.Escape(key), raw)
+}
+
+// Valid reports whether doc is one valid JSON value within default limits.
+func Valid(doc []byte) bool {
+	var d Doc
+	return d.Parse(doc, Limits{}) == nil
+}

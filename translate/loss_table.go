@@ -1,0 +1,104 @@
+package translate
+
+// The rules, in the order of the table below.
+const (
+	ruleUnknownParam Rule = iota
+	ruleClientMetadata
+	ruleSampling
+	ruleHint
+	ruleVerbosity
+	ruleLogprobs
+	ruleContextManagement
+	ruleEffortDropped
+	ruleEffortMapped
+	ruleSummary
+	ruleReasoningContext
+	ruleReasoningMode
+	ruleFormat
+	ruleFormatWeaker
+	ruleTruncated
+	ruleToolUnsupported
+	ruleToolMember
+	ruleToolStrict
+	ruleChoiceNone
+	ruleChoiceNamed
+	ruleChoiceRequired
+	ruleParallelCalls
+	ruleItemUnsupported
+	ruleItemEmulated
+	rulePartDropped
+	ruleImageDetail
+	ruleOutputParts
+	ruleReasoningAlone
+	ruleSystemMoved
+	ruleAssistantAfterTool
+	ruleArguments
+	ruleMissingOutput
+	ruleOrphanOutput
+	ruleSurrogates
+	ruleReplyCallDropped
+	ruleReplyCallForbidden
+	ruleReplyCallID
+	ruleReplyCallName
+	ruleReplyLateArguments
+	ruleReplyArgumentsObject
+	ruleReplyFinish
+	ruleReplyChoices
+	ruleReplyAudio
+	ruleReplyUTF8
+	ruleReplyReasoningData
+	numRules
+)
+
+// lossRules describes each rule. The ids are part of the product: users match
+// on them, and docs/COMPATIBILITY.md lists them.
+var lossRules = [numRules]RuleInfo{
+	ruleUnknownParam:      {"param.unknown", Dropped, false, "A key that neither the Responses API nor the backend's dialect knows is not sent."},
+	ruleClientMetadata:    {"param.client_metadata", Dropped, true, "Tracing data of the client's own (client_metadata, internal_…) is not sent."},
+	ruleSampling:          {"param.sampling", Dropped, false, "The backend does not take this sampling parameter."},
+	ruleHint:              {"param.hint", Dropped, true, "The backend does not take this hint about caching, billing or safety; the answer is the same without."},
+	ruleVerbosity:         {"text.verbosity", Dropped, false, "The backend cannot be asked for longer or shorter answers."},
+	ruleLogprobs:          {"include.logprobs", Dropped, false, "The backend gives no logprobs."},
+	ruleContextManagement: {"param.context_management", Dropped, false, "The context is not compacted on the way."},
+	ruleEffortDropped:     {"reasoning.effort.dropped", Dropped, false, "The backend cannot be asked for a reasoning effort."},
+	ruleEffortMapped:      {"reasoning.effort.mapped", Emulated, true, "The backend lacks this effort; the nearest one is asked for."},
+	ruleSummary:           {"reasoning.summary", Emulated, true, "A chat backend writes no summaries: its reasoning itself is given as the summary."},
+	ruleReasoningContext:  {"reasoning.context", Dropped, true, "Which earlier reasoning the backend sees is decided by its dialect."},
+	ruleReasoningMode:     {"reasoning.mode", Dropped, false, "A chat backend has no other reasoning mode."},
+	ruleFormat:            {"text.format.dropped", Dropped, false, "The backend cannot be held to JSON."},
+	ruleFormatWeaker:      {"text.format.weaker", Emulated, false, "The backend can be held to JSON, but not to a schema."},
+	ruleTruncated:         {"truncation", Emulated, true, "The oldest turns were left out because the context was full, as truncation auto asks."},
+
+	ruleToolUnsupported: {"tool.unsupported", Dropped, false, "A tool that only the live API can run is not offered to the backend."},
+	ruleToolMember:      {"tool.member", Dropped, true, "A chat function has no such member; the tool works without it."},
+	ruleToolStrict:      {"tool.strict", Dropped, false, "The backend cannot be held to a function's schema."},
+	ruleChoiceNone:      {"tool_choice.none", Emulated, true, "The backend cannot be told to call nothing, so it is not shown any tools."},
+	ruleChoiceNamed:     {"tool_choice.named", Emulated, true, "The backend cannot be told to call a certain function, so it is only shown that one."},
+	ruleChoiceRequired:  {"tool_choice.required", Dropped, false, "The backend cannot be made to call a function."},
+	ruleParallelCalls:   {"parallel_tool_calls", Emulated, true, "The backend cannot be told to make one call at a time; further calls of a reply are left out."},
+
+	ruleItemUnsupported:    {"item.unsupported", Dropped, false, "An input item that a chat backend cannot make sense of is not sent."},
+	ruleItemEmulated:       {"item.emulated", Emulated, true, "A call of a built-in or custom tool is shown to the backend as a function call."},
+	rulePartDropped:        {"part.dropped", Dropped, false, "The backend does not take this kind of content."},
+	ruleImageDetail:        {"part.image_detail", Emulated, true, "The chat API has no image detail \"original\"; \"high\" is sent."},
+	ruleOutputParts:        {"part.tool_output", Emulated, true, "Images and files in a tool's output follow in a user message, because chat tool messages only hold text."},
+	ruleReasoningAlone:     {"reasoning.alone", Dropped, true, "Reasoning that led to nothing is not sent."},
+	ruleSystemMoved:        {"message.system_moved", Repaired, true, "The backend takes one system message at the head, so a later one was moved there."},
+	ruleAssistantAfterTool: {"message.assistant_after_tool", Repaired, true, "The backend wants the assistant to speak between a tool and the user, so a short message was put there."},
+	ruleArguments:          {"call.arguments", Repaired, false, "A call's arguments were no JSON object and have been wrapped in one."},
+	ruleMissingOutput:      {"call.missing_output", Repaired, false, "A call without output was given one that says so."},
+	ruleOrphanOutput:       {"call.orphan_output", Repaired, false, "An output without a call was given a call."},
+	ruleSurrogates:         {"text.surrogates", Repaired, true, "Half a character (a lone UTF-16 surrogate) was replaced by U+FFFD."},
+
+	ruleReplyCallDropped:     {"reply.parallel_call", Dropped, true, "A further call was left out, because the request allows one at a time."},
+	ruleReplyCallForbidden:   {"reply.forbidden_call", Dropped, true, "A call that tool_choice does not allow was left out."},
+	ruleReplyCallID:          {"reply.call_id", Repaired, true, "A call had no id, or that of another call, and was given one."},
+	ruleReplyCallName:        {"reply.call_name", Dropped, true, "A call without a name was left out."},
+	ruleReplyLateArguments:   {"reply.late_arguments", Dropped, true, "Arguments that came after a call's JSON was complete were left out."},
+	ruleReplyArgumentsObject: {"reply.arguments_object", Repaired, true, "A call's arguments came as an object rather than a string."},
+	ruleReplyFinish:          {"reply.finish", Defaulted, true, "The backend did not say why it stopped, though its reply was whole; \"stop\" is assumed."},
+	ruleReplyChoices:         {"reply.choices", Dropped, true, "The backend sent more than one choice; the first is given."},
+	ruleReplyAudio:           {"reply.audio", Dropped, true, "Audio in a reply has no place in a response's output."},
+	ruleReplyUTF8:            {"reply.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
+	ruleReplyReasoningData:   {"reply.reasoning_data", Dropped, true, "Encrypted or signed reasoning data of the backend was left out."},
+}

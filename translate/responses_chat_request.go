@@ -1,0 +1,356 @@
+package translate
+
+import (
+	"slices"
+	"strings"
+
+	"antiphon/translate/jsonx"
+)
+
+// ChatOptions are what AppendChat needs besides the request.
+type ChatOptions struct {
+	// Dialect of the backend.
+	Dialect *Dialect
+	// Model is the backend's name for the model; "" keeps the client's.
+	Model string
+	// History is what previous_response_id stands for; nil for nothing.
+	History *History
+	// Losses receives what the translation loses.
+	Losses *Losses
+}
+
+// Resolve puts stored items in the place of the input's item references:
+// items[i] is the JSON of the item that References()[i] names. It must be called
+// before AppendChat and AppendStoredInput when there are references.
+func (r *Request) Resolve(items [][]byte) *Error {
+	all := []byte{'['}
+	for i, it := range items {
+		if i > 0 {
+			all = append(all, ',')
+		}
+		all = append(all, it...)
+	}
+	all = append(all, ']')
+	d := &r.refDoc
+	if err := d.Parse(all, jsonx.Limits{Depth: 1 << 10, Values: 1 << 30}); err != nil {
+		return &Error{Status: 500, Type: TypeServer, Message: "A stored item could not be read.", Origin: OriginProxy}
+	}
+	v := d.First(jsonx.Root)
+	for i := range r.items {
+		if r.items[i].kind != kindReference {
+			continue
+		}
+		it, err := readItem(d, v, i)
+		if err != nil {
+			return err
+		}
+		r.items[i] = it
+		v = d.Next(v)
+	}
+	return nil
+}
+
+// AppendChat appends the body of the POST /chat/completions that stands for this
+// request. What has no counterpart is noted in opt.Losses; the result is whole
+// and legal whatever was lost.
+func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
+	d, dialect := &r.doc, opt.Dialect
+	h := opt.History
+	if h == nil {
+		h = &noHistory
+	}
+	dst = append(dst, `{"model":`...)
+	if opt.Model != "" {
+		dst = jsonx.AppendString(dst, opt.Model)
+	} else {
+		dst = append(dst, d.Raw(r.params[pModel])...)
+	}
+	dst = append(dst, `,"messages":[`...)
+
+	m := &r.messages
+	m.reset(dialect, opt.Losses, dst)
+	r.head(m, h)
+	if h.count > 0 {
+		if m.count > 0 {
+			m.dst = append(m.dst, ',')
+		}
+		count := m.count
+		m.start(h, slices.ContainsFunc(r.items, func(it item) bool { return it.kind == kindUser }))
+		m.count += count
+	}
+	m.segment(r.items, &r.outs, h.open, false)
+	dst = append(m.dst, ']')
+	m.dst = nil
+
+	dst, err := r.appendTools(dst, dialect, opt.Losses)
+	if err != nil {
+		return dst, err
+	}
+	if dst, err = r.appendParams(dst, dialect, opt.Losses); err != nil {
+		return dst, err
+	}
+	if r.Stream {
+		dst = append(dst, `,"stream":true`...)
+		if dialect.Accepts.Has(ParamStreamUsage) {
+			dst = append(dst, `,"stream_options":{"include_usage":true}`...)
+		}
+	}
+	dst = r.appendUnknown(dst, dialect, opt.Losses)
+	if r.doc.Mended > 0 {
+		opt.Losses.add(ruleSurrogates, "", "")
+	}
+	return append(dst, '}'), nil
+}
+
+var noHistory History
+
+func (m *messages) reset(dialect *Dialect, losses *Losses, dst []byte) {
+	clear(m.turn)
+	clear(m.pictures)
+	*m = messages{
+		dialect: dialect, losses: losses, dst: dst,
+		turn: m.turn[:0], pictures: m.pictures[:0], thoughts: m.thoughts[:0],
+		scratch: m.scratch[:0], args: m.args,
+	}
+}
+
+// appendParams appends the parameters that have a chat counterpart.
+func (r *Request) appendParams(dst []byte, dialect *Dialect, losses *Losses) ([]byte, *Error) {
+	d := &r.doc
+	raw := func(key string, n uint32) {
+		dst = append(dst, ',', '"')
+		dst = append(dst, key...)
+		dst = append(dst, '"', ':')
+		dst = append(dst, d.Raw(n)...)
+	}
+	// Parameters that go up under their own name where the dialect takes them.
+	for _, p := range sameNameParams {
+		n := r.params[p.param]
+		if n == 0 {
+			continue
+		}
+		if dialect.Accepts.Has(p.bit) {
+			raw(paramNames[p.param], n)
+			continue
+		}
+		if !p.neutral(d, n) {
+			losses.add(p.rule, paramNames[p.param], "")
+		}
+	}
+	if n := r.params[pMaxOutputTokens]; n != 0 {
+		raw(string(dialect.MaxTokens), n)
+	}
+	dst = r.appendLogprobs(dst, dialect, losses)
+	dst = r.appendText(dst, dialect, losses)
+	dst = r.appendReasoning(dst, dialect, losses)
+
+	if n := r.params[pServiceTier]; n != 0 && !d.Is(n, "auto") && !d.Is(n, "default") {
+		if dialect.Accepts.Has(ParamServiceTier) && !d.Is(n, "ultrafast") {
+			raw("service_tier", n)
+		} else {
+			losses.add(ruleHint, "service_tier", d.Text(n))
+		}
+	}
+	if n := r.params[pModeration]; n != 0 {
+		switch {
+		case dialect.Accepts.Has(ParamModeration):
+			raw("moderation", n)
+		case blocks(d, n):
+			return dst, errUnsupported("moderation", "asks to block content, which this backend cannot do.")
+		default:
+			losses.add(ruleHint, "moderation", "")
+		}
+	}
+	if n := r.params[pAccessPrograms]; n != 0 {
+		if v := d.Get(n, "cyber"); d.Present(v) && !d.Is(v, "standard") {
+			return dst, &Error{Status: 403, Type: TypePermission, Param: "access_programs",
+				Message: "This server has no access programs; leave 'access_programs' out."}
+		}
+	}
+	if r.has(pContextManagement) {
+		losses.add(ruleContextManagement, "context_management", "")
+	}
+	if r.has(pPromptCacheOptions) {
+		losses.add(ruleHint, "prompt_cache_options", "")
+	}
+	if r.has(pImage) {
+		losses.add(ruleHint, "image", "")
+	}
+	return dst, nil
+}
+
+// blocks reports whether a moderation object asks to block anything.
+func blocks(d *jsonx.Doc, n uint32) bool {
+	policy := d.Get(n, "policy")
+	return d.Is(d.Get(d.Get(policy, "input"), "mode"), "block") ||
+		d.Is(d.Get(d.Get(policy, "output"), "mode"), "block")
+}
+
+// sameNameParams have the same name and meaning in both APIs.
+var sameNameParams = []struct {
+	param   param
+	bit     ParamSet
+	rule    Rule
+	neutral func(d *jsonx.Doc, n uint32) bool // values that change nothing
+}{
+	{pTemperature, ParamTemperature, ruleSampling, func(d *jsonx.Doc, n uint32) bool { return d.Float(n) == 1 }},
+	{pTopP, ParamTopP, ruleSampling, func(d *jsonx.Doc, n uint32) bool { return d.Float(n) == 1 }},
+	{pPresencePenalty, ParamPresencePenalty, ruleSampling, func(d *jsonx.Doc, n uint32) bool { return d.Float(n) == 0 }},
+	{pFrequencyPenalty, ParamFrequencyPenalty, ruleSampling, func(d *jsonx.Doc, n uint32) bool { return d.Float(n) == 0 }},
+	{pUser, ParamUser, ruleHint, never},
+	{pSafetyIdentifier, ParamSafetyIdentifier, ruleHint, never},
+	{pPromptCacheKey, ParamPromptCacheKey, ruleHint, never},
+	{pPromptCacheRetention, ParamPromptCacheRetention, ruleHint, never},
+}
+
+func never(*jsonx.Doc, uint32) bool { return false }
+
+// appendLogprobs asks for logprobs when include does. top_logprobs alone has no
+// visible effect in the Responses API (SPEC §2.2).
+func (r *Request) appendLogprobs(dst []byte, dialect *Dialect, losses *Losses) []byte {
+	if !r.IncludeLogprobs {
+		return dst
+	}
+	if !dialect.Accepts.Has(ParamLogprobs) {
+		losses.add(ruleLogprobs, "include", "message.output_text.logprobs")
+		return dst
+	}
+	dst = append(dst, `,"logprobs":true`...)
+	if n := r.params[pTopLogprobs]; n != 0 {
+		dst = append(dst, `,"top_logprobs":`...)
+		dst = append(dst, r.doc.Raw(n)...)
+	}
+	return dst
+}
+
+// appendText appends text.format as response_format, and text.verbosity.
+func (r *Request) appendText(dst []byte, dialect *Dialect, losses *Losses) []byte {
+	d, n := &r.doc, r.params[pText]
+	if n == 0 {
+		return dst
+	}
+	for k, end := d.First(n), d.End(n); k < end; k = d.Next(k + 1) {
+		if !d.Is(k, "format") && !d.Is(k, "verbosity") {
+			losses.add(ruleUnknownParam, "text."+brief(d.Text(k)), "")
+		}
+	}
+	if v := d.Get(n, "verbosity"); d.Present(v) {
+		switch {
+		case dialect.Accepts.Has(ParamVerbosity):
+			dst = append(dst, `,"verbosity":`...)
+			dst = append(dst, d.Raw(v)...)
+		case !d.Is(v, "medium"):
+			losses.add(ruleVerbosity, "text.verbosity", d.Text(v))
+		}
+	}
+	f := d.Get(n, "format")
+	kind := d.Get(f, "type")
+	switch {
+	case d.Is(kind, "json_object"):
+		if dialect.Structured == StructuredNone {
+			losses.add(ruleFormat, "text.format", "json_object")
+			return dst
+		}
+		return append(dst, `,"response_format":{"type":"json_object"}`...)
+	case d.Is(kind, "json_schema"):
+		switch dialect.Structured {
+		case StructuredNone:
+			losses.add(ruleFormat, "text.format", "json_schema")
+			return dst
+		case StructuredObject:
+			losses.add(ruleFormatWeaker, "text.format", "json_schema → json_object")
+			return append(dst, `,"response_format":{"type":"json_object"}`...)
+		}
+		dst = append(dst, `,"response_format":{"type":"json_schema","json_schema":{`...)
+		first := true
+		for _, key := range []string{"name", "description", "schema", "strict"} {
+			v := d.Get(f, key)
+			if !d.Present(v) {
+				continue
+			}
+			if !first {
+				dst = append(dst, ',')
+			}
+			first = false
+			dst = append(dst, '"')
+			dst = append(dst, key...)
+			dst = append(dst, '"', ':')
+			dst = append(dst, d.Raw(v)...)
+		}
+		dst = append(dst, "}}"...)
+	}
+	return dst
+}
+
+// appendReasoning appends the effort in the dialect's form.
+func (r *Request) appendReasoning(dst []byte, dialect *Dialect, losses *Losses) []byte {
+	d, n := &r.doc, r.params[pReasoning]
+	if n == 0 {
+		return dst
+	}
+	for k, end := d.First(n), d.End(n); k < end; k = d.Next(k + 1) {
+		v := k + 1
+		if !d.Present(v) {
+			continue
+		}
+		switch {
+		case d.Is(k, "effort"):
+			dst = r.appendEffort(dst, d.Text(v), dialect, losses)
+		case d.Is(k, "summary"), d.Is(k, "generate_summary"):
+			losses.add(ruleSummary, "reasoning.summary", "")
+		case d.Is(k, "context"):
+			if !d.Is(v, "auto") {
+				losses.add(ruleReasoningContext, "reasoning.context", d.Text(v))
+			}
+		case d.Is(k, "mode"):
+			if !d.Is(v, "standard") {
+				losses.add(ruleReasoningMode, "reasoning.mode", d.Text(v))
+			}
+		default:
+			losses.add(ruleUnknownParam, "reasoning."+brief(d.Text(k)), "")
+		}
+	}
+	return dst
+}
+
+func (r *Request) appendEffort(dst []byte, effort string, dialect *Dialect, losses *Losses) []byte {
+	word, mapped := dialect.Reasoning.Efforts[effort]
+	if !mapped {
+		word = effort
+	}
+	if dialect.Reasoning.EffortForm == EffortUnknown || word == "" {
+		losses.add(ruleEffortDropped, "reasoning.effort", effort)
+		return dst
+	}
+	if word != effort {
+		losses.add(ruleEffortMapped, "reasoning.effort", effort+" → "+word)
+	}
+	if dialect.Reasoning.EffortForm == EffortObject {
+		dst = append(dst, `,"reasoning":{"effort":`...)
+		dst = jsonx.AppendString(dst, word)
+		return append(dst, '}')
+	}
+	dst = append(dst, `,"reasoning_effort":`...)
+	return jsonx.AppendString(dst, word)
+}
+
+// appendUnknown forwards the keys that the dialect lists, and reports the others.
+func (r *Request) appendUnknown(dst []byte, dialect *Dialect, losses *Losses) []byte {
+	d := &r.doc
+	for _, k := range r.unknown {
+		name := d.Text(k)
+		switch {
+		case slices.Contains(dialect.ExtraParams, name):
+			dst = append(dst, ',')
+			dst = append(dst, d.Raw(k)...)
+			dst = append(dst, ':')
+			dst = append(dst, d.Raw(k+1)...)
+		case d.Kind(k+1) == jsonx.Null:
+		case name == "client_metadata" || strings.HasPrefix(name, "internal_"):
+			losses.add(ruleClientMetadata, brief(name), "")
+		default:
+			losses.add(ruleUnknownParam, brief(name), "")
+		}
+	}
+	return dst
+}

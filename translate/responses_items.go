@@ -1,0 +1,524 @@
+package translate
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"antiphon/translate/jsonx"
+)
+
+// itemKind groups the types of input items by what becomes of them.
+type itemKind uint8
+
+const (
+	kindUser        itemKind = iota // message of role user
+	kindSystem                      // message of role system or developer
+	kindAssistant                   // message of role assistant
+	kindReasoning                   //
+	kindCall                        // function_call, and other calls with a call_id
+	kindOutput                      // function_call_output, and the outputs of other calls
+	kindReference                   // item_reference
+	kindUnsupported                 // known to the API, but of no use to a chat backend
+)
+
+// item is one input item: where its members stand in doc.
+type item struct {
+	doc  *jsonx.Doc
+	node uint32 // the item's object; for input given as a string, that string
+	at   int    // index in the input
+	kind itemKind
+	dev  bool // role developer
+
+	typ     uint32 // "type"; 0 for an easy message
+	id      uint32
+	role    uint32
+	content uint32 // "content"
+	callID  uint32 // "call_id"
+	name    uint32 // "name"
+	payload uint32 // of a call its arguments or the like, of an output its output
+	summary uint32 // of reasoning
+}
+
+// isFunction reports whether the item is a plain function call or the output of
+// one, rather than a relative of those that has to be dressed up as one.
+func (it *item) isFunction() bool {
+	return it.doc.Is(it.typ, "function_call") || it.doc.Is(it.typ, "function_call_output")
+}
+
+// itemTypes are the types of input items that the API knows (SPEC §3.3), with
+// their kind and the member that carries a call's or output's payload.
+var itemTypes = []struct {
+	name    string
+	kind    itemKind
+	payload string
+}{
+	{"message", kindUser, ""},
+	{"reasoning", kindReasoning, ""},
+	{"function_call", kindCall, "arguments"},
+	{"function_call_output", kindOutput, "output"},
+	{"item_reference", kindReference, ""},
+	{"custom_tool_call", kindCall, "input"},
+	{"custom_tool_call_output", kindOutput, "output"},
+	{"shell_call", kindCall, "action"},
+	{"shell_call_output", kindOutput, "output"},
+	{"local_shell_call", kindCall, "action"},
+	{"local_shell_call_output", kindOutput, "output"},
+	{"apply_patch_call", kindCall, "operation"},
+	{"apply_patch_call_output", kindOutput, "output"},
+	{"tool_search_call", kindCall, "arguments"},
+	{"tool_search_output", kindOutput, "tools"},
+	{"compaction", kindUnsupported, ""},
+	{"compaction_trigger", kindUnsupported, ""},
+	{"configuration_update", kindUnsupported, ""},
+	{"additional_tools", kindUnsupported, ""},
+	{"computer_call", kindUnsupported, ""},
+	{"computer_call_output", kindUnsupported, ""},
+	{"web_search_call", kindUnsupported, ""},
+	{"file_search_call", kindUnsupported, ""},
+	{"code_interpreter_call", kindUnsupported, ""},
+	{"image_generation_call", kindUnsupported, ""},
+	{"mcp_list_tools", kindUnsupported, ""},
+	{"mcp_approval_request", kindUnsupported, ""},
+	{"mcp_approval_response", kindUnsupported, ""},
+	{"mcp_call", kindUnsupported, ""},
+	{"program", kindUnsupported, ""},
+	{"program_output", kindUnsupported, ""},
+	{"agent_message", kindUnsupported, ""},
+	{"multi_agent_call", kindUnsupported, ""},
+	{"multi_agent_call_output", kindUnsupported, ""},
+}
+
+func itemTypeNames() []string {
+	names := make([]string, len(itemTypes))
+	for i := range itemTypes {
+		names[i] = itemTypes[i].name
+	}
+	slices.Sort(names)
+	return names
+}
+
+func itemPath(i int) string { return "input[" + strconv.Itoa(i) + "]" }
+
+var roleNames = []string{"assistant", "system", "developer", "user"}
+
+// validateInput reads input into r.items.
+func (r *Request) validateInput(n uint32, lim RequestLimits) *Error {
+	d := &r.doc
+	switch d.Kind(n) {
+	case jsonx.String:
+		if len(d.Str(n)) > maxInputText {
+			if err := checkString(d, n, "input", maxInputText); err != nil {
+				return err
+			}
+		}
+		if len(d.Str(n)) > 0 {
+			r.items = append(r.items, item{doc: d, node: n, kind: kindUser, content: n})
+		}
+		return nil
+	case jsonx.Array:
+	default:
+		return errType("input", "one of a string or array of input items", got(d, n))
+	}
+	for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
+		if len(r.items) >= lim.Items {
+			return invalid("array_above_max_length", "input", "Invalid 'input': array too long. Expected an array with maximum length "+
+				strconv.Itoa(lim.Items)+", but got an array with length "+strconv.Itoa(d.Len(n))+" instead.")
+		}
+		it, err := readItem(d, v, len(r.items))
+		if err != nil {
+			return err
+		}
+		if it.kind == kindReference {
+			r.refs++
+		}
+		r.items = append(r.items, it)
+	}
+	return r.duplicateID()
+}
+
+// readItem reads one input item and checks what every backend needs of it.
+func readItem(d *jsonx.Doc, n uint32, i int) (it item, err *Error) {
+	if d.Kind(n) != jsonx.Object {
+		return it, errType(itemPath(i), "an input item", got(d, n))
+	}
+	it = item{doc: d, node: n, at: i}
+	var arguments, output, input, action, operation, tools uint32
+	for k, end := d.First(n), d.End(n); k < end; k = d.Next(k + 1) {
+		v := k + 1
+		if d.Kind(v) == jsonx.Null {
+			continue
+		}
+		switch string(d.Str(k)) {
+		case "type":
+			it.typ = v
+		case "id":
+			it.id = v
+		case "role":
+			it.role = v
+		case "content":
+			it.content = v
+		case "call_id":
+			it.callID = v
+		case "name":
+			it.name = v
+		case "summary":
+			it.summary = v
+		case "arguments":
+			arguments = v
+		case "output":
+			output = v
+		case "input":
+			input = v
+		case "action":
+			action = v
+		case "operation":
+			operation = v
+		case "tools":
+			tools = v
+		}
+	}
+	if it.id != 0 && d.Kind(it.id) != jsonx.String {
+		return it, errType(itemPath(i)+".id", "a string", got(d, it.id))
+	}
+	if it.typ == 0 {
+		switch {
+		case it.role != 0:
+			return it, it.readMessage(i)
+		case it.id != 0 && d.Len(n) == 1:
+			it.kind = kindReference // the type may be left out
+			return it, nil
+		}
+		return it, errMissing(itemPath(i) + ".type")
+	}
+	if d.Kind(it.typ) != jsonx.String {
+		return it, errType(itemPath(i)+".type", "a string", got(d, it.typ))
+	}
+	typ := d.Str(it.typ)
+	if string(typ) == "message" {
+		return it, it.readMessage(i)
+	}
+	t := slices.IndexFunc(itemTypes, func(t struct {
+		name    string
+		kind    itemKind
+		payload string
+	}) bool {
+		return t.name == string(typ)
+	})
+	if t < 0 {
+		if strings.Contains(string(typ), ":") { // an extension of Open Responses
+			it.kind = kindUnsupported
+			return it, nil
+		}
+		return it, errValue(itemPath(i), d.Text(it.typ), itemTypeNames()...)
+	}
+	it.kind = itemTypes[t].kind
+	switch itemTypes[t].payload {
+	case "arguments":
+		it.payload = arguments
+	case "output":
+		it.payload = output
+	case "input":
+		it.payload = input
+	case "action":
+		it.payload = action
+	case "operation":
+		it.payload = operation
+	case "tools":
+		it.payload = tools
+	}
+	switch it.kind {
+	case kindCall:
+		return it, it.checkCall(i, itemTypes[t].payload)
+	case kindOutput:
+		return it, it.checkOutput(i, itemTypes[t].payload)
+	case kindReasoning:
+		return it, it.checkReasoning(i)
+	case kindReference:
+		if it.id == 0 {
+			return it, errMissing(itemPath(i) + ".id")
+		}
+	case kindUnsupported:
+		if string(typ) == "compaction" {
+			return it, invalid("invalid_value", itemPath(i)+".encrypted_content", "The compaction item in '"+itemPath(i)+
+				"' could not be decrypted: it was not made by this server.")
+		}
+		if string(typ) == "compaction_trigger" {
+			return it, errUnsupported(itemPath(i), "is a compaction_trigger, which is not supported by this version of Antiphon.")
+		}
+	}
+	return it, nil
+}
+
+// readMessage settles the kind of a message, and checks its content.
+func (it *item) readMessage(i int) *Error {
+	d := it.doc
+	switch {
+	case it.role == 0:
+		return errMissing(itemPath(i) + ".role")
+	case d.Kind(it.role) != jsonx.String:
+		return errType(itemPath(i)+".role", "one of "+list(roleNames, "or"), got(d, it.role))
+	case d.Is(it.role, "user"):
+		it.kind = kindUser
+	case d.Is(it.role, "assistant"):
+		it.kind = kindAssistant
+	case d.Is(it.role, "system"):
+		it.kind = kindSystem
+	case d.Is(it.role, "developer"):
+		it.kind, it.dev = kindSystem, true
+	default:
+		return errValue(itemPath(i)+".role", d.Text(it.role), roleNames...)
+	}
+	path := itemPath(i) + ".content"
+	switch d.Kind(it.content) {
+	case jsonx.String:
+		return nil
+	case jsonx.Array:
+		return checkParts(d, it.content, path, it.kind)
+	}
+	if it.content == 0 {
+		return errMissing(path)
+	}
+	return errType(path, "one of an array of objects or string", got(d, it.content))
+}
+
+// partKind is the kind of a content part.
+type partKind uint8
+
+const (
+	partUnknown partKind = iota
+	partText             // input_text, output_text, and what else is only text
+	partRefusal
+	partImage
+	partFile
+	partAudio
+	partOther // known, but of no use to a chat backend
+)
+
+var partTypeNames = []string{
+	"input_text", "input_image", "input_file", "input_audio", "output_text", "refusal",
+	"summary_text", "reasoning_text", "text", "computer_screenshot", "encrypted_content", "scoped_content",
+}
+
+func partKindOf(typ []byte) partKind {
+	switch string(typ) {
+	case "input_text", "output_text", "text", "summary_text", "reasoning_text":
+		return partText
+	case "refusal":
+		return partRefusal
+	case "input_image":
+		return partImage
+	case "input_file":
+		return partFile
+	case "input_audio":
+		return partAudio
+	case "computer_screenshot", "encrypted_content", "scoped_content":
+		return partOther
+	}
+	return partUnknown
+}
+
+// checkParts checks the parts of a message or of a call's output.
+func checkParts(d *jsonx.Doc, n uint32, path string, of itemKind) *Error {
+	j := -1
+	for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
+		j++
+		at := func(member string) string { return path + "[" + strconv.Itoa(j) + "]" + member }
+		if d.Kind(v) != jsonx.Object {
+			return errType(at(""), "an object", got(d, v))
+		}
+		typ := d.Get(v, "type")
+		if !d.Present(typ) {
+			return errMissing(at(".type"))
+		}
+		if d.Kind(typ) != jsonx.String {
+			return errType(at(".type"), "a string", got(d, typ))
+		}
+		kind := partKindOf(d.Str(typ))
+		if kind == partUnknown {
+			if strings.Contains(d.Text(typ), ":") {
+				continue
+			}
+			return errValue(at(".type"), d.Text(typ), partTypeNames...)
+		}
+		if of == kindAssistant && kind != partText && kind != partRefusal {
+			return errValue(at(""), d.Text(typ), "output_text", "refusal")
+		}
+		if of == kindUser && kind == partRefusal {
+			return errValue(at(""), d.Text(typ), "input_text", "input_image", "input_file", "scoped_content", "input_audio")
+		}
+		if err := checkPart(d, v, kind, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkPart(d *jsonx.Doc, v uint32, kind partKind, at func(string) string) *Error {
+	need := func(member string) *Error {
+		n := d.Get(v, member)
+		if !d.Present(n) {
+			return errMissing(at("." + member))
+		}
+		if d.Kind(n) != jsonx.String {
+			return errType(at("."+member), "a string", got(d, n))
+		}
+		return nil
+	}
+	strings := func(members ...string) *Error {
+		for _, m := range members {
+			if n := d.Get(v, m); d.Present(n) && d.Kind(n) != jsonx.String {
+				return errType(at("."+m), "a string", got(d, n))
+			}
+		}
+		return nil
+	}
+	switch kind {
+	case partText:
+		return need("text")
+	case partRefusal:
+		return need("refusal")
+	case partImage:
+		if err := strings("image_url", "file_id"); err != nil {
+			return err
+		}
+		if !d.Present(d.Get(v, "image_url")) && !d.Present(d.Get(v, "file_id")) {
+			return errMissing(at(".image_url"))
+		}
+		if n := d.Get(v, "detail"); d.Present(n) {
+			return checkEnum(d, n, at(".detail"), []string{"low", "high", "auto", "original"})
+		}
+	case partFile:
+		if err := strings("file_data", "file_id", "file_url", "filename"); err != nil {
+			return err
+		}
+		if !d.Present(d.Get(v, "file_data")) && !d.Present(d.Get(v, "file_id")) && !d.Present(d.Get(v, "file_url")) {
+			return errMissing(at(".file_data"))
+		}
+	case partAudio:
+		if n := d.Get(v, "input_audio"); d.Kind(n) != jsonx.Object {
+			if !d.Present(n) {
+				return errMissing(at(".input_audio"))
+			}
+			return errType(at(".input_audio"), "an object", got(d, n))
+		}
+	}
+	return nil
+}
+
+func (it *item) checkCall(i int, payload string) *Error {
+	d, path := it.doc, itemPath(i)
+	if it.callID == 0 {
+		if it.doc.Is(it.typ, "tool_search_call") { // its call_id may be null
+			return nil
+		}
+		return errMissing(path + ".call_id")
+	}
+	if d.Kind(it.callID) != jsonx.String {
+		return errType(path+".call_id", "a string", got(d, it.callID))
+	}
+	if len(d.Str(it.callID)) == 0 {
+		return invalid("empty_string", path+".call_id", "Invalid '"+path+
+			".call_id': empty string. Expected a string with minimum length 1, but got an empty string instead.")
+	}
+	if it.payload == 0 {
+		return errMissing(path + "." + payload)
+	}
+	if named := payload == "arguments" && it.isFunction() || payload == "input"; named {
+		if d.Kind(it.payload) != jsonx.String {
+			return errType(path+"."+payload, "a string", got(d, it.payload))
+		}
+		if it.name == 0 {
+			return errMissing(path + ".name")
+		}
+		if d.Kind(it.name) != jsonx.String {
+			return errType(path+".name", "a string", got(d, it.name))
+		}
+		if len(d.Str(it.name)) == 0 {
+			return invalid("empty_string", path+".name", "Invalid '"+path+
+				".name': empty string. Expected a string with minimum length 1, but got an empty string instead.")
+		}
+	}
+	return nil
+}
+
+func (it *item) checkOutput(i int, payload string) *Error {
+	d, path := it.doc, itemPath(i)
+	if it.callID == 0 {
+		if d.Is(it.typ, "tool_search_output") {
+			return nil
+		}
+		return errMissing(path + ".call_id")
+	}
+	if d.Kind(it.callID) != jsonx.String {
+		return errType(path+".call_id", "a string", got(d, it.callID))
+	}
+	if it.payload == 0 {
+		if d.Is(it.typ, "apply_patch_call_output") { // its status says enough
+			return nil
+		}
+		return errMissing(path + "." + payload)
+	}
+	switch d.Kind(it.payload) {
+	case jsonx.String:
+	case jsonx.Array:
+		if it.isFunction() || d.Is(it.typ, "custom_tool_call_output") {
+			return checkParts(d, it.payload, path+"."+payload, kindOutput)
+		}
+	default:
+		if it.isFunction() {
+			return errType(path+"."+payload, "one of a string or array of objects", got(d, it.payload))
+		}
+	}
+	return nil
+}
+
+func (it *item) checkReasoning(i int) *Error {
+	d, path := it.doc, itemPath(i)
+	for _, m := range []struct {
+		name string
+		node uint32
+	}{{".summary", it.summary}, {".content", it.content}} {
+		if m.node == 0 {
+			continue
+		}
+		if d.Kind(m.node) != jsonx.Array {
+			return errType(path+m.name, "an array of objects", got(d, m.node))
+		}
+		if err := checkParts(d, m.node, path+m.name, kindReasoning); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// duplicateID refuses two items with one id, as the API does: a reference to it
+// would be ambiguous.
+func (r *Request) duplicateID() *Error {
+	const few = 24
+	var ids []string
+	var seen map[string]struct{}
+	for i := range r.items {
+		it := &r.items[i]
+		if it.id == 0 || it.kind == kindReference {
+			continue
+		}
+		id := it.doc.Text(it.id)
+		_, again := seen[id]
+		if again || seen == nil && slices.Contains(ids, id) {
+			return invalid("", "input", "Duplicate item found with id "+brief(id)+
+				". Remove duplicate items from your input and try again.")
+		}
+		if seen == nil {
+			if ids = append(ids, id); len(ids) > few {
+				seen = make(map[string]struct{}, len(r.items))
+				for _, id := range ids {
+					seen[id] = struct{}{}
+				}
+			}
+			continue
+		}
+		seen[id] = struct{}{}
+	}
+	return nil
+}

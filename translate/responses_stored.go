@@ -1,0 +1,151 @@
+package translate
+
+import (
+	"antiphon/translate/jsonx"
+)
+
+// AppendStoredInput appends the request's own input items as the API stores and
+// lists them: with ids, in the full form, and with referenced items in place of
+// references. The result is a JSON array without line ends.
+func (r *Request) AppendStoredInput(dst []byte, seed *Seed) []byte {
+	dst = append(dst, '[')
+	for i := range r.items {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = r.items[i].appendStored(dst, seed)
+	}
+	return append(dst, ']')
+}
+
+func (it *item) appendStored(dst []byte, seed *Seed) []byte {
+	d := it.doc
+	if d.Kind(it.node) == jsonx.String {
+		dst = append(dst, `{"id":"`...)
+		dst = seed.appendID(dst, prefixMessage, firstInput+it.at)
+		dst = append(dst, `","type":"message","status":"completed","role":"user","content":[{"type":"input_text","text":`...)
+		dst = append(dst, d.Raw(it.node)...)
+		return append(dst, "}]}"...)
+	}
+	message := it.kind == kindUser || it.kind == kindSystem || it.kind == kindAssistant
+	dst = append(dst, `{"id":"`...)
+	switch {
+	case it.id != 0:
+		dst = append(dst, d.Str(it.id)...)
+	case message:
+		dst = seed.appendID(dst, prefixMessage, firstInput+it.at)
+	default:
+		dst = seed.appendID(dst, itemPrefix(d.Text(it.typ)), firstInput+it.at)
+	}
+	dst = append(dst, '"')
+	if it.typ == 0 {
+		dst = append(dst, `,"type":"message"`...)
+	}
+	if !d.Present(d.Get(it.node, "status")) && it.kind != kindReasoning && it.kind != kindUnsupported {
+		dst = append(dst, `,"status":"completed"`...)
+	}
+	for k, end := d.First(it.node), d.End(it.node); k < end; k = d.Next(k + 1) {
+		v := k + 1
+		if v == it.id || d.Kind(v) == jsonx.Null {
+			continue // readers refuse some members that are null
+		}
+		dst = append(dst, ',')
+		dst = append(dst, d.Raw(k)...)
+		dst = append(dst, ':')
+		if v == it.content && message && d.Kind(v) == jsonx.String {
+			dst = appendTextContent(dst, d, v, it.kind)
+			continue
+		}
+		dst = d.AppendMultiline(dst, v)
+	}
+	return append(dst, '}')
+}
+
+// appendTextContent appends the content of an easy message as a list of parts.
+func appendTextContent(dst []byte, d *jsonx.Doc, text uint32, kind itemKind) []byte {
+	if kind == kindAssistant {
+		dst = append(dst, `[{"type":"output_text","text":`...)
+		dst = append(dst, d.Raw(text)...)
+		return append(dst, `,"annotations":[],"logprobs":[]}]`...)
+	}
+	dst = append(dst, `[{"type":"input_text","text":`...)
+	dst = append(dst, d.Raw(text)...)
+	return append(dst, "}]"...)
+}
+
+// StoredKeys are the keys under which the response's items can be looked up: see
+// ItemKey. They hold what the ids of this seed share, and the ids that the
+// client gave itself.
+func (r *Request) StoredKeys(seed *Seed) []string {
+	keys := []string{seed.sharedKey()}
+	for i := range r.items {
+		it := &r.items[i]
+		if it.id == 0 || it.kind == kindReference {
+			continue
+		}
+		if key := ItemKey(it.doc.Text(it.id)); key != keys[0] {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (s *Seed) sharedKey() string {
+	var buf [respLen]byte
+	id := s.appendID(buf[:0], "", responseNumber)
+	return "." + string(id[:sharedHex])
+}
+
+// ItemKey is the key under which a store finds the record of an item: for ids of
+// our own making, what all ids of one response share; for others, the id itself.
+func ItemKey(id string) string {
+	for i := range len(id) {
+		if id[i] != '_' {
+			continue
+		}
+		if rest := id[i+1:]; len(rest) == idHex && isHex(rest) {
+			return "." + rest[:sharedHex]
+		}
+	}
+	return id
+}
+
+func isHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// FindItem returns the item with that id in a JSON array of items, or nil. The
+// result aliases items.
+func FindItem(items []byte, id string) []byte {
+	var found []byte
+	EachItem(items, func(itemID string, item []byte) bool {
+		if itemID == id {
+			found = item
+		}
+		return found == nil
+	})
+	return found
+}
+
+// EachItem calls f for each item of a JSON array, with its id, until f returns
+// false. item aliases items.
+func EachItem(items []byte, f func(id string, item []byte) bool) {
+	var d jsonx.Doc
+	if d.Parse(items, jsonx.Limits{Depth: 1 << 10, Values: 1 << 30}) != nil || d.Kind(jsonx.Root) != jsonx.Array {
+		return
+	}
+	for v, end := d.First(jsonx.Root), d.End(jsonx.Root); v < end; v = d.Next(v) {
+		id := ""
+		if n := d.GetString(v, "id"); n != 0 {
+			id = d.Text(n)
+		}
+		if !f(id, d.Raw(v)) {
+			return
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package streamcheck
+package streamcheck
