@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"antiphon/config"
+	"antiphon/proxy"
+	"antiphon/proxy/store"
+	"antiphon/proxy/store/memory"
+)
+
+func runServe(c *command, args []string, stdout, stderr io.Writer) int {
+	var flags config.Flags
+	if code, ok := c.flags(args, stderr, flags.Bind); !ok {
+		return code
+	}
+	cfg, err := flags.Load()
+	if err != nil {
+		fmt.Fprintln(stderr, "antiphon serve:", err)
+		return exitUsage
+	}
+	stop := make(chan os.Signal, 2)
+	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(stop)
+	if err := serve(cfg, stdout, stop, nil); err != nil {
+		fmt.Fprintln(stderr, "antiphon serve:", err)
+		return exitError
+	}
+	return exitOK
+}
+
+// serve runs the proxy until a signal comes, and then lets it come to its end:
+// readiness fails first, then after shutdown.delay the listener closes and what
+// is being served has shutdown.drain to finish. A second signal ends it at once.
+// started, if not nil, is told the address once requests are taken.
+func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started func(net.Addr)) error {
+	begin := time.Now()
+	log, flush := newLogger(cfg, logTo)
+	defer flush()
+
+	keys, err := loadKeys(cfg)
+	if err != nil {
+		return err
+	}
+	st, err := openStore(cfg)
+	if err != nil {
+		return err
+	}
+	defer st.Close() //nolint:errcheck // nothing can be done about it at the end
+	srv, err := proxy.New(proxy.Options{Config: cfg, Keys: keys, Store: st, Log: log, Version: fullVersion()})
+	if err != nil {
+		return err
+	}
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	admin, err := startAdmin(cfg, srv)
+	if err != nil {
+		_ = ln.Close()
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+
+	for _, w := range cfg.Warnings() {
+		log.Warn(w)
+	}
+	fields := []zap.Field{
+		zap.String("version", fullVersion()), zap.Stringer("listen", ln.Addr()), zap.String("upstream", hostOf(cfg)),
+		zap.String("dialect", srv.Dialect().Name), zap.String("store", cfg.Store.Kind),
+		zap.String("config", cfg.Digest()), zap.Duration("took", time.Since(begin)),
+	}
+	if admin != nil {
+		fields = append(fields, zap.String("admin", admin.Addr))
+	}
+	log.Info("started", fields...)
+	flush()
+	if started != nil {
+		started(ln.Addr())
+	}
+
+	select {
+	case err := <-failed:
+		return err
+	case sig := <-stop:
+		log.Info("stopping", zap.Stringer("signal", sig), zap.Int64("in_flight", srv.InFlight()))
+		flush()
+	}
+	begin = time.Now()
+	err = shutdown(cfg, srv, stop)
+	if admin != nil {
+		_ = admin.Close()
+	}
+	log.Info("stopped", zap.Duration("took", time.Since(begin)), zap.Error(err))
+	return nil
+}
+
+// shutdown stops the server in the order that loses nothing.
+func shutdown(cfg *config.Config, srv *proxy.Server, again <-chan os.Signal) error {
+	srv.Drain()
+	select {
+	case <-time.After(cfg.Shutdown.Delay.Std()):
+	case <-again:
+		return errors.New("stopped at once by a second signal")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.Shutdown.Drain.Std())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- srv.Shutdown(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-again:
+		return errors.New("stopped at once by a second signal")
+	}
+}
+
+func startAdmin(cfg *config.Config, srv *proxy.Server) (*http.Server, error) {
+	if cfg.Admin == "" {
+		return nil, nil //nolint:nilnil // off is no error
+	}
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Admin)
+	if err != nil {
+		return nil, fmt.Errorf("admin listener: %w", err)
+	}
+	admin := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 10 * time.Second, Addr: ln.Addr().String()}
+	go func() { _ = admin.Serve(ln) }()
+	return admin, nil
+}
+
+func loadKeys(cfg *config.Config) (*config.Keys, error) {
+	if cfg.Auth.APIKeysFile == "" {
+		return nil, nil //nolint:nilnil // no file: anybody may come in
+	}
+	return config.LoadKeys(cfg.Auth.APIKeysFile)
+}
+
+func openStore(cfg *config.Config) (store.Store, error) {
+	return memory.New(memory.Options{MaxBytes: int64(cfg.Store.MaxBytes)}), nil
+}
+
+// hostOf is the upstream without what may be secret in its URL.
+func hostOf(cfg *config.Config) string {
+	t, err := cfg.Upstream.Target()
+	if err != nil {
+		return ""
+	}
+	return t.Scheme + "://" + t.Host + t.BasePath
+}
+
+// newLogger makes the logger. Lines are collected and written together, so that
+// logging costs no system call for each exchange; flush writes them now.
+func newLogger(cfg *config.Config, to io.Writer) (log *zap.Logger, flush func()) {
+	level := zapcore.InfoLevel
+	_ = level.UnmarshalText([]byte(cfg.Log.Level))
+	enc := zap.NewProductionEncoderConfig()
+	enc.TimeKey, enc.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
+	enc.EncodeDuration = zapcore.SecondsDurationEncoder
+	encoder := zapcore.NewJSONEncoder(enc)
+	if cfg.Log.Format == config.LogConsole {
+		encoder = zapcore.NewConsoleEncoder(enc)
+	}
+	sink := &zapcore.BufferedWriteSyncer{WS: zapcore.AddSync(&lockedWriter{w: to}), Size: 64 << 10, FlushInterval: time.Second}
+	core := zapcore.NewCore(encoder, sink, level)
+	return zap.New(core), func() { _ = sink.Sync() }
+}
+
+// lockedWriter writes one thing at a time.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}

@@ -1,0 +1,46 @@
+package proxy
+
+import (
+	"net/http"
+	"net/http/pprof"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/valyala/fasthttp"
+)
+
+// health answers the probes on the main listener.
+func (s *Server) health(ctx *fasthttp.RequestCtx, ok bool) {
+	ctx.SetContentType("application/json")
+	if ok {
+		ctx.SetBodyString(`{"status":"ok"}`)
+		return
+	}
+	ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+	ctx.SetBodyString(`{"status":"stopping"}`)
+}
+
+// Admin is the handler for the admin listener: metrics, probes and profiles. It
+// has no authentication, so it belongs on an address that only operators reach.
+func (s *Server) Admin() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Registry(), promhttp.HandlerOpts{}))
+	answer := func(ok func() bool) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if ok() {
+				_, _ = w.Write([]byte(`{"status":"ok"}`))
+				return
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte(`{"status":"stopping"}`))
+		}
+	}
+	mux.HandleFunc("GET /healthz", answer(func() bool { return true }))
+	mux.HandleFunc("GET /readyz", answer(s.ready.Load))
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}

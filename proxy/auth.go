@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+
+	"antiphon/translate"
+)
+
+// anonymous is the tenant of requests without any credential.
+const anonymous = "anonymous"
+
+// authenticate finds out whose request it is. With a file of keys, that is the
+// principal of the client's key. Without one, each credential is a tenant of its
+// own, known by a keyed hash: the credential itself is kept nowhere.
+func (s *Server) authenticate(x *exchange) *translate.Error {
+	credential := bearer(x.ctx.Request.Header.Peek("Authorization"))
+	if len(credential) == 0 {
+		credential = x.ctx.Request.Header.Peek("Api-Key") // Azure's clients
+	}
+	if s.keys != nil {
+		if len(credential) == 0 {
+			x.ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
+			return authError("You didn't provide an API key. Send it in an Authorization header as a bearer token: "+
+				"Authorization: Bearer YOUR_KEY.", "")
+		}
+		principal, ok := s.keys.Lookup(credential)
+		if !ok {
+			x.ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
+			return authError("Incorrect API key provided. It is not among the keys of this server.", "invalid_api_key")
+		}
+		x.principal, x.tenant = principal, "p:"+principal
+		return nil
+	}
+	if len(credential) == 0 {
+		x.tenant = anonymous
+		return nil
+	}
+	x.tenant = s.tenantOf(credential)
+	return nil
+}
+
+func authError(message, code string) *translate.Error {
+	return &translate.Error{Status: 401, Type: translate.TypeInvalidRequest, Code: code, Message: message}
+}
+
+// bearer takes the scheme off an Authorization header.
+func bearer(header []byte) []byte {
+	const scheme = "bearer "
+	if len(header) > len(scheme) && bytes.EqualFold(header[:len(scheme)], []byte(scheme)) {
+		return bytes.TrimSpace(header[len(scheme):])
+	}
+	return header
+}
+
+// tenantOf names the tenant of a credential. The hash is keyed, so that names
+// that get into logs or stores say nothing about the credential.
+func (s *Server) tenantOf(credential []byte) string {
+	mac := s.tenantMACs.Get().(hash.Hash) //nolint:forcetypeassert // the pool's only type
+	mac.Reset()
+	_, _ = mac.Write(credential)
+	var sum [sha256.Size]byte
+	var name [2 + 32]byte
+	copy(name[:], "c:")
+	hex.Encode(name[2:], mac.Sum(sum[:0])[:16])
+	s.tenantMACs.Put(mac)
+	return string(name[:])
+}

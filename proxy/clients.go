@@ -1,0 +1,92 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Causes for which an exchange is cancelled.
+var (
+	errClientGone = errors.New("the client has left")
+	errDraining   = errors.New("the server is shutting down")
+)
+
+// client is one connection of a client. fasthttp tells nobody when a client
+// leaves while its request is being served, so each connection is watched (see
+// gone_linux.go), and the exchange that it is being served with is cancelled.
+type client struct {
+	mu   sync.Mutex
+	cur  *exchange
+	gone bool
+}
+
+// begin says that x is what the connection waits for now.
+func (c *client) begin(x *exchange) {
+	c.mu.Lock()
+	c.cur = x
+	gone := c.gone
+	c.mu.Unlock()
+	if gone {
+		x.up.Cancel(errClientGone)
+	}
+}
+
+// end says that the exchange is over. After it the connection's fate does not
+// touch x any more.
+func (c *client) end() {
+	c.mu.Lock()
+	c.cur = nil
+	c.mu.Unlock()
+}
+
+func (c *client) cancel(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cause == errClientGone {
+		c.gone = true
+	}
+	if c.cur != nil {
+		c.cur.up.Cancel(cause)
+	}
+}
+
+// clients are all connections of the server.
+type clients struct {
+	watcher *watcher // nil where there is none
+	byConn  sync.Map // net.Conn → *client
+}
+
+// state follows fasthttp's connections.
+func (cs *clients) state(conn net.Conn, state fasthttp.ConnState) {
+	switch state {
+	case fasthttp.StateNew:
+		c := &client{}
+		cs.byConn.Store(conn, c)
+		if cs.watcher != nil {
+			cs.watcher.add(conn, c)
+		}
+	case fasthttp.StateClosed, fasthttp.StateHijacked:
+		if v, ok := cs.byConn.LoadAndDelete(conn); ok && cs.watcher != nil {
+			cs.watcher.remove(v.(*client))
+		}
+	}
+}
+
+// of returns the client behind a connection.
+func (cs *clients) of(conn net.Conn) *client {
+	if v, ok := cs.byConn.Load(conn); ok {
+		return v.(*client)
+	}
+	return &client{} // a connection that fasthttp did not announce: tests
+}
+
+// cancelAll ends whatever is still going on.
+func (cs *clients) cancelAll(cause error) {
+	cs.byConn.Range(func(_, v any) bool {
+		v.(*client).cancel(cause)
+		return true
+	})
+}

@@ -1,0 +1,360 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"antiphon/config"
+	"antiphon/proxy/metrics"
+	"antiphon/proxy/store"
+	"antiphon/translate"
+)
+
+// create answers POST /responses.
+func (s *Server) create(x *exchange, _ string) (streaming bool) {
+	if err := x.prepare(); err != nil {
+		x.respondError(x.ctx, err)
+		return false
+	}
+	switch err := x.send(); {
+	case errors.Is(err, errClientGone):
+		x.gone()
+		return false
+	case err != nil:
+		var e *translate.Error
+		if !errors.As(err, &e) {
+			e = proxyError(500, "The request could not be sent.")
+		}
+		x.respondError(x.ctx, e)
+		return false
+	}
+	x.reportLosses()
+	x.passHeaders()
+	x.entropy(x.seed[:])
+	x.turnUsed = true
+	x.turn.Reset(translate.TurnOptions{
+		Request:       &x.req,
+		Dialect:       &s.dialect,
+		Seed:          x.seed,
+		Created:       x.start.Unix(),
+		Events:        x.req.Stream,
+		MaxBytes:      int(s.cfg.Upstream.MaxResponseBytes),
+		OpenResponses: s.cfg.Stream.OpenResponsesNames,
+		Obfuscate:     s.obfuscates(&x.req),
+		Losses:        &x.losses,
+	})
+	if x.req.Stream {
+		x.stream()
+		return true
+	}
+	x.whole()
+	return false
+}
+
+func (s *Server) obfuscates(r *translate.Request) bool {
+	switch s.cfg.Stream.Obfuscation {
+	case config.ObfuscationAlways:
+		return !r.HasObfuscation || r.Obfuscation
+	case config.ObfuscationNever:
+		return false
+	}
+	return r.HasObfuscation && r.Obfuscation
+}
+
+// prepare reads, checks and translates the request, up to the body for the
+// upstream in x.wire.
+func (x *exchange) prepare() *translate.Error {
+	s := x.server
+	if err := x.readBody(); err != nil {
+		return err
+	}
+	if err := x.req.Parse(x.body, s.requestLimits); err != nil {
+		return err
+	}
+	var history *translate.History
+	if id := x.req.PreviousResponseID(); id != "" {
+		var err *translate.Error
+		if history, err = s.history(x, id); err != nil {
+			return err
+		}
+	}
+	if ids := x.req.References(); ids != nil {
+		items, err := s.references(x, ids)
+		if err != nil {
+			return err
+		}
+		if err := x.req.Resolve(items); err != nil {
+			return err
+		}
+	}
+	if err := x.req.EmptyInput(); err != nil {
+		return err
+	}
+	// Chat messages say the same in fewer bytes, but for tools, whose schemas
+	// are wrapped once more.
+	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/8+history.Size()), s.headRoom[:]...)
+	var err *translate.Error
+	x.wire, err = x.req.AppendChat(x.wire, translate.ChatOptions{
+		Dialect: &s.dialect, Model: s.upstreamModel(x.req.Model()), History: history, Losses: &x.losses,
+	})
+	if err != nil {
+		return err
+	}
+	if s.cfg.Loss == config.LossStrict {
+		return x.losses.Refusal()
+	}
+	return nil
+}
+
+// upstreamModel is the upstream's name for a model, or "" if that is the same.
+func (s *Server) upstreamModel(model string) string {
+	if len(s.cfg.Upstream.Models) == 0 {
+		return ""
+	}
+	return s.cfg.Upstream.Models[model]
+}
+
+// readBody reads the request's body into x.body.
+func (x *exchange) readBody() *translate.Error {
+	ctx := x.ctx
+	if enc := ctx.Request.Header.ContentEncoding(); len(enc) > 0 && !bytes.EqualFold(enc, []byte("identity")) {
+		return clientError(fasthttp.StatusUnsupportedMediaType, "unsupported_content_encoding", "",
+			"This server takes request bodies without Content-Encoding only.")
+	}
+	limit := int64(x.server.cfg.Limits.Body)
+	length := int64(ctx.Request.Header.ContentLength())
+	if length > limit {
+		ctx.SetConnectionClose()
+		return errBodyTooLarge(limit)
+	}
+	body := grow(x.body, int(min(max(length, 0), 1<<20)))
+	r := ctx.RequestBodyStream()
+	if r == nil {
+		x.body = append(body, ctx.Request.Body()...)
+		x.bytesIn = int64(len(x.body))
+		return nil
+	}
+	for {
+		if len(body) == cap(body) {
+			if int64(len(body)) == length {
+				break
+			}
+			more := grow(nil, 2*max(len(body), 512))
+			more = append(more, body...)
+			release(body)
+			body = more
+		}
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if int64(len(body)) > limit {
+			ctx.SetConnectionClose()
+			x.body = body
+			return errBodyTooLarge(limit)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			x.body = body
+			ctx.SetConnectionClose()
+			return clientError(fasthttp.StatusBadRequest, "", "", "The request body could not be read to its end.")
+		}
+	}
+	x.body = body
+	x.bytesIn = int64(len(body))
+	return nil
+}
+
+// maxTruncations bounds how often a request is made shorter because the
+// upstream's context is full.
+const maxTruncations = 4
+
+// send sends the request to the upstream until there is a reply worth reading.
+// Only a full context is a reason to ask again, and only if the client allows it.
+func (x *exchange) send() error {
+	s := x.server
+	for try := 0; ; try++ {
+		err := x.up.Do(s.upstream, x.composeRequest(), nil)
+		x.attempts += x.up.Attempts
+		if x.up.Attempts > 1 {
+			s.metrics.UpstreamRetries.Add(1)
+		}
+		x.firstByte = time.Since(x.start)
+		if err != nil {
+			if errors.Is(err, errClientGone) {
+				return errClientGone
+			}
+			x.errText = err.Error()
+			return upstreamFailure(err)
+		}
+		if x.up.Header.StatusCode() == fasthttp.StatusOK {
+			return nil
+		}
+		e := x.readError()
+		if !x.req.TruncateAuto || !e.ContextOverflow() || try >= maxTruncations || x.up.Cancelled() != nil {
+			return e
+		}
+		chat := x.wire[len(s.headRoom):]
+		shorter, dropped := translate.Truncate(append(grow(x.reply, len(x.wire)), s.headRoom[:]...), chat, e)
+		if dropped == 0 {
+			return e
+		}
+		x.reply, x.wire = x.wire, shorter
+		translate.NoteTruncation(&x.losses, dropped)
+		s.metrics.Truncations.Add(1)
+	}
+}
+
+// readError reads an error of the upstream.
+func (x *exchange) readError() *translate.Error {
+	x.passHeaders()
+	const most = 64 << 10
+	body := x.reply[:0]
+	for len(body) < most {
+		p, err := x.up.Read(10 * time.Second)
+		if err != nil {
+			break
+		}
+		body = append(body, p...)
+	}
+	x.reply = body
+	e := translate.UpstreamError(x.up.Header.StatusCode(), body)
+	x.up.Close(true)
+	return e
+}
+
+// whole answers with the response as one object.
+func (x *exchange) whole() {
+	body, err := x.readReply()
+	switch {
+	case errors.Is(err, errClientGone):
+		x.gone()
+		return
+	case err != nil:
+		x.errText = err.Error()
+		x.respondError(x.ctx, upstreamFailure(err))
+		return
+	}
+	if isEventStream(&x.up.Header) { // it streams though nobody asked for it
+		x.events.Feed(body)
+		for e, ok := x.events.Next(); ok && !x.turn.Ended(); e, ok = x.events.Next() {
+			x.out = x.feed(x.out[:0], e.Data)
+		}
+		x.endOfEvents()
+	} else {
+		x.turn.FeedMessage(nil, body)
+	}
+	x.up.Close(true)
+	if failure := x.turn.Failure(); failure != nil {
+		x.respondError(x.ctx, failure)
+		return
+	}
+	x.out = x.commit(x.out[:0])
+	x.countTurn()
+	ctx := x.ctx
+	ctx.Response.Header.SetContentType("application/json")
+	x.bytesOut += int64(len(x.out))
+	// The response takes our buffer and gives its own: nothing is copied.
+	x.out = ctx.Response.SwapBody(x.out)
+}
+
+// readReply reads the upstream's whole reply. What came in one piece is not
+// copied: it is good until the exchange with the upstream is closed.
+func (x *exchange) readReply() ([]byte, error) {
+	wait := x.server.cfg.Upstream.Timeouts.Idle.Std()
+	p, err := x.up.Read(wait)
+	if err == io.EOF {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if x.up.Ended() {
+		return p, nil
+	}
+	x.reply = append(x.reply[:0], p...)
+	for {
+		p, err := x.up.Read(wait)
+		if err == io.EOF {
+			return x.reply, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		x.reply = append(x.reply, p...)
+	}
+}
+
+// commit stores the response if the client wants that, and appends its final
+// form: the object, or the event that carries it. Only when the store has it is
+// the client told that it is complete. If the store cannot take it, the answer is
+// not lost, but it says so: "store":false.
+func (x *exchange) commit(dst []byte) []byte {
+	now := time.Now()
+	write := func(stored, again bool) {
+		if x.req.Stream {
+			dst = x.turn.Terminal(dst, now.Unix(), stored, again)
+		} else {
+			dst = x.turn.Response(dst, now.Unix(), stored)
+		}
+	}
+	mark := len(dst)
+	write(x.req.Store, false)
+	if !x.req.Store || x.up.Cancelled() == errClientGone {
+		return dst
+	}
+	response, output := x.turn.Written(dst)
+	rec := &store.Record{
+		Tenant:   x.tenant,
+		ID:       x.turn.ID(),
+		Parent:   x.req.PreviousResponseID(),
+		Created:  now,
+		Expires:  now.Add(x.server.cfg.Store.TTL.Std()),
+		Response: bytes.Clone(response),
+		Output:   output,
+		Input:    x.req.AppendStoredInput(make([]byte, 0, x.req.InputSize()), &x.seed),
+		ItemIDs:  x.req.StoredKeys(&x.seed),
+	}
+	if err := x.server.store.Put(context.Background(), rec); err != nil {
+		x.storeFailed = true
+		x.errText = err.Error()
+		x.server.metrics.StoreErrors.Add(1)
+		dst = dst[:mark]
+		write(false, true)
+	}
+	return dst
+}
+
+// countTurn notes how the response went.
+func (x *exchange) countTurn() {
+	switch x.turn.Status() {
+	case "incomplete":
+		x.outcome = metrics.OutcomeIncomplete
+	case "failed":
+		x.outcome = metrics.OutcomeFailed
+		e := x.turn.Failure()
+		x.errCode, x.errType, x.errText = e.Code, e.Type, e.Message
+	}
+	if in, out, ok := x.turn.Tokens(); ok {
+		x.server.metrics.InputTokens.Add(in)
+		x.server.metrics.OutputTokens.Add(out)
+	}
+}
+
+// gone notes that the client has left. Nobody reads what is answered now.
+func (x *exchange) gone() {
+	x.outcome = metrics.OutcomeClientGone
+	x.ctx.SetStatusCode(statusClientGone)
+	x.ctx.SetConnectionClose()
+}
+
+// statusClientGone is what logs say for a client that left, as with nginx. It
+// never goes over the wire.
+const statusClientGone = 499
+
+var _ io.Reader = (*exchange)(nil) // fasthttp wants one, though it uses WriteTo

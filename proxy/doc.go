@@ -1,0 +1,19 @@
+// Package proxy is the HTTP side of Antiphon: what fasthttp hands in is read,
+// translated, sent to the upstream, translated back and written out. fasthttp
+// lives here, and in proxy/upstream for its parser, and nowhere else.
+//
+// Where is …?
+//
+//	which path goes where                     routes.go
+//	POST /responses, step by step             create.go
+//	the stream of events to a client          stream.go
+//	GET, DELETE, input_items                  stored.go
+//	everything else under /v1                 passthrough.go
+//	previous_response_id, item references     history.go
+//	who is it, whose data is it               auth.go
+//	the client has left                       clients.go, gone_linux.go
+//	starting, draining, stopping              server.go
+//	limits and faults as the API says them    errors.go
+//	one log line an exchange                  accesslog.go
+//	metrics, health, profiles                 admin.go
+package proxy

@@ -1,0 +1,105 @@
+package proxy
+
+import (
+	"bytes"
+	"strconv"
+
+	"antiphon/config"
+)
+
+// maxLossHeader bounds the antiphon-loss header.
+const maxLossHeader = 1024
+
+// reportLosses tells the client what its request has lost on the way.
+func (x *exchange) reportLosses() {
+	x.reported = len(x.losses.Entries)
+	if x.losses.Empty() || x.server.cfg.Loss == config.LossAllow {
+		return
+	}
+	x.head = x.losses.AppendHeader(x.head[:0], maxLossHeader)
+	x.ctx.Response.Header.SetBytesV("Antiphon-Loss", x.head)
+}
+
+// headReserve is the room before a request body for its head.
+const headReserve = 2 << 10
+
+// composeRequest writes the head of the request to the upstream right before the
+// body in x.wire, so that both go out in one write, and returns the two.
+func (x *exchange) composeRequest() []byte {
+	s := x.server
+	body := len(x.wire) - len(s.headRoom)
+	h := append(x.head[:0], s.chatHead...)
+	if x.req.Stream {
+		h = append(h, "Accept: text/event-stream\r\n"...)
+	} else {
+		h = append(h, "Accept: application/json\r\n"...)
+	}
+	if !s.ownKey && s.keys == nil {
+		if auth := x.ctx.Request.Header.Peek("Authorization"); len(auth) > 0 {
+			h = append(h, "Authorization: "...)
+			h = append(h, auth...)
+			h = append(h, "\r\n"...)
+		}
+	}
+	for _, name := range passedUp {
+		if v := x.ctx.Request.Header.Peek(name); len(v) > 0 {
+			h = append(h, name...)
+			h = append(h, ": "...)
+			h = append(h, v...)
+			h = append(h, "\r\n"...)
+		}
+	}
+	h = append(h, "X-Request-Id: "...)
+	h = append(h, x.requestID...)
+	h = append(h, "\r\nContent-Length: "...)
+	h = strconv.AppendInt(h, int64(body), 10)
+	h = append(h, "\r\n\r\n"...)
+	x.head = h
+	if len(h) > len(s.headRoom) { // unusually long
+		return append(h, x.wire[len(s.headRoom):]...)
+	}
+	from := len(s.headRoom) - len(h)
+	copy(x.wire[from:], h)
+	return x.wire[from:]
+}
+
+// passedUp are the client's headers that go to the upstream with a translated
+// request. Others are about the request that the client made, which is not the
+// one that the upstream gets: some would change what it does (llama.cpp keeps
+// generating for a client that has left when there is an X-Conversation-Id).
+var passedUp = []string{"Openai-Organization", "Openai-Project", "Traceparent", "Tracestate"}
+
+// passHeaders gives the client what the upstream says about rates and retries.
+func (x *exchange) passHeaders() {
+	out := &x.ctx.Response.Header
+	for k, v := range x.up.Header.All() {
+		switch {
+		case bytes.HasPrefix(k, []byte("X-Ratelimit-")):
+		case string(k) == "Retry-After", string(k) == "Retry-After-Ms", string(k) == "X-Should-Retry":
+		default:
+			continue
+		}
+		out.SetBytesKV(k, v)
+	}
+}
+
+// hopByHop are headers about one connection, not about the exchange.
+func hopByHop(name []byte) bool {
+	switch string(bytes.ToLower(name)) {
+	case "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization",
+		"te", "trailer", "transfer-encoding", "upgrade", "content-length", "host", "expect":
+		return true
+	}
+	return false
+}
+
+// namedInConnection reports whether a Connection header names another header as
+// being about the connection only.
+func namedInConnection(connection, name []byte) bool {
+	for part := range bytes.SplitSeq(connection, []byte{','}) {
+		if bytes.EqualFold(bytes.TrimSpace(part), name) {
+			return true
+		}
+	}
+	return false
+}

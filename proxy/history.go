@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+
+	"github.com/dgraph-io/ristretto/v2"
+
+	"antiphon/proxy/store"
+	"antiphon/translate"
+)
+
+// histories caches translated histories by tenant and response. It may forget
+// any of them at any time: the store is the truth, and everything can be made
+// again from it. nil caches nothing.
+type histories struct {
+	cache *ristretto.Cache[string, *cachedHistory]
+}
+
+type cachedHistory struct {
+	tenant, id string
+	epoch      uint64 // of the tenant in the store: see store.Epoch
+	history    *translate.History
+}
+
+// newHistories makes a cache of about so many bytes. It is never closed: a
+// handler may still be about to use it (ristretto's Close races with Set).
+func newHistories(bytes int64) (*histories, error) {
+	if bytes <= 0 {
+		return nil, nil
+	}
+	const typical = 4 << 10 // bytes of a history; ten counters for each are advised
+	c, err := ristretto.NewCache(&ristretto.Config[string, *cachedHistory]{
+		NumCounters:        max(10*bytes/typical, 1000),
+		MaxCost:            bytes,
+		BufferItems:        64,
+		IgnoreInternalCost: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &histories{c}, nil
+}
+
+func (h *histories) get(tenant, id string, epoch uint64) *translate.History {
+	if h == nil {
+		return nil
+	}
+	c, ok := h.cache.Get(tenant + "\x00" + id)
+	// Keys are hashes in there: check that it is the right one.
+	if !ok || c.tenant != tenant || c.id != id || c.epoch != epoch {
+		return nil
+	}
+	return c.history
+}
+
+func (h *histories) put(tenant, id string, epoch uint64, history *translate.History) {
+	if h == nil {
+		return
+	}
+	c := &cachedHistory{tenant, id, epoch, history}
+	h.cache.Set(tenant+"\x00"+id, c, int64(history.Size()+128))
+}
+
+// history returns what previous_response_id stands for.
+func (s *Server) history(x *exchange, id string) (*translate.History, *translate.Error) {
+	ctx := context.Background()
+	epoch, err := s.store.Epoch(ctx, x.tenant)
+	if err != nil {
+		return nil, storeDown()
+	}
+	if h := s.histories.get(x.tenant, id, epoch); h != nil {
+		s.metrics.HistoryHits.Add(1)
+		return h, nil
+	}
+	rec, err := s.store.Get(ctx, x.tenant, id)
+	if err != nil {
+		return nil, previousError(id, err)
+	}
+	// Most often the turn before was cached when this one was asked for.
+	var h *translate.History
+	var chain []*store.Record
+	switch {
+	case rec.Parent == "":
+		h, chain = &translate.History{}, []*store.Record{rec}
+	default:
+		if h = s.histories.get(x.tenant, rec.Parent, epoch); h != nil {
+			s.metrics.HistoryHits.Add(1)
+			chain = []*store.Record{rec}
+			break
+		}
+		s.metrics.HistoryMisses.Add(1)
+		h = &translate.History{}
+		if chain, err = s.store.Chain(ctx, x.tenant, id); err != nil {
+			return nil, previousError(id, err)
+		}
+	}
+	for _, r := range chain {
+		if h, err = h.Extend(r.Input, r.OutputItems(), &s.dialect); err != nil {
+			return nil, proxyError(500, "A stored response of this conversation cannot be read.")
+		}
+	}
+	s.histories.put(x.tenant, id, epoch, h)
+	return h, nil
+}
+
+// references returns the stored items that the request's item references name.
+func (s *Server) references(x *exchange, ids []string) ([][]byte, *translate.Error) {
+	items := make([][]byte, len(ids))
+	var rec *store.Record
+	for i, id := range ids {
+		if rec != nil {
+			items[i] = itemIn(rec, id)
+		}
+		if items[i] != nil {
+			continue
+		}
+		var err error
+		rec, err = s.store.Item(context.Background(), x.tenant, translate.ItemKey(id))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, storeDown()
+		}
+		if err == nil {
+			items[i] = itemIn(rec, id)
+		}
+		if items[i] == nil {
+			return nil, clientError(404, "", "input", "Item with id '"+clip(id)+"' not found. Items are not persisted when "+
+				"`store` is set to false. Try again with `store` set to true, or remove this item from your input ("+
+				x.req.ReferencePath(i)+").")
+		}
+	}
+	return items, nil
+}
+
+func itemIn(rec *store.Record, id string) []byte {
+	if item := translate.FindItem(rec.OutputItems(), id); item != nil {
+		return item
+	}
+	return translate.FindItem(rec.Input, id)
+}
+
+func clip(id string) string {
+	const most = 100
+	if len(id) > most {
+		return id[:most] + "..."
+	}
+	return id
+}
+
+// previousError is the API's answer when a response cannot be continued.
+func previousError(id string, err error) *translate.Error {
+	var broken *store.BrokenChainError
+	switch {
+	case errors.As(err, &broken):
+		id = broken.Missing
+	case !errors.Is(err, store.ErrNotFound):
+		return storeDown()
+	}
+	return clientError(400, "previous_response_not_found", "previous_response_id",
+		"Previous response with id '"+clip(id)+"' not found.")
+}
+
+// storeDown says that the store cannot be asked: an id may exist all the same.
+func storeDown() *translate.Error {
+	e := proxyError(503, "The store of responses cannot be reached. Try again in a moment.")
+	return e
+}

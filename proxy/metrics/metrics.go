@@ -1,0 +1,187 @@
+// Package metrics counts. Every metric of the program is in the table below;
+// docs/OPERATIONS.md describes each, and a test holds the two against each other.
+//
+// The hot path adds to atomics that are found by index, never by name: what
+// Prometheus wants to see is put together when it asks.
+package metrics
+
+import (
+	"io"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Route is a group of paths, as metrics and logs name it.
+type Route uint8
+
+// The routes.
+const (
+	RouteCreate Route = iota
+	RouteRetrieve
+	RouteDelete
+	RouteInputItems
+	RouteModels
+	RoutePassthrough
+	RouteLater // endpoints of the API that this version does not have
+	RouteOther
+	numRoutes
+)
+
+var routeNames = [numRoutes]string{
+	"responses.create", "responses.retrieve", "responses.delete", "responses.input_items",
+	"models", "passthrough", "unsupported", "other",
+}
+
+func (r Route) String() string { return routeNames[r] }
+
+// Outcome is how an exchange ended.
+type Outcome uint8
+
+// The outcomes.
+const (
+	OutcomeOK         Outcome = iota // answered; a response was completed
+	OutcomeIncomplete                // the response was cut short by a limit or filter
+	OutcomeFailed                    // the response failed after it had begun
+	OutcomeRefused                   // 4xx of our own
+	OutcomeUpstream                  // an error of the upstream was passed on
+	OutcomeClientGone                // the client left
+	OutcomeError                     // 5xx of our own
+	numOutcomes
+)
+
+var outcomeNames = [numOutcomes]string{"ok", "incomplete", "failed", "refused", "upstream_error", "client_gone", "error"}
+
+func (o Outcome) String() string { return outcomeNames[o] }
+
+// MaxRules bounds the loss rules that are counted.
+const MaxRules = 128
+
+// Metrics holds all counts. Make one with New.
+type Metrics struct {
+	exchanges [numRoutes][numOutcomes]atomic.Int64
+	durations [numRoutes]histogram
+	firstByte histogram // of streams: from the request to the first event
+
+	InFlight        atomic.Int64 // exchanges being served
+	Streams         atomic.Int64 // of those, streams
+	Rejected        atomic.Int64 // refused because too many were being served
+	UpstreamRetries atomic.Int64 // requests sent again on a fresh connection
+	Truncations     atomic.Int64 // requests shortened because the context was full
+	InputTokens     atomic.Int64
+	OutputTokens    atomic.Int64
+	BytesIn         atomic.Int64
+	BytesOut        atomic.Int64
+	StoreErrors     atomic.Int64 // responses that could not be stored
+	HistoryHits     atomic.Int64
+	HistoryMisses   atomic.Int64
+	Panics          atomic.Int64
+	Heartbeats      atomic.Int64
+
+	losses    [MaxRules]atomic.Int64
+	lossNames []string
+
+	// Gauges that are read when somebody asks.
+	StoreStats    func() (records, bytes, evictions, expired int64)
+	UpstreamStats func() (active, idle int)
+	Info          [3]string // version, dialect, store
+
+	registry *prometheus.Registry
+}
+
+// New makes a Metrics. lossNames are the ids of the loss rules, by number.
+func New(lossNames []string) *Metrics {
+	m := &Metrics{lossNames: lossNames, registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(collector{m}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Registry is what a Prometheus handler serves.
+func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+// Exchange counts one exchange.
+func (m *Metrics) Exchange(r Route, o Outcome, took time.Duration) {
+	m.exchanges[r][o].Add(1)
+	m.durations[r].observe(took)
+}
+
+// FirstByte counts the time to the first event of a stream.
+func (m *Metrics) FirstByte(took time.Duration) { m.firstByte.observe(took) }
+
+// Loss counts an entry of a loss report.
+func (m *Metrics) Loss(rule int) {
+	if rule < MaxRules {
+		m.losses[rule].Add(1)
+	}
+}
+
+// bounds are the histograms' buckets, in seconds: from a cached error to a long
+// answer of a slow model.
+var bounds = [...]float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
+
+type histogram struct {
+	buckets [len(bounds) + 1]atomic.Int64
+	sum     atomic.Int64 // nanoseconds
+}
+
+func (h *histogram) observe(d time.Duration) {
+	s := d.Seconds()
+	i := 0
+	for i < len(bounds) && s > bounds[i] {
+		i++
+	}
+	h.buckets[i].Add(1)
+	h.sum.Add(int64(d))
+}
+
+// metric describes one metric for the table.
+type metric struct {
+	name   string
+	help   string
+	kind   prometheus.ValueType
+	labels []string
+}
+
+// The table of metrics. The order is that of docs/OPERATIONS.md.
+var table = []metric{
+	{"antiphon_info", "Always 1; the labels say what runs.", prometheus.GaugeValue, []string{"version", "dialect", "store"}},
+	{"antiphon_exchanges_total", "Exchanges by route and how they ended.", prometheus.CounterValue, []string{"route", "outcome"}},
+	{"antiphon_exchange_duration_seconds", "From the first byte of a request to the last of its reply.", prometheus.UntypedValue, []string{"route"}},
+	{"antiphon_first_event_seconds", "From the first byte of a request to the first event of its stream.", prometheus.UntypedValue, nil},
+	{"antiphon_exchanges_in_flight", "Exchanges being served.", prometheus.GaugeValue, nil},
+	{"antiphon_streams_in_flight", "Streams being served.", prometheus.GaugeValue, nil},
+	{"antiphon_rejected_total", "Requests refused because too many were being served.", prometheus.CounterValue, nil},
+	{"antiphon_losses_total", "Entries of loss reports, by rule (see COMPATIBILITY.md).", prometheus.CounterValue, []string{"rule"}},
+	{"antiphon_tokens_total", "Tokens that upstreams reported.", prometheus.CounterValue, []string{"direction"}},
+	{"antiphon_client_bytes_total", "Bytes of request bodies from and reply bodies to clients.", prometheus.CounterValue, []string{"direction"}},
+	{"antiphon_heartbeats_total", "Signs of life sent into silent streams.", prometheus.CounterValue, nil},
+	{"antiphon_upstream_connections", "Connections to the upstream, in use or kept.", prometheus.GaugeValue, []string{"state"}},
+	{"antiphon_upstream_retries_total", "Requests sent again because a kept connection was gone.", prometheus.CounterValue, nil},
+	{"antiphon_truncations_total", "Requests shortened for truncation auto.", prometheus.CounterValue, nil},
+	{"antiphon_store_records", "Responses in the store.", prometheus.GaugeValue, nil},
+	{"antiphon_store_bytes", "Bytes in the store, as its budget counts them.", prometheus.GaugeValue, nil},
+	{"antiphon_store_evictions_total", "Responses pushed out by the budget before their time.", prometheus.CounterValue, nil},
+	{"antiphon_store_expired_total", "Responses that reached their age limit.", prometheus.CounterValue, nil},
+	{"antiphon_store_errors_total", "Responses that could not be stored; they said store false.", prometheus.CounterValue, nil},
+	{"antiphon_history_cache_total", "Look-ups of translated histories.", prometheus.CounterValue, []string{"result"}},
+	{"antiphon_panics_total", "Faults of the program that were contained.", prometheus.CounterValue, nil},
+}
+
+// Describe writes the table for humans, one line a metric.
+func Describe(w io.Writer) {
+	for _, m := range table {
+		_, _ = io.WriteString(w, m.name+" "+strconv.Quote(m.help)+"\n")
+	}
+}
+
+// Names lists the metrics in the order of the table.
+func Names() []string {
+	names := make([]string, len(table))
+	for i, m := range table {
+		names[i] = m.name
+	}
+	return names
+}

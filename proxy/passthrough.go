@@ -1,0 +1,261 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"antiphon/proxy/metrics"
+	"antiphon/proxy/upstream"
+	"antiphon/translate/jsonx"
+)
+
+// passThrough sends a request to the upstream as it is, and its reply back as it
+// is, both as they come. Only what is about the connection, and what carries the
+// wrong credential, is changed.
+func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
+	ctx := x.ctx
+	if x.route == metrics.RouteModels {
+		path, _ = apiPath(string(pathOf(ctx)))
+	}
+	limit := int64(s.cfg.Limits.Upload)
+	length := ctx.Request.Header.ContentLength()
+	if int64(length) > limit {
+		ctx.SetConnectionClose()
+		x.respondError(ctx, errBodyTooLarge(limit))
+		return false
+	}
+	var stream *upstream.StreamBody
+	var body []byte
+	switch {
+	case len(s.cfg.Upstream.Models) > 0 && isJSON(ctx):
+		if err := x.readBody(); err != nil {
+			x.respondError(ctx, err)
+			return false
+		}
+		body = s.renameModel(x.body)
+		length = len(body)
+	case length != 0 && ctx.RequestBodyStream() != nil:
+		r := &limitedBody{r: ctx.RequestBodyStream(), left: limit, x: x}
+		stream = &upstream.StreamBody{Reader: r, Chunked: length < 0, Before: func() {
+			_ = ctx.SetReadDeadline(time.Now().Add(s.cfg.Limits.ReadTimeout.Std()))
+		}}
+	default:
+		length = 0
+	}
+	x.wire = append(x.passHead(x.wire[:0], path, length), body...)
+	x.up.NoBody = ctx.IsHead()
+	err := x.up.Do(s.upstream, x.wire, stream)
+	x.attempts = x.up.Attempts
+	x.firstByte = time.Since(x.start)
+	var clientErr *upstream.ClientError
+	switch {
+	case err == nil:
+	case errors.Is(err, errClientGone):
+		x.gone()
+		return false
+	case errors.Is(err, errUploadTooLarge):
+		ctx.SetConnectionClose()
+		x.respondError(ctx, errBodyTooLarge(limit))
+		return false
+	case errors.As(err, &clientErr):
+		ctx.SetConnectionClose()
+		x.respondError(ctx, clientError(fasthttp.StatusBadRequest, "", "", "The request body could not be read to its end."))
+		return false
+	default:
+		x.errText = err.Error()
+		if stream != nil { // part of the body may be unread
+			ctx.SetConnectionClose()
+		}
+		x.respondError(ctx, upstreamFailure(err))
+		return false
+	}
+	return x.passReply()
+}
+
+func pathOf(ctx *fasthttp.RequestCtx) []byte {
+	path, _, _ := bytes.Cut(ctx.Request.Header.RequestURI(), []byte{'?'})
+	return path
+}
+
+func isJSON(ctx *fasthttp.RequestCtx) bool {
+	return ctx.IsPost() && bytes.HasPrefix(ctx.Request.Header.ContentType(), []byte("application/json"))
+}
+
+// renameModel puts the upstream's name for a model into a body, if the model has
+// one. What cannot be understood is left to the upstream to complain of.
+func (s *Server) renameModel(body []byte) []byte {
+	name := s.upstreamModel(jsonx.Lookup(body, "model").String())
+	if name == "" || !jsonx.Valid(body) {
+		return body
+	}
+	if renamed, err := jsonx.SetString(body, "model", name); err == nil {
+		return renamed
+	}
+	return body
+}
+
+// passHead writes the head of a request that is passed on. length is that of
+// its body, negative for one that comes in chunks.
+func (x *exchange) passHead(dst []byte, path string, length int) []byte {
+	s, h := x.server, &x.ctx.Request.Header
+	dst = append(dst, h.Method()...)
+	dst = append(dst, ' ')
+	dst = append(dst, s.target.BasePath...)
+	dst = append(dst, path...)
+	query := x.ctx.URI().QueryString()
+	if len(query) > 0 || s.target.Query != "" {
+		dst = append(dst, '?')
+		dst = append(dst, s.target.Query...)
+		if len(query) > 0 && s.target.Query != "" {
+			dst = append(dst, '&')
+		}
+		dst = append(dst, query...)
+	}
+	dst = append(dst, " HTTP/1.1\r\nHost: "...)
+	dst = append(dst, s.target.Host...)
+	dst = append(dst, "\r\n"...)
+	dst = append(dst, s.ownHeaders...)
+	connection := h.Peek("Connection")
+	for k, v := range h.All() {
+		if hopByHop(k) || namedInConnection(connection, k) || s.withheld(k) {
+			continue
+		}
+		dst = append(dst, k...)
+		dst = append(dst, ": "...)
+		dst = append(dst, v...)
+		dst = append(dst, "\r\n"...)
+	}
+	dst = append(dst, "X-Request-Id: "...)
+	dst = append(dst, x.requestID...)
+	dst = append(dst, "\r\n"...)
+	switch {
+	case length > 0, length == 0 && (x.ctx.IsPost() || x.ctx.IsPut() || x.ctx.IsPatch()):
+		dst = append(dst, "Content-Length: "...)
+		dst = strconv.AppendInt(dst, int64(length), 10)
+		dst = append(dst, "\r\n"...)
+	case length < 0:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// withheld reports whether a header of the client does not go to the upstream: a
+// credential that is for this server, or that has been replaced, and what would
+// make a server keep on for a client that has left.
+func (s *Server) withheld(name []byte) bool {
+	switch string(bytes.ToLower(name)) {
+	case "authorization", "api-key", "x-api-key", "cookie":
+		return s.ownKey || s.keys != nil
+	case "x-request-id", "x-conversation-id":
+		return true
+	}
+	return s.overridden[string(bytes.ToLower(name))]
+}
+
+// passReply makes the upstream's reply that of the client.
+func (x *exchange) passReply() (streaming bool) {
+	ctx, h := x.ctx, &x.up.Header
+	ctx.SetStatusCode(h.StatusCode())
+	if h.StatusCode() >= 400 {
+		x.outcome = metrics.OutcomeUpstream
+	}
+	connection := h.Peek("Connection")
+	out := &ctx.Response.Header
+	out.SetNoDefaultContentType(true)
+	for k, v := range h.All() {
+		if hopByHop(k) || namedInConnection(connection, k) || string(k) == "Date" || string(k) == "X-Request-Id" {
+			continue
+		}
+		if string(k) == "Content-Type" {
+			out.SetContentTypeBytes(v)
+			continue
+		}
+		out.AddBytesKV(k, v)
+	}
+	if ctx.IsHead() {
+		ctx.Response.SkipBody = true
+		if n := h.ContentLength(); n >= 0 {
+			out.SetContentLength(n)
+		}
+		x.up.Close(true)
+		return false
+	}
+	if x.up.Ended() {
+		return false
+	}
+	x.streaming = true
+	x.server.metrics.Streams.Add(1)
+	_ = ctx.SetWriteDeadline(time.Now().Add(x.server.cfg.Limits.WriteTimeout.Std()))
+	size := -1
+	if n := h.ContentLength(); n > 0 {
+		size = n
+	}
+	ctx.SetBodyStream(rawReply{x}, size)
+	return true
+}
+
+// rawReply is an upstream's body on its way to the client.
+type rawReply struct{ *exchange }
+
+// WriteTo writes the body as it comes.
+func (r rawReply) WriteTo(w io.Writer) (n int64, err error) {
+	x := r.exchange
+	defer func() {
+		if p := recover(); p != nil {
+			x.server.contain(x, p)
+			err = errStop
+		}
+	}()
+	wait := x.server.cfg.Upstream.Timeouts.Idle.Std()
+	for {
+		p, err := x.up.Read(wait)
+		if err == io.EOF {
+			x.up.Close(true)
+			return n, nil
+		}
+		if err != nil {
+			// The client sees that the body is cut off: there is no other way to
+			// tell it.
+			x.outcome = metrics.OutcomeFailed
+			x.errText = err.Error()
+			if errors.Is(err, errClientGone) {
+				x.outcome, x.status = metrics.OutcomeClientGone, statusClientGone
+			}
+			return n, errStop
+		}
+		if x.firstOut == 0 {
+			x.firstOut = time.Since(x.start)
+		}
+		_ = x.ctx.SetWriteDeadline(time.Now().Add(x.server.cfg.Limits.WriteTimeout.Std()))
+		m, err := w.Write(p)
+		n += int64(m)
+		x.bytesOut += int64(m)
+		if err != nil {
+			x.outcome, x.status = metrics.OutcomeClientGone, statusClientGone
+			return n, errStop
+		}
+	}
+}
+
+var errUploadTooLarge = errors.New("request body too large")
+
+// limitedBody is a client's request body on its way to the upstream.
+type limitedBody struct {
+	r    io.Reader
+	left int64
+	x    *exchange
+}
+
+func (l *limitedBody) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	l.x.bytesIn += int64(n)
+	if l.left -= int64(n); l.left < 0 {
+		return 0, errUploadTooLarge
+	}
+	return n, err
+}

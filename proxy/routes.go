@@ -1,0 +1,218 @@
+package proxy
+
+import (
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"antiphon/proxy/metrics"
+)
+
+// handler serves one exchange. id is the path's variable part, if it has one.
+// A handler that returns true has handed the exchange to a stream, which will
+// finish it; otherwise it is finished when the handler has returned.
+type handler func(s *Server, x *exchange, id string) (streaming bool)
+
+// route is one line of the table of paths. Paths are written without /v1, which
+// clients may leave out, and {id} stands for one segment.
+type route struct {
+	method  string
+	path    string
+	name    metrics.Route
+	handler handler
+}
+
+// routes is what this server answers itself. What is not in it is passed on to
+// the upstream, if it looks like a path of the API.
+var routes = []route{
+	{"POST", "/responses", metrics.RouteCreate, (*Server).create},
+	{"GET", "/responses", metrics.RouteLater, (*Server).websocketLater},
+	{"GET", "/responses/{id}", metrics.RouteRetrieve, (*Server).retrieve},
+	{"DELETE", "/responses/{id}", metrics.RouteDelete, (*Server).remove},
+	{"GET", "/responses/{id}/input_items", metrics.RouteInputItems, (*Server).inputItems},
+	{"POST", "/responses/{id}/cancel", metrics.RouteLater, (*Server).cancelResponse},
+	{"POST", "/responses/input_tokens", metrics.RouteLater, (*Server).later},
+	{"POST", "/responses/compact", metrics.RouteLater, (*Server).later},
+	{"POST", "/conversations", metrics.RouteLater, (*Server).later},
+	{"GET", "/conversations/{id}", metrics.RouteLater, (*Server).later},
+	{"POST", "/conversations/{id}", metrics.RouteLater, (*Server).later},
+	{"DELETE", "/conversations/{id}", metrics.RouteLater, (*Server).later},
+	{"GET", "/conversations/{id}/items", metrics.RouteLater, (*Server).later},
+	{"POST", "/conversations/{id}/items", metrics.RouteLater, (*Server).later},
+	{"GET", "/conversations/{id}/items/{item}", metrics.RouteLater, (*Server).later},
+	{"DELETE", "/conversations/{id}/items/{item}", metrics.RouteLater, (*Server).later},
+	{"GET", "/models", metrics.RouteModels, (*Server).passThrough},
+	{"GET", "/models/{id}", metrics.RouteModels, (*Server).passThrough},
+}
+
+// apiRoots are the first segments of the API's paths, which are understood
+// without /v1 too.
+var apiRoots = map[string]bool{
+	"assistants": true, "audio": true, "batches": true, "chat": true, "completions": true,
+	"containers": true, "conversations": true, "embeddings": true, "evals": true, "files": true,
+	"fine_tuning": true, "images": true, "models": true, "moderations": true, "realtime": true,
+	"rerank": true, "responses": true, "threads": true, "uploads": true, "vector_stores": true,
+}
+
+// apiPath takes /v1 off a path. ok is false for a path that is not of the API,
+// and for one with . or .. in it: such a path could mean another one to the
+// upstream than it does here.
+func apiPath(path string) (rest string, ok bool) {
+	rest, versioned := strings.CutPrefix(path, "/v1/")
+	if !versioned {
+		rest = strings.TrimPrefix(path, "/")
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	root, _, _ := strings.Cut(rest, "/")
+	if rest == "" || !versioned && !apiRoots[root] {
+		return "", false
+	}
+	for seg := range strings.SplitSeq(rest, "/") {
+		lower := strings.ReplaceAll(strings.ToLower(seg), "%2e", ".")
+		if lower == "." || lower == ".." || strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c") || strings.Contains(lower, `\`) {
+			return "", false
+		}
+	}
+	return "/" + rest, true
+}
+
+// match compares a path with a route's, and returns what stands for {id}.
+func (r *route) match(path string) (id string, ok bool) {
+	pattern := r.path
+	for {
+		i := strings.IndexByte(pattern, '{')
+		if i < 0 {
+			return id, pattern == path
+		}
+		if len(path) < i || path[:i] != pattern[:i] {
+			return "", false
+		}
+		path = path[i:]
+		n := strings.IndexByte(path, '/')
+		if n < 0 {
+			n = len(path)
+		}
+		if n == 0 {
+			return "", false
+		}
+		if id == "" {
+			id = path[:n]
+		}
+		path = path[n:]
+		pattern = pattern[strings.IndexByte(pattern, '}')+1:]
+	}
+}
+
+// find returns the route of a request. known is false when the path is one of
+// the server's own, but not with that method.
+func find(method, path string) (r *route, id string, known bool) {
+	known = true
+	for i := range routes {
+		r := &routes[i]
+		id, ok := r.match(path)
+		if !ok {
+			continue
+		}
+		if r.method == method {
+			return r, id, true
+		}
+		known = false
+	}
+	return nil, "", known
+}
+
+// serve is fasthttp's handler.
+func (s *Server) serve(ctx *fasthttp.RequestCtx) {
+	path := string(ctx.Request.Header.RequestURI())
+	if i := strings.IndexByte(path, '?'); i >= 0 {
+		path = path[:i]
+	}
+	switch path {
+	case "/healthz":
+		s.health(ctx, true)
+		return
+	case "/readyz":
+		s.health(ctx, s.ready.Load())
+		return
+	}
+	x := s.begin(ctx)
+	streaming := false
+	defer func() {
+		if r := recover(); r != nil {
+			s.contain(x, r)
+			streaming = false
+		}
+		x.status = ctx.Response.StatusCode()
+		if !streaming {
+			x.finish()
+		}
+	}()
+	if s.inFlight.Add(1) > int64(s.cfg.Limits.Concurrency) {
+		s.metrics.Rejected.Add(1)
+		x.route = metrics.RouteOther
+		ctx.Response.Header.Set("Retry-After", "1")
+		x.respondError(ctx, errBusy())
+		return
+	}
+	streaming = s.dispatch(x, path)
+}
+
+// dispatch finds out what a request is about, and by whom it is.
+func (s *Server) dispatch(x *exchange, path string) (streaming bool) {
+	ctx := x.ctx
+	ctx.Response.Header.SetBytesV("X-Request-Id", x.requestID)
+	method := string(ctx.Method())
+	x.route = metrics.RouteOther
+	api, ok := apiPath(path)
+	if !ok {
+		x.respondError(ctx, errNoSuchURL(method, path))
+		return false
+	}
+	if err := s.authenticate(x); err != nil {
+		x.respondError(ctx, err)
+		return false
+	}
+	r, id, known := find(method, api)
+	switch {
+	case r != nil:
+		x.route = r.name
+		return r.handler(s, x, id)
+	case !known:
+		x.respondError(ctx, clientError(405, "method_not_supported", "", "Not allowed to "+method+" on "+path+"."))
+		return false
+	}
+	x.route = metrics.RoutePassthrough
+	return s.passThrough(x, api)
+}
+
+// later answers for endpoints of the API that this version does not have: an
+// error that says so, rather than one that looks like a wrong address.
+func (s *Server) later(x *exchange, _ string) bool {
+	e := proxyError(501, string(x.ctx.Method())+" "+string(x.ctx.Path())+" is not supported by this version of Antiphon.")
+	e.Type, e.Code, e.Origin = "not_supported_error", "unsupported_endpoint", 0
+	x.respondError(x.ctx, e)
+	return false
+}
+
+// cancelResponse answers POST …/cancel. Without background responses there is
+// nothing that could be cancelled, which is what the API says then too.
+func (s *Server) cancelResponse(x *exchange, id string) bool {
+	if _, err := s.stored(x, id); err != nil {
+		x.respondError(x.ctx, err)
+		return false
+	}
+	x.respondError(x.ctx, clientError(400, "", "", "Cannot cancel a synchronous response."))
+	return false
+}
+
+// websocketLater answers GET /responses, which is where WebSocket clients
+// knock. At 426 they go on with HTTP at once.
+func (s *Server) websocketLater(x *exchange, _ string) bool {
+	if !x.ctx.Request.Header.ConnectionUpgrade() {
+		x.respondError(x.ctx, clientError(405, "method_not_supported", "", "Not allowed to GET on "+string(x.ctx.Path())+"."))
+		return false
+	}
+	x.respondError(x.ctx, clientError(fasthttp.StatusUpgradeRequired, "websocket_not_supported", "",
+		"WebSocket mode is not supported by this version of Antiphon. Use HTTP."))
+	return false
+}

@@ -1,0 +1,264 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"antiphon/config"
+	"antiphon/proxy/metrics"
+	"antiphon/proxy/upstream"
+	"antiphon/translate"
+	"antiphon/translate/sse"
+)
+
+// A stream is written by WriteTo, which fasthttp calls after the handler has
+// returned, on the goroutine of the connection. Each Write is one chunk and goes
+// out at once. There is one for each piece that the upstream sends, with all the
+// events that it makes: an event is never split over two.
+
+// stream makes the exchange the body of the client's reply.
+func (x *exchange) stream() {
+	ctx := x.ctx
+	h := &ctx.Response.Header
+	h.SetContentType("text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Accel-Buffering", "no")
+	x.streaming = true
+	x.server.metrics.Streams.Add(1)
+	x.wire, x.reply = release(x.wire), release(x.reply) // a stream may last long
+	_ = ctx.SetWriteDeadline(time.Now().Add(x.server.cfg.Limits.WriteTimeout.Std()))
+	ctx.SetBodyStream(x, -1)
+}
+
+// SupportsBodyWriteTo tells fasthttp to call WriteTo.
+func (x *exchange) SupportsBodyWriteTo() bool { return true }
+
+// Read is never called.
+func (x *exchange) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// Close is called by fasthttp when the body has been written, or cannot be.
+func (x *exchange) Close() error {
+	x.finish()
+	return nil
+}
+
+// flushAt is how much may pile up for one Write while the upstream has more at
+// hand.
+const flushAt = 32 << 10
+
+// errStop ends a stream whose client is not there any more.
+var errStop = errors.New("stream stopped")
+
+// WriteTo writes the stream.
+func (x *exchange) WriteTo(w io.Writer) (n int64, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			x.server.contain(x, r)
+			err = x.afterPanic(w)
+		}
+		n = x.bytesOut
+	}()
+	x.out = x.turn.Begin(x.out[:0])
+	if x.isWholeReply() {
+		err = x.streamWhole(w)
+	} else {
+		err = x.pump(w)
+	}
+	if err != nil {
+		x.outcome = metrics.OutcomeClientGone
+		x.status = statusClientGone
+		return 0, err
+	}
+	x.out = x.lossComment(x.out)
+	x.out = x.commit(x.out)
+	if x.server.cfg.Stream.DoneMarker {
+		x.out = sse.AppendDone(x.out)
+	}
+	x.countTurn()
+	if err = x.flush(w); err != nil {
+		return 0, err
+	}
+	x.up.Close(true)
+	return 0, nil
+}
+
+// isWholeReply reports whether the upstream has ignored that it should stream.
+func (x *exchange) isWholeReply() bool {
+	return bytes.HasPrefix(x.up.Header.ContentType(), []byte("application/json"))
+}
+
+func isEventStream(h *fasthttp.ResponseHeader) bool {
+	return bytes.HasPrefix(h.ContentType(), []byte("text/event-stream"))
+}
+
+// pump carries events from the upstream to the client until the turn has ended.
+func (x *exchange) pump(w io.Writer) error {
+	cfg := &x.server.cfg
+	idle, beat := cfg.Upstream.Timeouts.Idle.Std(), cfg.Stream.Heartbeat.Std()
+	last := time.Now() // when the upstream said something
+	for !x.turn.Ended() {
+		if !x.up.More() {
+			if err := x.flush(w); err != nil {
+				return err
+			}
+		}
+		wait := idle
+		if beat > 0 && beat < wait {
+			wait = beat
+		}
+		if x.turn.Finishing() {
+			wait = max(cfg.Stream.UsageGrace.Std(), time.Millisecond)
+		}
+		p, err := x.up.Read(wait)
+		switch {
+		case err == nil:
+			x.feedPiece(p)
+			if len(x.out) >= flushAt {
+				if err := x.flush(w); err != nil {
+					return err
+				}
+			}
+			last = time.Time{}
+		case err == io.EOF:
+			x.endOfEvents()
+		case errors.Is(err, upstream.ErrTimeout) && x.up.Cancelled() == nil:
+			if last.IsZero() {
+				last = time.Now().Add(-wait)
+			}
+			if err := x.silence(w, time.Since(last) >= idle); err != nil {
+				return err
+			}
+		default:
+			if err := x.broken(err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// feedPiece takes in a piece of the upstream's stream.
+func (x *exchange) feedPiece(p []byte) {
+	x.events.Feed(p)
+	for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
+		x.out = x.feed(x.out, e.Data)
+		if x.turn.Ended() {
+			return
+		}
+	}
+	if err := x.events.Err(); err != nil {
+		x.out = x.turn.Abort(x.out, &translate.Error{
+			Status: 502, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream,
+			Message: "The upstream sent an event that is larger than this server takes.",
+		})
+	}
+}
+
+// feed takes in the data of one event of the upstream.
+func (x *exchange) feed(dst, data []byte) []byte {
+	if string(data) == "[DONE]" {
+		return x.turn.Done(dst)
+	}
+	return x.turn.Feed(dst, data)
+}
+
+// endOfEvents is the end of the upstream's stream.
+func (x *exchange) endOfEvents() {
+	if e, ok := x.events.Finish(); ok {
+		x.out = x.turn.FeedLast(x.out, e.Data)
+	}
+	x.out = x.turn.Finish(x.out)
+}
+
+// silence is when the upstream has said nothing for a while.
+func (x *exchange) silence(w io.Writer, tooLong bool) error {
+	switch {
+	case x.turn.Finishing():
+		x.out = x.turn.Finish(x.out) // the count of tokens does not come any more
+		return nil
+	case tooLong:
+		x.out = x.turn.Abort(x.out, &translate.Error{
+			Status: 504, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream,
+			Message: "The upstream stopped in the middle of its reply.",
+		})
+		return nil
+	}
+	x.server.metrics.Heartbeats.Add(1)
+	if x.server.cfg.Stream.HeartbeatStyle == config.HeartbeatEvent {
+		x.out = x.turn.Heartbeat(x.out)
+	} else {
+		x.out = sse.AppendComment(x.out, "keep-alive")
+	}
+	return x.flush(w)
+}
+
+// broken is when the upstream cannot be read any more, or must not.
+func (x *exchange) broken(err error) error {
+	if errors.Is(err, errClientGone) {
+		return errStop
+	}
+	x.errText = err.Error()
+	x.out = x.turn.Abort(x.out, upstreamFailure(err))
+	return nil
+}
+
+// streamWhole makes a stream out of a reply that came whole.
+func (x *exchange) streamWhole(w io.Writer) error {
+	if err := x.flush(w); err != nil {
+		return err
+	}
+	body, err := x.readReply()
+	if err != nil {
+		return x.broken(err)
+	}
+	x.out = x.turn.FeedMessage(x.out, body)
+	return nil
+}
+
+// flush writes what there is to write.
+func (x *exchange) flush(w io.Writer) error {
+	if len(x.out) == 0 {
+		return nil
+	}
+	if x.firstOut == 0 {
+		x.firstOut = time.Since(x.start)
+		x.server.metrics.FirstByte(x.firstOut)
+	}
+	_ = x.ctx.SetWriteDeadline(time.Now().Add(x.server.cfg.Limits.WriteTimeout.Std()))
+	n, err := w.Write(x.out)
+	x.bytesOut += int64(n)
+	x.out = x.out[:0]
+	if err != nil {
+		return errStop
+	}
+	return nil
+}
+
+// lossComment says in a comment what the reply has lost: it comes too late for
+// the header.
+func (x *exchange) lossComment(dst []byte) []byte {
+	if len(x.losses.Entries) == x.reported || x.server.cfg.Loss == config.LossAllow {
+		return dst
+	}
+	late := translate.Losses{Entries: x.losses.Entries[x.reported:], More: x.losses.More}
+	x.head = append(x.head[:0], "antiphon-loss: "...)
+	x.head = late.AppendHeader(x.head, maxLossHeader)
+	return sse.AppendComment(dst, string(x.head))
+}
+
+// afterPanic ends a stream in which the program has failed: the client is told,
+// if the turn still can.
+func (x *exchange) afterPanic(w io.Writer) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errStop // the fault is in what would tell it
+		}
+	}()
+	x.out = x.turn.Abort(x.out[:0], proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))
+	x.out = x.turn.Terminal(x.out, time.Now().Unix(), false, false)
+	return x.flush(w)
+}

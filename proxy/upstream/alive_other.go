@@ -1,0 +1,9 @@
+//go:build !linux
+
+package upstream
+
+// alive cannot look at the connection here, so it trusts it.
+func (c *conn) alive() bool { return c.br.Buffered() == 0 }
+
+// neverRead is only certain when the connection was reset.
+func (c *conn) neverRead(reset bool) bool { return reset }

@@ -1,0 +1,415 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Exchange is one request and its reply. The zero value is ready for Do; after
+// Close it may be used again. All methods but Cancel belong to one goroutine.
+type Exchange struct {
+	// Header is the head of the reply, after Do has returned nil.
+	Header fasthttp.ResponseHeader
+	// NoBody says that the reply will have no body whatever its head says: that
+	// is so for HEAD. It is for the next Do only.
+	NoBody bool
+	// Attempts is how many times the request was sent: 1, or 2 when a kept
+	// connection turned out to be gone.
+	Attempts int
+
+	client *Client
+	body   body
+	armed  time.Time // when the read deadline was set last
+
+	mu       sync.Mutex
+	conn     *conn              // being used; nil before and after
+	stopDial context.CancelFunc // while connecting
+	cause    error              // of Cancel
+}
+
+// StreamBody is a request body that is passed on as it comes.
+type StreamBody struct {
+	Reader  io.Reader
+	Chunked bool // frame it in chunks; otherwise the request head has its length
+	// Before is called before each read from Reader.
+	Before func()
+}
+
+// Do sends a request and waits for the head of the reply. wire is the request
+// as it goes over the wire, head and body; stream, if not nil, follows it. After
+// an error there is nothing to close.
+//
+// A request without a stream is sent a second time when a kept connection was
+// used and it is certain that the backend has not read the request: two
+// completions for one request would be paid for twice.
+func (x *Exchange) Do(c *Client, wire []byte, stream *StreamBody) error {
+	x.client = c
+	x.Attempts = 0
+	for {
+		x.Attempts++
+		if err := x.acquire(x.Attempts > 1); err != nil {
+			return x.fail(PhaseConnect, err)
+		}
+		phase, err := PhaseWrite, x.send(wire, stream)
+		began := false
+		if err == nil {
+			phase = PhaseHead
+			began, err = x.readHead()
+		}
+		if err == nil {
+			return nil
+		}
+		again := x.Attempts == 1 && stream == nil && x.conn.reused && !began && x.Cancelled() == nil &&
+			!isTimeout(err) && x.conn.neverRead(isReset(err))
+		x.drop()
+		if !again {
+			return x.fail(phase, err)
+		}
+	}
+}
+
+// acquire takes a connection out of the pool, or makes one.
+func (x *Exchange) acquire(fresh bool) error {
+	c := x.client
+	cn, err := c.pool.take()
+	if err != nil {
+		return err
+	}
+	// After a quarter of a second it is worth a look whether a kept connection
+	// has been closed; sooner it hardly ever has.
+	for cn != nil && (fresh || time.Since(cn.idle) > 250*time.Millisecond && !cn.alive()) {
+		_ = cn.Close()
+		cn = c.pool.takeAgain()
+	}
+	if cn == nil {
+		ctx, stop := context.WithCancel(context.Background())
+		x.mu.Lock()
+		x.stopDial = stop
+		if x.cause != nil {
+			stop()
+		}
+		x.mu.Unlock()
+		cn, err = c.dial(ctx)
+		x.mu.Lock()
+		x.stopDial = nil
+		x.mu.Unlock()
+		stop()
+		if err != nil {
+			c.pool.release(nil)
+			return err
+		}
+	}
+	x.mu.Lock()
+	x.conn = cn
+	cause := x.cause
+	x.mu.Unlock()
+	if cause != nil {
+		x.drop()
+		return cause
+	}
+	return nil
+}
+
+// deadline sets a deadline of the connection, unless the exchange is cancelled:
+// then the deadline that Cancel has set must stay.
+func (x *Exchange) deadline(set func(time.Time) error, after time.Duration) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.cause != nil {
+		return x.cause
+	}
+	var t time.Time
+	if after > 0 {
+		t = time.Now().Add(after)
+	}
+	return set(t)
+}
+
+func (x *Exchange) send(wire []byte, stream *StreamBody) error {
+	cn, limit := x.conn, x.client.opt.Write
+	if err := x.deadline(cn.SetWriteDeadline, limit); err != nil {
+		return err
+	}
+	if _, err := cn.Write(wire); err != nil {
+		return err
+	}
+	if stream == nil {
+		return nil
+	}
+	// Room for a chunk's size before the data and for the line end after it.
+	const sizeRoom = 10
+	buf := make([]byte, 32<<10)
+	for {
+		stream.Before()
+		n, err := stream.Reader.Read(buf[sizeRoom : len(buf)-2])
+		if n > 0 {
+			out := buf[sizeRoom : sizeRoom+n]
+			if stream.Chunked {
+				var size [sizeRoom]byte
+				hex := append(strconv.AppendInt(size[:0], int64(n), 16), "\r\n"...)
+				from := sizeRoom - len(hex)
+				copy(buf[from:], hex)
+				copy(buf[sizeRoom+n:], "\r\n")
+				out = buf[from : sizeRoom+n+2]
+			}
+			if err := x.deadline(cn.SetWriteDeadline, limit); err != nil {
+				return err
+			}
+			if _, err := cn.Write(out); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return &ClientError{err}
+		}
+	}
+	if stream.Chunked {
+		_, err := cn.Write([]byte("0\r\n\r\n"))
+		return err
+	}
+	return nil
+}
+
+// ClientError says that a StreamBody could not be read.
+type ClientError struct{ Err error }
+
+func (e *ClientError) Error() string { return "reading the client's request: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ClientError) Unwrap() error { return e.Err }
+
+// readHead reads the head of the reply. began says whether any of it has come.
+func (x *Exchange) readHead() (began bool, err error) {
+	cn := x.conn
+	if err := x.deadline(cn.SetReadDeadline, x.client.opt.FirstByte); err != nil {
+		return false, err
+	}
+	for informational := 0; ; informational++ {
+		if _, err := cn.br.Peek(1); err != nil {
+			if err == io.EOF {
+				err = errClosed
+			}
+			return informational > 0, err
+		}
+		if err := x.Header.Read(cn.br); err != nil {
+			switch {
+			case isTimeout(err):
+				return true, err
+			case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isReset(err):
+				return true, ErrTruncated
+			}
+			return true, ErrMalformed // never what fasthttp says: it quotes the head
+		}
+		status := x.Header.StatusCode()
+		if status >= 200 {
+			break
+		}
+		if status == http.StatusSwitchingProtocols || informational >= 8 {
+			return true, ErrMalformed
+		}
+		x.Header.Reset()
+	}
+	x.body = body{}
+	noBody := x.NoBody
+	x.NoBody = false
+	switch n := x.Header.ContentLength(); {
+	case noBody, x.Header.StatusCode() == http.StatusNoContent, x.Header.StatusCode() == http.StatusNotModified, n == 0:
+		x.body.ended = true
+	case n > 0:
+		x.body.framing, x.body.left = framedLength, int64(n)
+	case n == -1:
+		x.body.framing = framedChunks
+	default:
+		x.body.framing = framedClose
+	}
+	x.armed = time.Time{}
+	return true, nil
+}
+
+// Read returns the bytes of the body that are at hand, and waits for some if
+// there are none: no longer than wait, if that is not 0. The bytes are good until
+// the next call. io.EOF is the end of the body; after ErrTimeout Read may be
+// called again.
+func (x *Exchange) Read(wait time.Duration) ([]byte, error) {
+	if !x.body.more(x.conn) && !x.body.ended {
+		// Deadlines cost; one that is a little early does no harm.
+		if now := time.Now(); now.Sub(x.armed) > wait/16 || wait < time.Second {
+			if err := x.deadline(x.conn.SetReadDeadline, wait); err != nil {
+				return nil, x.fail(PhaseBody, err)
+			}
+			x.armed = now
+		}
+	}
+	p, err := x.body.next(x.conn, x.client.opt.MaxBody)
+	switch {
+	case err == nil:
+		return p, nil
+	case err == io.EOF && x.body.ended:
+		return nil, io.EOF
+	case err == io.EOF:
+		err = ErrTruncated
+	case isTimeout(err):
+		x.armed = time.Time{}
+	}
+	return nil, x.fail(PhaseBody, err)
+}
+
+// More reports whether Read would return at once.
+func (x *Exchange) More() bool { return x.conn != nil && x.body.more(x.conn) }
+
+// Ended reports whether the body has been read to its end.
+func (x *Exchange) Ended() bool { return x.body.ended }
+
+// ReadAll appends the whole body to dst, within FirstByte for each read.
+func (x *Exchange) ReadAll(dst []byte) ([]byte, error) {
+	for {
+		p, err := x.Read(x.client.opt.FirstByte)
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+		dst = append(dst, p...)
+	}
+}
+
+// lingering is how long a connection may take to end a reply that nobody waits
+// for any more, so that it can be kept: the last bytes of a stream come a moment
+// after its end was understood.
+const lingering = 500 * time.Millisecond
+
+// Close ends the exchange. The connection is kept if the reply was read to its
+// end. With linger that is also the case if the rest comes in a moment;
+// otherwise the connection is closed, which tells the backend to stop.
+func (x *Exchange) Close(linger bool) {
+	cn := x.conn
+	if cn == nil {
+		return
+	}
+	if linger && !x.body.ended && x.body.framing != framedClose && x.Cancelled() == nil {
+		for x.body.more(cn) {
+			if _, err := x.body.next(cn, 0); err != nil {
+				break
+			}
+		}
+		if !x.body.ended && !x.Header.ConnectionClose() {
+			c, b := x.client, x.body
+			x.detach()
+			go b.drain(c, cn)
+			return
+		}
+	}
+	keep := x.body.ended && !x.Header.ConnectionClose() && x.Header.IsHTTP11() && x.Cancelled() == nil
+	if !keep {
+		x.drop()
+		return
+	}
+	_, _ = cn.br.Discard(x.body.taken)
+	x.detach()
+	x.client.pool.release(cn)
+}
+
+// drain reads what is left of a body, and keeps the connection if that ends in
+// time.
+func (b body) drain(c *Client, cn *conn) {
+	const most = 64 << 10
+	_ = cn.SetReadDeadline(time.Now().Add(lingering))
+	for start := b.total; b.total-start < most; {
+		if _, err := b.next(cn, 0); err == io.EOF && b.ended {
+			c.pool.release(cn)
+			return
+		} else if err != nil {
+			break
+		}
+	}
+	_ = cn.Close()
+	c.pool.release(nil)
+}
+
+// detach lets go of the connection: Cancel cannot reach it any more.
+func (x *Exchange) detach() {
+	x.mu.Lock()
+	x.conn = nil
+	x.mu.Unlock()
+	x.reset()
+}
+
+// drop closes the connection and gives its place back.
+func (x *Exchange) drop() {
+	cn := x.conn
+	x.mu.Lock()
+	x.conn = nil
+	x.mu.Unlock()
+	_ = cn.Close()
+	x.client.pool.release(nil)
+	x.body = body{ended: true}
+}
+
+func (x *Exchange) reset() { x.body = body{ended: true} }
+
+// Reset forgets the exchange before: its cancellation, its head.
+func (x *Exchange) Reset() {
+	x.Header.Reset()
+	x.mu.Lock()
+	x.cause = nil
+	x.mu.Unlock()
+	x.body = body{}
+}
+
+// Cancel ends the exchange from any goroutine, in whatever phase it is: Do and
+// Read return an *Error with the cause. It has no effect after Close.
+func (x *Exchange) Cancel(cause error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.cause != nil {
+		return
+	}
+	x.cause = cause
+	if x.stopDial != nil {
+		x.stopDial()
+	}
+	if x.conn != nil {
+		_ = x.conn.SetDeadline(time.Unix(1, 0))
+	}
+}
+
+// Cancelled returns the cause of Cancel, or nil.
+func (x *Exchange) Cancelled() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.cause
+}
+
+// fail makes an *Error. Whatever a cancelled exchange runs into, the cause is
+// that it was cancelled.
+func (x *Exchange) fail(phase Phase, err error) error {
+	if cause := x.Cancelled(); cause != nil {
+		return &Error{phase, cause}
+	}
+	if isTimeout(err) {
+		err = ErrTimeout
+	}
+	return &Error{phase, err}
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout() || errors.Is(err, context.DeadlineExceeded)
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
