@@ -12,7 +12,7 @@ import (
 
 // call takes in one element of tool_calls, or a legacy function_call.
 func (t *Turn) call(dst []byte, d *jsonx.Doc, n uint32, legacy bool) []byte {
-	if d.Kind(n) != jsonx.Object {
+	if d.Kind(n) != jsonx.Object || t.state >= stateEnded {
 		return dst
 	}
 	var id, function, index uint32
@@ -47,6 +47,9 @@ func (t *Turn) call(dst []byte, d *jsonx.Doc, n uint32, legacy bool) []byte {
 		it.upstreamID = append(it.upstreamID, idText...)
 	}
 	if len(nameText) > 0 && it.state == itemPending && string(it.name) != string(nameText) {
+		if !t.hold(len(nameText)) {
+			return t.tooLarge(dst)
+		}
 		it.name = append(it.name, nameText...)
 	}
 	return t.arguments(dst, i, d, arguments)
@@ -54,6 +57,10 @@ func (t *Turn) call(dst []byte, d *jsonx.Doc, n uint32, legacy bool) []byte {
 
 func emptyString(d *jsonx.Doc, n uint32) bool {
 	return d.Kind(n) == jsonx.String && len(d.Str(n)) == 0
+}
+
+func emptyArray(d *jsonx.Doc, n uint32) bool {
+	return d.Kind(n) == jsonx.Array && d.End(n) == n+1
 }
 
 // callFor finds the call that a fragment belongs to, or returns -1 for a new one.
@@ -78,7 +85,7 @@ func (t *Turn) callFor(position int, id, name []byte, hasArguments bool) int {
 	it := &t.items[last]
 	if len(id) > 0 {
 		// Another id is another call, unless this one has only waited for its own.
-		if len(it.upstreamID) > 0 || it.state != itemPending {
+		if len(it.upstreamID) > 0 || len(name) > 0 && it.state != itemPending {
 			return -1
 		}
 		return last
@@ -94,20 +101,23 @@ func (t *Turn) callFor(position int, id, name []byte, hasArguments bool) int {
 
 // newCall begins a call. Those before it whose arguments are complete are over.
 func (t *Turn) newCall(dst []byte, position int, id []byte) ([]byte, int) {
-	dst = t.flushTags(dst)
+	if dst = t.flushTags(dst); t.state >= stateEnded {
+		return dst, -1
+	}
 	if t.cur >= 0 {
 		dst = t.close(dst, t.cur, "completed")
 	}
 	calls := 0
 	for i := range t.count {
 		it := &t.items[i]
-		if it.kind != outCall || it.state == itemIgnored {
-			continue
-		}
-		calls++
 		// Its name is complete now, so it can be announced, and keeps its place.
-		if it.state == itemPending && len(it.name) > 0 {
-			dst = t.announce(dst, i)
+		if it.kind == outCall && it.state == itemPending && len(it.name) > 0 {
+			if dst = t.announce(dst, i); t.state >= stateEnded {
+				return dst, -1
+			}
+		}
+		if it.kind == outCall && it.state != itemIgnored {
+			calls++
 		}
 	}
 	dst = t.closeWholeCalls(dst)
@@ -169,6 +179,11 @@ func (t *Turn) argumentsDelta(dst []byte, it *outItem, raw []byte) []byte {
 	if !t.hold(len(raw)) {
 		return t.tooLarge(dst)
 	}
+	return t.emitArguments(dst, it, raw)
+}
+
+// emitArguments is argumentsDelta without a look at the bound.
+func (t *Turn) emitArguments(dst []byte, it *outItem, raw []byte) []byte {
 	it.text = append(it.text, raw...)
 	if !t.events {
 		return dst
@@ -225,11 +240,12 @@ func (t *Turn) usedCallID(i int) bool {
 
 // closeArguments finishes the arguments of a call that is about to be done.
 func (t *Turn) closeArguments(dst []byte, it *outItem, status string) []byte {
-	if half := it.mendHalf(); half != nil {
-		dst = t.argumentsDelta(dst, it, half)
+	if len(it.half) > 0 { // the other half never came
+		it.half = it.half[:0]
+		dst = t.emitArguments(dst, it, []byte(`\ufffd`))
 	}
 	if len(it.text) == 0 && status == "completed" { // a function without parameters
-		dst = t.argumentsDelta(dst, it, []byte("{}"))
+		dst = t.emitArguments(dst, it, []byte("{}"))
 	}
 	if !t.events {
 		return dst
@@ -265,8 +281,7 @@ func (t *Turn) wholeArguments(it *outItem) bool {
 		return false
 	}
 	t.scratch = jsonx.AppendUnescaped(t.scratch[:0], it.text)
-	err := t.args.Parse(t.scratch, jsonx.Limits{})
-	return err == nil || err.Reason == jsonx.DuplicateKey
+	return isWhole(&t.args, t.scratch)
 }
 
 // callsWhole reports whether no call has been cut off in its arguments.

@@ -45,7 +45,7 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 		case "model":
 			model = v
 		case "error":
-			if d.Present(v) && d.Kind(v) != jsonx.False {
+			if d.Present(v) && d.Kind(v) != jsonx.False && !emptyString(d, v) {
 				return t.Abort(dst, upstreamErrorIn(d, 0))
 			}
 		case "base_resp":
@@ -194,7 +194,7 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 		default:
 			continue
 		}
-		if !emptyString(d, v) {
+		if !emptyString(d, v) && !emptyArray(d, v) {
 			busy++
 		}
 	}
@@ -246,6 +246,8 @@ func (t *Turn) content(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 				dst = t.taggedText(dst, d.Str(text), d.StrKind(text), nil)
 			case d.Is(d.Get(v, "type"), "thinking"):
 				dst = t.thinkingPart(dst, d, d.Get(v, "thinking"))
+			default:
+				t.losePart(d, v)
 			}
 		}
 	}
@@ -276,10 +278,24 @@ func (t *Turn) taggedText(dst, raw []byte, kind jsonx.StringKind, logprobs []byt
 		return dst
 	}
 	t.tagKind |= kind
+	before := t.think.state
 	thought, text := t.think.split(raw)
+	switch {
+	case before == thinkProbe && !t.think.tagged:
+		if len(t.tokens) > 0 && len(logprobs) > 0 {
+			t.tokens = append(t.tokens, ',')
+		}
+		t.tokens = append(t.tokens, logprobs...)
+		if t.think.state == thinkProbe { // it waits for the rest of a tag
+			return dst
+		}
+		logprobs = t.tokens
+	case before != thinkAfter:
+		logprobs = nil
+	}
+	t.tokens = t.tokens[:0]
 	if len(thought) > 0 {
 		dst = t.thought(dst, thought, t.tagKind)
-		logprobs = nil
 	}
 	if len(text) == 0 {
 		return dst
@@ -290,11 +306,15 @@ func (t *Turn) taggedText(dst, raw []byte, kind jsonx.StringKind, logprobs []byt
 // flushTags gives up waiting for a tag.
 func (t *Turn) flushTags(dst []byte) []byte {
 	thought, text := t.think.finish()
-	if t.think.state == thinkProbe && len(text) > 0 {
-		t.think.state = thinkOff
+	if len(thought) > 0 {
+		return t.thought(dst, thought, t.tagKind)
 	}
-	dst = t.thought(dst, thought, t.tagKind)
-	return t.text(dst, text, t.tagKind, nil)
+	if len(text) == 0 {
+		return dst
+	}
+	tokens := t.tokens
+	t.tokens = t.tokens[:0]
+	return t.text(dst, text, t.tagKind, tokens)
 }
 
 // end settles a turn that the backend has ended: it closes every item.
@@ -313,7 +333,9 @@ func (t *Turn) end(dst []byte) []byte {
 			t.lose(ruleReplyCallName, "output["+string(appendInt(nil, len(t.order)))+"]", "")
 			continue
 		}
-		dst = t.announce(dst, i)
+		if dst = t.announce(dst, i); t.state >= stateEnded {
+			return dst
+		}
 	}
 	switch t.finish {
 	case finishLength:
@@ -321,7 +343,7 @@ func (t *Turn) end(dst []byte) []byte {
 	case finishFilter:
 		t.cutShort = "content_filter"
 	}
-	if t.finish == finishStop && len(t.order) == 0 && t.count == 0 {
+	if t.finish == finishStop && len(t.order) == 0 {
 		dst = t.message(dst, textPart) // an empty answer is an answer
 	}
 	for n, i := range t.order {

@@ -200,9 +200,9 @@ func (t *Turn) closePart(dst []byte, it *outItem, quiet bool) []byte {
 	if it.part == noPart {
 		return dst
 	}
-	if len(it.half) > 0 { // the other half never came
-		dst = t.delta(dst, it, []byte(`\ufffd`), nil, quiet)
+	if len(it.half) > 0 && !quiet { // the other half never came
 		it.half = it.half[:0]
+		dst = t.emit(dst, it, []byte(`\ufffd`), nil)
 	}
 	if t.events && !quiet {
 		member, field, head := "content_index", `,"text":"`, evTextDone
@@ -283,23 +283,13 @@ func (t *Turn) leaveOpen() {
 		if it.state != itemOpen {
 			continue
 		}
-		if it.kind == outCall {
-			it.text = append(it.text, it.mendHalf()...)
-		} else {
+		if it.kind != outCall {
 			t.closePart(nil, it, true)
 		}
 		it.json = it.append(it.json[:0], "incomplete")
 		it.state = itemDone
 	}
 	t.cur = -1
-}
-
-func (it *outItem) mendHalf() []byte {
-	if len(it.half) == 0 {
-		return nil
-	}
-	it.half = it.half[:0]
-	return []byte(`\ufffd`)
 }
 
 // appendOutput appends the items of the output array.
@@ -315,13 +305,18 @@ func (t *Turn) appendOutput(dst []byte) []byte {
 
 // delta appends text to the open part, and says so. raw is the inside of a JSON
 // string that stands on its own: see whole.
-func (t *Turn) delta(dst []byte, it *outItem, raw, logprobs []byte, quiet bool) []byte {
+func (t *Turn) delta(dst []byte, it *outItem, raw, logprobs []byte) []byte {
 	if len(raw) == 0 && len(logprobs) == 0 {
 		return dst
 	}
-	if !t.hold(len(raw)+len(logprobs)) && !quiet {
+	if !t.hold(len(raw) + len(logprobs)) {
 		return t.tooLarge(dst)
 	}
+	return t.emit(dst, it, raw, logprobs)
+}
+
+// emit is delta without a look at the bound.
+func (t *Turn) emit(dst []byte, it *outItem, raw, logprobs []byte) []byte {
 	it.text = append(it.text, raw...)
 	if len(logprobs) > 0 {
 		if len(it.logprobs) > 0 {
@@ -329,7 +324,7 @@ func (t *Turn) delta(dst []byte, it *outItem, raw, logprobs []byte, quiet bool) 
 		}
 		it.logprobs = append(it.logprobs, logprobs...)
 	}
-	if !t.events || quiet {
+	if !t.events {
 		return dst
 	}
 	head := evTextDelta

@@ -8,7 +8,7 @@ import (
 // text, or a summary when the client has asked for one: that is all that most
 // clients show.
 func (t *Turn) thought(dst, raw []byte, kind jsonx.StringKind) []byte {
-	if len(raw) == 0 {
+	if len(raw) == 0 || t.state >= stateEnded {
 		return dst
 	}
 	if t.cur >= 0 && t.items[t.cur].kind != outReasoning {
@@ -29,7 +29,7 @@ func (t *Turn) thought(dst, raw []byte, kind jsonx.StringKind) []byte {
 		dst = t.openPart(dst, &t.items[i], part)
 	}
 	it := &t.items[t.cur]
-	return t.delta(dst, it, t.whole(it, raw, kind), nil, false)
+	return t.delta(dst, it, t.whole(it, raw, kind), nil)
 }
 
 // reasoning takes in the reasoning of a delta or message, wherever a backend

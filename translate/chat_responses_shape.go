@@ -52,7 +52,7 @@ func (t *Turn) feedShape(dst, data []byte) (out []byte, ok bool) {
 		return t.argumentsDelta(dst, it, t.whole(it, raw, kind)), true
 	}
 	it := &t.items[t.cur]
-	return t.delta(dst, it, t.whole(it, raw, kind), nil, false), true
+	return t.delta(dst, it, t.whole(it, raw, kind), nil), true
 }
 
 // learn remembers the shape of the chunk that was just taken in, whose delta had

@@ -10,7 +10,7 @@ func appendInt(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n
 
 // text takes in a fragment of what the assistant says.
 func (t *Turn) text(dst, raw []byte, kind jsonx.StringKind, logprobs []byte) []byte {
-	if len(raw) == 0 && len(logprobs) == 0 {
+	if len(raw) == 0 && len(logprobs) == 0 || t.state >= stateEnded {
 		return dst
 	}
 	dst = t.message(dst, textPart)
@@ -18,12 +18,12 @@ func (t *Turn) text(dst, raw []byte, kind jsonx.StringKind, logprobs []byte) []b
 		return dst
 	}
 	it := &t.items[t.cur]
-	return t.delta(dst, it, t.whole(it, raw, kind), logprobs, false)
+	return t.delta(dst, it, t.whole(it, raw, kind), logprobs)
 }
 
 // refusal takes in a fragment of a refusal.
 func (t *Turn) refusal(dst, raw []byte, kind jsonx.StringKind) []byte {
-	if len(raw) == 0 {
+	if len(raw) == 0 || t.state >= stateEnded {
 		return dst
 	}
 	dst = t.message(dst, refusalPart)
@@ -31,7 +31,7 @@ func (t *Turn) refusal(dst, raw []byte, kind jsonx.StringKind) []byte {
 		return dst
 	}
 	it := &t.items[t.cur]
-	return t.delta(dst, it, t.whole(it, raw, kind), nil, false)
+	return t.delta(dst, it, t.whole(it, raw, kind), nil)
 }
 
 // message sees to it that a message is open, with a part of that kind.
@@ -60,7 +60,11 @@ func (t *Turn) message(dst []byte, part openPart) []byte {
 // members nested, and gives it flat.
 func (t *Turn) annotation(dst []byte, d *jsonx.Doc, n uint32) []byte {
 	citation := d.Get(n, "url_citation")
+	if t.state >= stateEnded {
+		return dst
+	}
 	if !d.Is(d.Get(n, "type"), "url_citation") || d.Kind(citation) != jsonx.Object {
+		t.losePart(d, n)
 		return dst
 	}
 	dst = t.message(dst, textPart)
@@ -106,6 +110,15 @@ func (t *Turn) annotation(dst []byte, d *jsonx.Doc, n uint32) []byte {
 	dst = append(dst, it.annotations[from:]...)
 	it.notes++
 	return append(dst, eventEnd...)
+}
+
+// losePart reports a part or annotation that has no place in a response.
+func (t *Turn) losePart(d *jsonx.Doc, n uint32) {
+	detail := ""
+	if typ := d.GetString(n, "type"); typ != 0 {
+		detail = brief(d.Text(typ))
+	}
+	t.lose(ruleReplyPart, "output["+string(appendInt(nil, len(t.order)))+"]", detail)
 }
 
 // appendLogprobs appends the tokens of a choice's logprobs in the form of the

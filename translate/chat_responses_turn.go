@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"bytes"
+
 	"antiphon/translate/jsonx"
 )
 
@@ -42,6 +44,7 @@ type Turn struct {
 	held  int   // bytes held in items, against opt.MaxBytes
 
 	tagKind jsonx.StringKind // what the text that went through think was made of
+	tokens  []byte           // logprobs of the text that think holds back
 	args    jsonx.Doc        // scratch for arguments
 
 	chose    bool       // there was a choice
@@ -114,8 +117,9 @@ func (t *Turn) Reset(opt TurnOptions) {
 	if opt.MaxBytes <= 0 {
 		opt.MaxBytes = defaultMaxBytes
 	}
-	if t.held > most {
-		t.items, t.scratch, t.echo = nil, nil, nil // unusually large: let it go
+	if t.held > most { // unusually large: let it go
+		t.items, t.count, t.scratch, t.echo = nil, 0, nil, nil
+		t.think = thinkSplitter{}
 	}
 	for i := range t.items[:t.count] {
 		t.items[i].reset()
@@ -125,7 +129,7 @@ func (t *Turn) Reset(opt TurnOptions) {
 	*t = Turn{
 		opt: opt, events: opt.Events, cur: -1, doc: doc, args: args, items: items,
 		order: t.order[:0], id: t.id[:0], echo: t.echo[:0], scratch: t.scratch[:0], tier: t.tier[:0], upModel: t.upModel[:0],
-		shape: t.shape, think: t.think,
+		shape: t.shape, think: t.think, tokens: t.tokens[:0],
 	}
 	t.shape.clear()
 	t.think.reset(opt.Dialect.Reasoning.Tags)
@@ -138,6 +142,9 @@ func (t *Turn) Reset(opt TurnOptions) {
 
 // ID is the response's id.
 func (t *Turn) ID() string { return string(t.id) }
+
+// IDBytes is the response's id. It is good until Reset.
+func (t *Turn) IDBytes() []byte { return t.id }
 
 // Begin appends the events that open a stream.
 func (t *Turn) Begin(dst []byte) []byte {
@@ -161,6 +168,14 @@ func (t *Turn) Feed(dst, data []byte) []byte {
 	}
 	if t.state == stateIdle {
 		dst = t.Begin(dst)
+	}
+	if len(data) < len("[DONE]")+4 {
+		switch string(bytes.TrimSpace(data)) {
+		case "": // a sign of life
+			return dst
+		case "[DONE]":
+			return t.Done(dst)
+		}
 	}
 	if t.shape.matches(data) {
 		if next, ok := t.feedShape(dst, data); ok {
@@ -206,7 +221,7 @@ func (t *Turn) Done(dst []byte) []byte {
 	if t.state >= stateEnded {
 		return dst
 	}
-	if t.count > 0 && t.callsWhole() {
+	if (t.count > 0 || len(t.think.held) > 0) && t.callsWhole() {
 		t.assumeStop()
 	}
 	return t.Finish(dst)
@@ -350,4 +365,29 @@ func (t *Turn) tooLarge(dst []byte) []byte {
 		Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginProxy,
 		Message: "The upstream's reply is larger than this server is configured to take.",
 	})
+}
+
+// FeedLast takes in what a stream ended with instead of a blank line: the last
+// event, if it is whole, or a piece of it, which says nothing.
+func (t *Turn) FeedLast(dst, data []byte) []byte {
+	if t.state >= stateEnded {
+		return dst
+	}
+	if string(bytes.TrimSpace(data)) == "[DONE]" {
+		return t.Done(dst)
+	}
+	if t.doc.Parse(data, upstreamLimits) != nil || t.doc.Kind(jsonx.Root) != jsonx.Object {
+		return dst
+	}
+	return t.Feed(dst, data)
+}
+
+// Heartbeat appends an event that only says that the stream is alive, for
+// clients that count time from event to event.
+func (t *Turn) Heartbeat(dst []byte) []byte {
+	if t.state == stateIdle || t.state >= stateEnded || !t.events {
+		return dst
+	}
+	dst = t.event(dst, evKeepalive)
+	return append(dst, eventEnd...)
 }

@@ -20,6 +20,11 @@ func UpstreamError(status int, body []byte) *Error {
 	e := &Error{Status: status, Origin: OriginUpstream}
 	text := strings.TrimSpace(strings.ToValidUTF8(string(body[:min(len(body), 4096)]), "\ufffd"))
 	switch {
+	case status < 400:
+		if strings.HasPrefix(text, "<") {
+			text = ""
+		}
+		e.Message = ellipsis(text, 500)
 	case text == "" || strings.HasPrefix(text, "<"):
 		e.Message = "The upstream answered with HTTP status " + strconv.Itoa(status) + " and no error message."
 	default:
@@ -67,6 +72,9 @@ func upstreamErrorIn(d *jsonx.Doc, status int) *Error {
 		}
 	}
 	e.Type, e.Code, e.Param = member("type"), member("code"), member("param")
+	if e.Code == "None" {
+		e.Code = ""
+	}
 	if code, err := strconv.Atoi(e.Code); err == nil { // a number says what the status says
 		if e.Status == 0 && code >= 400 && code < 600 {
 			e.Status = code
@@ -107,7 +115,8 @@ func (e *Error) settle() *Error {
 	}
 	switch {
 	case e.Status < 400: // a redirect, or a success that is none
-		e.Message = "The upstream answered with HTTP status " + strconv.Itoa(e.Status) + ", which is no reply to a chat request. " + e.Message
+		e.Message = strings.TrimSpace("The upstream answered with HTTP status " + strconv.Itoa(e.Status) +
+			", which is no reply to a chat request. " + e.Message)
 		e.Status, e.Type = 502, TypeServer
 	case e.Type != "" && e.Type != "None":
 	case e.Status == 401:
@@ -163,6 +172,9 @@ var contextWords = []string{
 	"exceeds the available context size", "exceed_context_size", "prompt is too long", "input is too long",
 	"longer than the model's context", "exceeds maximum context", "exceeds the model's maximum",
 	"is longer than the maximum model length", "reduce the length of the messages",
+	"maximum prompt length", "maximum number of tokens allowed", "`inputs` tokens + `max_new_tokens`",
+	"exceeded model token limit", "range of input length should be", "prompt exceeds max length",
+	"model is loaded with context length",
 }
 
 func (e *Error) isContextOverflow() bool {

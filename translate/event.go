@@ -12,6 +12,7 @@ const (
 	evIncomplete        = "event: response.incomplete\ndata: {\"type\":\"response.incomplete\",\"sequence_number\":"
 	evFailed            = "event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":"
 	evError             = "event: error\ndata: {\"type\":\"error\",\"sequence_number\":"
+	evKeepalive         = "event: keepalive\ndata: {\"type\":\"keepalive\",\"sequence_number\":"
 	evItemAdded         = "event: response.output_item.added\ndata: {\"type\":\"response.output_item.added\",\"sequence_number\":"
 	evItemDone          = "event: response.output_item.done\ndata: {\"type\":\"response.output_item.done\",\"sequence_number\":"
 	evPartAdded         = "event: response.content_part.added\ndata: {\"type\":\"response.content_part.added\",\"sequence_number\":"

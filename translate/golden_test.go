@@ -299,7 +299,7 @@ func goldenCases(tb testing.TB) []*goldenCase {
 func (c *goldenCase) run(t *testing.T) (out []txtar.File) {
 	add := func(name string, data []byte) { out = append(out, txtar.File{Name: "out/" + name, Data: data}) }
 	x := c.start(t)
-	if x.chat != nil {
+	if x.err == nil {
 		add("chat.json", indent(t, x.chat))
 	}
 	finish := func() []txtar.File {

@@ -30,6 +30,7 @@ const (
 	ruleImageDetail
 	ruleOutputParts
 	ruleReasoningAlone
+	ruleReasoningForgotten
 	ruleSystemMoved
 	ruleAssistantAfterTool
 	ruleArguments
@@ -47,6 +48,7 @@ const (
 	ruleReplyAudio
 	ruleReplyUTF8
 	ruleReplyReasoningData
+	ruleReplyPart
 	numRules
 )
 
@@ -83,6 +85,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleImageDetail:        {"part.image_detail", Emulated, true, "The chat API has no image detail \"original\"; \"high\" is sent."},
 	ruleOutputParts:        {"part.tool_output", Emulated, true, "Images and files in a tool's output follow in a user message, because chat tool messages only hold text."},
 	ruleReasoningAlone:     {"reasoning.alone", Dropped, true, "Reasoning that led to nothing is not sent."},
+	ruleReasoningForgotten: {"reasoning.forgotten", Dropped, true, "The backend does not take earlier reasoning back, or only that of a tool loop that is still going on."},
 	ruleSystemMoved:        {"message.system_moved", Repaired, true, "The backend takes one system message at the head, so a later one was moved there."},
 	ruleAssistantAfterTool: {"message.assistant_after_tool", Repaired, true, "The backend wants the assistant to speak between a tool and the user, so a short message was put there."},
 	ruleArguments:          {"call.arguments", Repaired, false, "A call's arguments were no JSON object and have been wrapped in one."},
@@ -101,4 +104,5 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyAudio:           {"reply.audio", Dropped, true, "Audio in a reply has no place in a response's output."},
 	ruleReplyUTF8:            {"reply.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
 	ruleReplyReasoningData:   {"reply.reasoning_data", Dropped, true, "Encrypted or signed reasoning data of the backend was left out."},
+	ruleReplyPart:            {"reply.part", Dropped, true, "A part or annotation of the reply that the Responses API has no place for was left out."},
 }

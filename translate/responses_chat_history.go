@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 
@@ -24,6 +25,9 @@ type History struct {
 
 // Size is about how many bytes the history takes in memory.
 func (h *History) Size() int {
+	if h == nil {
+		return 0
+	}
 	n := 160 + cap(h.messages) + cap(h.system) + 16*cap(h.thoughts)
 	for _, id := range h.open {
 		n += 16 + len(id)
@@ -57,14 +61,14 @@ func (h *History) Extend(input, output []byte, dialect *Dialect) (*History, erro
 	}
 	spoke := slices.ContainsFunc(items, func(it item) bool { return it.kind == kindUser })
 
-	m := messages{dialect: dialect, count: h.count, last: h.last}
+	m := messages{dialect: dialect}
 	m.dst = make([]byte, 0, len(h.messages)+len(input)+len(output))
 	m.start(h, spoke)
 	system := slices.Clone(h.system)
 	if dialect.SystemMessages != SystemAnywhere {
 		for i := range items {
 			if items[i].kind == kindSystem {
-				system = appendSystemText(system, &items[i], len(system) == 0)
+				system = appendSystemText(system, &items[i], 0)
 			}
 		}
 	}
@@ -80,20 +84,27 @@ func (h *History) Extend(input, output []byte, dialect *Dialect) (*History, erro
 	return next, nil
 }
 
-// start copies a history to the beginning of the messages. If the user has
-// spoken since, the reasoning of the loop before is left out.
+// start copies a history behind the head. If the user has spoken since, the
+// reasoning of the loop before is left out.
 func (m *messages) start(h *History, spoke bool) {
-	base := len(m.dst)
-	m.count, m.last = h.count, h.last
-	if !spoke || len(h.thoughts) == 0 {
-		m.dst = append(m.dst, h.messages...)
+	if h.count == 0 {
+		return
+	}
+	skip := m.joinHead(h)
+	base := len(m.dst) - skip
+	m.count += h.count
+	m.last = h.last
+	if h.contentAt >= skip {
 		m.contentAt = base + h.contentAt
+	}
+	if !spoke || len(h.thoughts) == 0 {
+		m.dst = append(m.dst, h.messages[skip:]...)
 		for _, t := range h.thoughts {
 			m.thoughts = append(m.thoughts, span{base + t.from, base + t.to})
 		}
 		return
 	}
-	from, cut := 0, 0
+	from, cut := skip, 0
 	for _, t := range h.thoughts {
 		m.dst = append(m.dst, h.messages[from:t.from]...)
 		if t.to <= h.contentAt {
@@ -102,20 +113,53 @@ func (m *messages) start(h *History, spoke bool) {
 		from = t.to
 	}
 	m.dst = append(m.dst, h.messages[from:]...)
-	m.contentAt = base + h.contentAt - cut
+	if h.contentAt >= skip {
+		m.contentAt -= cut
+	}
 }
 
-// appendSystemText appends the text of a system message, escaped, for the
-// message at the head.
-func appendSystemText(dst []byte, it *item, first bool) []byte {
-	d := it.doc
-	if !first {
+// joinHead makes the head ready for the history behind it, and returns how much
+// of the history is to be left out: where roles must take turns and both are the
+// user's, the first message of the history goes on with the head's content.
+func (m *messages) joinHead(h *History) (skip int) {
+	const user = `{"role":"user","content":`
+	if m.count == 0 {
+		return 0
+	}
+	if !m.merges(roleUser) || !bytes.HasPrefix(h.messages, []byte(user)) {
+		m.dst = append(m.dst, ',')
+		return 0
+	}
+	m.count--
+	m.dst = m.dst[:len(m.dst)-len(`"}`)]
+	if h.messages[len(user)] == '"' {
+		m.dst = append(m.dst, `\n\n`...)
+	} else { // an array of parts, of which the head becomes the first
+		m.scratch = append(m.scratch[:0], m.dst[m.contentAt:]...)
+		m.dst = append(m.dst[:m.contentAt], `[{"type":"text","text":`...)
+		m.dst = append(m.dst, m.scratch...)
+		m.dst = append(m.dst, `"},`...)
+	}
+	return len(user) + 1
+}
+
+// appendSystemText appends the text of a system message, escaped, to those that
+// stand in dst from start on, with a blank line between them.
+func appendSystemText(dst []byte, it *item, start int) []byte {
+	d, mark := it.doc, len(dst)
+	if mark > start {
 		dst = append(dst, `\n\n`...)
 	}
+	from := len(dst)
 	if d.Kind(it.content) == jsonx.String {
-		return append(dst, d.Str(it.content)...)
+		dst = append(dst, d.Str(it.content)...)
+	} else {
+		dst = appendTexts(dst, d, it.content, `\n`)
 	}
-	return appendTexts(dst, d, it.content, `\n`)
+	if len(dst) == from {
+		return dst[:mark]
+	}
+	return dst
 }
 
 // hasSystem reports whether there is anything for a system message at the head.
@@ -171,7 +215,10 @@ func (r *Request) head(m *messages, h *History) {
 		if talked {
 			m.lose(ruleSystemMoved, itemPath(i), "")
 		}
-		m.dst = appendSystemText(m.dst, it, len(m.dst) == start)
+		m.dst = appendSystemText(m.dst, it, start)
+		if d := it.doc; d.Kind(it.content) == jsonx.Array {
+			m.dropOthers(it, it.content, ".content")
+		}
 	}
 	if len(m.dst) == start { // empty instructions
 		m.dst = m.dst[:mark]

@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"slices"
 	"strconv"
 
 	"antiphon/translate/jsonx"
@@ -38,142 +37,33 @@ type messages struct {
 	// Of all that was written:
 	count     int    // messages
 	last      role   // of the last message
-	contentAt int    // where its content begins in dst
+	contentAt int    // where its content begins in dst, if it has any
 	thoughts  []span // where dst has reasoning that goes once the user speaks again
+	forgot    bool   // it was reported that reasoning is left out
 
-	scratch []byte
-	args    jsonx.Doc
+	scratch  []byte
+	args     jsonx.Doc
+	taken    []byte // the message that reopen took back
+	takenDoc jsonx.Doc
 }
 
 // span is a part of a buffer: [from, to).
 type span struct{ from, to int }
-
-// outputIndex finds the output of a call among the items of a segment.
-type outputIndex struct {
-	at     []int // indexes of output items
-	used   []bool
-	byCall map[string][]int // indexes into at; made when there are many
-}
-
-// manyOutputs is from where on a map is worth it.
-const manyOutputs = 32
-
-func (x *outputIndex) reset() {
-	clear(x.byCall)
-	x.at, x.used = x.at[:0], x.used[:0]
-}
-
-func (x *outputIndex) index(items []item) {
-	x.reset()
-	for i := range items {
-		if items[i].kind == kindOutput {
-			x.at = append(x.at, i)
-			x.used = append(x.used, false)
-		}
-	}
-	if len(x.at) < manyOutputs {
-		return
-	}
-	if x.byCall == nil {
-		x.byCall = make(map[string][]int, len(x.at))
-	}
-	for n, i := range x.at {
-		id := callIDOf(&items[i])
-		x.byCall[id] = append(x.byCall[id], n)
-	}
-}
-
-func callIDOf(it *item) string {
-	if it.callID == 0 {
-		return ""
-	}
-	return it.doc.Text(it.callID)
-}
-
-// take returns the output of the call with that id which stands next after the
-// item at index from, else the first there is, and marks it as used. Ids that
-// come again in later turns thus find their own outputs.
-func (x *outputIndex) take(items []item, call []byte, from int) *item {
-	best := -1
-	consider := func(n int) bool {
-		if x.used[n] {
-			return false
-		}
-		if x.at[n] > from {
-			best = n
-			return true
-		}
-		if best < 0 {
-			best = n
-		}
-		return false
-	}
-	if len(x.at) >= manyOutputs {
-		for _, n := range x.byCall[string(call)] {
-			if consider(n) {
-				break
-			}
-		}
-	} else {
-		for n, i := range x.at {
-			if answers(&items[i], call) && consider(n) {
-				break
-			}
-		}
-	}
-	if best < 0 {
-		return nil
-	}
-	x.used[best] = true
-	return &items[x.at[best]]
-}
-
-// has reports whether the call has an output that take would find.
-func (x *outputIndex) has(items []item, call []byte) bool {
-	for n, i := range x.at {
-		if !x.used[n] && answers(&items[i], call) {
-			return true
-		}
-	}
-	return false
-}
-
-// spent reports whether the output item at index i was taken. Otherwise it is
-// marked now: nobody else will take it.
-func (x *outputIndex) spent(i int) bool {
-	n, _ := slices.BinarySearch(x.at, i)
-	was := x.used[n]
-	x.used[n] = true
-	return was
-}
-
-// answers reports whether an output names that call. Calls of client-run
-// searches may have no id, and then neither have their outputs.
-func answers(out *item, call []byte) bool {
-	d, n := out.doc, out.callID
-	switch {
-	case n == 0:
-		return len(call) == 0
-	case d.StrKind(n)&jsonx.HasEscape == 0:
-		return string(d.Str(n)) == string(call)
-	}
-	return d.Text(n) == string(call)
-}
 
 // segment writes the messages of one run of items: those of a request, or of a
 // stored response. open are the calls before it that have no output yet. With
 // keepOpen the calls of the last turn may stay without output, and are returned:
 // the next request brings it.
 func (m *messages) segment(items []item, outs *outputIndex, open []string, keepOpen bool) []string {
-	outs.index(items)
+	outs.match(items, open)
 	m.items, m.outs, m.lastUser = items, outs, -1
 	for i := range items {
 		if items[i].kind == kindUser {
 			m.lastUser = i
 		}
 	}
-	for _, id := range open {
-		m.result([]byte(id), outs.take(items, []byte(id), -1), -1)
+	for n, id := range open {
+		m.result([]byte(id), output(items, outs.open[n]), -1)
 	}
 	m.illustrate()
 
@@ -196,7 +86,7 @@ func (m *messages) segment(items []item, outs *outputIndex, open []string, keepO
 			m.turn = append(m.turn, it)
 		case kindOutput:
 			m.flush(i, false)
-			if !outs.spent(i) {
+			if outs.orphaned(i) {
 				m.orphan(it)
 			}
 		case kindUnsupported:
@@ -239,24 +129,16 @@ func (m *messages) flush(i int, keepOpen bool) (open []string) {
 	if !m.assistant(i > m.lastUser) {
 		return nil
 	}
-	if keepOpen {
-		for _, it := range m.turn {
-			if it.kind == kindCall {
-				id := m.callID(it)
-				if m.outs.has(m.items, id) {
-					open, keepOpen = nil, false
-					break
-				}
-				open = append(open, string(id))
-			}
-		}
+	for _, it := range m.turn {
+		keepOpen = keepOpen && (it.kind != kindCall || m.outs.calls[it.at] < 0)
 	}
-	if !keepOpen {
-		for _, it := range m.turn {
-			if it.kind == kindCall {
-				id := m.callID(it)
-				m.result(id, m.outs.take(m.items, id, it.at), it.at)
-			}
+	for _, it := range m.turn {
+		switch {
+		case it.kind != kindCall:
+		case keepOpen:
+			open = append(open, string(callID(it)))
+		default:
+			m.result(callID(it), output(m.items, m.outs.calls[it.at]), it.at)
 		}
 	}
 	m.turn = m.turn[:0]
@@ -275,6 +157,7 @@ func (m *messages) begin(name string) {
 	r := roleOf(name)
 	if m.dialect.AssistantAfterTool && r == roleUser && m.last == roleTool {
 		m.begin("assistant")
+		m.contentAt = len(m.dst) + len(`"content":`)
 		m.dst = append(m.dst, `"content":"Done."}`...)
 		m.lose(ruleAssistantAfterTool, "input", "")
 	}

@@ -70,17 +70,13 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	m := &r.messages
 	m.reset(dialect, opt.Losses, dst)
 	r.head(m, h)
-	if h.count > 0 {
-		if m.count > 0 {
-			m.dst = append(m.dst, ',')
-		}
-		count := m.count
-		m.start(h, slices.ContainsFunc(r.items, func(it item) bool { return it.kind == kindUser }))
-		m.count += count
-	}
+	m.start(h, slices.ContainsFunc(r.items, func(it item) bool { return it.kind == kindUser }))
 	m.segment(r.items, &r.outs, h.open, false)
 	dst = append(m.dst, ']')
 	m.dst = nil
+	if m.count == 0 {
+		return dst, invalid("invalid_value", "input", "Nothing in 'input' can be sent to a Chat Completions backend.")
+	}
 
 	dst, err := r.appendTools(dst, dialect, opt.Losses)
 	if err != nil {
@@ -110,7 +106,7 @@ func (m *messages) reset(dialect *Dialect, losses *Losses, dst []byte) {
 	*m = messages{
 		dialect: dialect, losses: losses, dst: dst,
 		turn: m.turn[:0], pictures: m.pictures[:0], thoughts: m.thoughts[:0],
-		scratch: m.scratch[:0], args: m.args,
+		scratch: m.scratch[:0], args: m.args, taken: m.taken[:0], takenDoc: m.takenDoc,
 	}
 }
 
@@ -223,6 +219,9 @@ func (r *Request) appendLogprobs(dst []byte, dialect *Dialect, losses *Losses) [
 	return dst
 }
 
+// formatMembers are the members of text.format that a chat backend gets.
+var formatMembers = []string{"type", "name", "description", "schema", "strict"}
+
 // appendText appends text.format as response_format, and text.verbosity.
 func (r *Request) appendText(dst []byte, dialect *Dialect, losses *Losses) []byte {
 	d, n := &r.doc, r.params[pText]
@@ -245,6 +244,17 @@ func (r *Request) appendText(dst []byte, dialect *Dialect, losses *Losses) []byt
 	}
 	f := d.Get(n, "format")
 	kind := d.Get(f, "type")
+	if d.Present(f) {
+		members := formatMembers[:1] // of json_object and text only the type
+		if d.Is(kind, "json_schema") {
+			members = formatMembers
+		}
+		for k, end := d.First(f), d.End(f); k < end; k = d.Next(k + 1) {
+			if d.Present(k+1) && !slices.ContainsFunc(members, func(m string) bool { return d.Is(k, m) }) {
+				losses.add(ruleUnknownParam, "text.format."+brief(d.Text(k)), "")
+			}
+		}
+	}
 	switch {
 	case d.Is(kind, "json_object"):
 		if dialect.Structured == StructuredNone {
@@ -263,7 +273,7 @@ func (r *Request) appendText(dst []byte, dialect *Dialect, losses *Losses) []byt
 		}
 		dst = append(dst, `,"response_format":{"type":"json_schema","json_schema":{`...)
 		first := true
-		for _, key := range []string{"name", "description", "schema", "strict"} {
+		for _, key := range formatMembers[1:] {
 			v := d.Get(f, key)
 			if !d.Present(v) {
 				continue

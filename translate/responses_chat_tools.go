@@ -50,6 +50,10 @@ func (s *toolSet) reset() {
 	*s = toolSet{functions: keep(s.functions), others: keep(s.others), allowed: s.allowed[:0], renamed: s.renamed[:0]}
 }
 
+// maxTools bounds the tools of a request, and the subset in tool_choice: names
+// are compared each with each.
+const maxTools = 2048
+
 // maxToolName bounds a function name. The live API says 128; clients that put
 // servers' names in front of tools' names get longer.
 const maxToolName = 512
@@ -63,6 +67,9 @@ func (r *Request) validateTools(n uint32) *Error {
 	}
 	i := 0
 	for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
+		if i == maxTools {
+			return errArrayTooLong("tools", maxTools, d.Len(n))
+		}
 		path := toolPath(i)
 		if d.Kind(v) != jsonx.Object {
 			return errType(path, "an object", got(d, v))
@@ -74,6 +81,11 @@ func (r *Request) validateTools(n uint32) *Error {
 		case d.Kind(typ) != jsonx.String:
 			return errType(path+".type", "a string", got(d, typ))
 		case !d.Is(typ, "function"):
+			if d.Is(typ, "custom") || d.Is(typ, "namespace") {
+				if _, err := checkToolName(d, v, path); err != nil {
+					return err
+				}
+			}
 			r.tools.others = append(r.tools.others, tool{node: v, index: i})
 		default:
 			name, err := r.validateFunction(v, path)
@@ -88,8 +100,8 @@ func (r *Request) validateTools(n uint32) *Error {
 	return nil
 }
 
-func (r *Request) validateFunction(v uint32, path string) (name uint32, err *Error) {
-	d := &r.doc
+// checkToolName returns the node of a tool's name.
+func checkToolName(d *jsonx.Doc, v uint32, path string) (name uint32, err *Error) {
 	name = d.Get(v, "name")
 	if !d.Present(name) {
 		return 0, errMissing(path + ".name")
@@ -98,8 +110,15 @@ func (r *Request) validateFunction(v uint32, path string) (name uint32, err *Err
 		return 0, err
 	}
 	if len(d.Str(name)) == 0 {
-		return 0, invalid("empty_string", path+".name", "Invalid '"+path+
-			".name': empty string. Expected a string with minimum length 1, but got an empty string instead.")
+		return 0, errEmptyString(path + ".name")
+	}
+	return name, nil
+}
+
+func (r *Request) validateFunction(v uint32, path string) (name uint32, err *Error) {
+	d := &r.doc
+	if name, err = checkToolName(d, v, path); err != nil {
+		return 0, err
 	}
 	if n := d.Get(v, "parameters"); d.Present(n) && d.Kind(n) != jsonx.Object {
 		return 0, errType(path+".parameters", "an object", got(d, n))
@@ -190,6 +209,9 @@ func (r *Request) validateAllowedTools(n uint32) *Error {
 	s.isAllowed = true
 	i := 0
 	for v, end := d.First(tools), d.End(tools); v < end; v = d.Next(v) {
+		if i == maxTools {
+			return errArrayTooLong("tool_choice.tools", maxTools, d.Len(tools))
+		}
 		path := "tool_choice.tools[" + strconv.Itoa(i) + "]"
 		i++
 		if d.Kind(v) != jsonx.Object {
@@ -262,8 +284,9 @@ func (r *Request) permits(name []byte) bool {
 	if !s.isAllowed {
 		return true
 	}
+	called := string(jsonx.AppendUnescaped(nil, name))
 	for _, n := range s.allowed {
-		if string(r.doc.Str(n)) == string(name) || r.doc.StrKind(n) != 0 && r.doc.Text(n) == string(jsonx.AppendUnescaped(nil, name)) {
+		if r.doc.Is(n, called) {
 			return true
 		}
 	}
@@ -291,7 +314,7 @@ func (r *Request) appendTools(dst []byte, dialect *Dialect, losses *Losses) ([]b
 		losses.add(ruleChoiceRequired, "tool_choice", "")
 		choice = choiceAuto
 	}
-	nativeAllowed := s.isAllowed && can.Has(ChoiceAllowed)
+	nativeAllowed := s.isAllowed && len(s.allowed) > 0 && can.Has(ChoiceAllowed)
 
 	start := len(dst)
 	dst = append(dst, `,"tools":[`...)
@@ -360,7 +383,7 @@ func (r *Request) appendFunction(dst []byte, t tool, dialect *Dialect, losses *L
 	var description, parameters, strict uint32
 	for k, end := d.First(t.node), d.End(t.node); k < end; k = d.Next(k + 1) {
 		v := k + 1
-		switch string(d.Str(k)) {
+		switch string(keyOf(d, k)) {
 		case "type", "name":
 		case "description":
 			description = v

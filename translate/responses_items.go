@@ -98,6 +98,14 @@ func itemTypeNames() []string {
 	return names
 }
 
+// keyOf is the key at node k, unescaped.
+func keyOf(d *jsonx.Doc, k uint32) []byte {
+	if d.StrKind(k)&jsonx.HasEscape != 0 {
+		return []byte(d.Text(k))
+	}
+	return d.Str(k)
+}
+
 func itemPath(i int) string { return "input[" + strconv.Itoa(i) + "]" }
 
 var roleNames = []string{"assistant", "system", "developer", "user"}
@@ -122,8 +130,7 @@ func (r *Request) validateInput(n uint32, lim RequestLimits) *Error {
 	}
 	for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
 		if len(r.items) >= lim.Items {
-			return invalid("array_above_max_length", "input", "Invalid 'input': array too long. Expected an array with maximum length "+
-				strconv.Itoa(lim.Items)+", but got an array with length "+strconv.Itoa(d.Len(n))+" instead.")
+			return errArrayTooLong("input", lim.Items, d.Len(n))
 		}
 		it, err := readItem(d, v, len(r.items))
 		if err != nil {
@@ -149,7 +156,7 @@ func readItem(d *jsonx.Doc, n uint32, i int) (it item, err *Error) {
 		if d.Kind(v) == jsonx.Null {
 			continue
 		}
-		switch string(d.Str(k)) {
+		switch string(keyOf(d, k)) {
 		case "type":
 			it.typ = v
 		case "id":
@@ -178,15 +185,20 @@ func readItem(d *jsonx.Doc, n uint32, i int) (it item, err *Error) {
 			tools = v
 		}
 	}
-	if it.id != 0 && d.Kind(it.id) != jsonx.String {
-		return it, errType(itemPath(i)+".id", "a string", got(d, it.id))
+	if it.id != 0 {
+		if d.Kind(it.id) != jsonx.String {
+			return it, errType(itemPath(i)+".id", "a string", got(d, it.id))
+		}
+		if len(d.Str(it.id)) == 0 { // says as little as none
+			it.id = 0
+		}
 	}
 	if it.typ == 0 {
 		switch {
 		case it.role != 0:
 			return it, it.readMessage(i)
-		case it.id != 0 && d.Len(n) == 1:
-			it.kind = kindReference // the type may be left out
+		case it.id != 0 && (d.Len(n) == 1 || d.Len(n) == 2 && d.Get(n, "type") != 0):
+			it.kind = kindReference // the type may be left out, or null
 			return it, nil
 		}
 		return it, errMissing(itemPath(i) + ".type")
@@ -282,130 +294,6 @@ func (it *item) readMessage(i int) *Error {
 	return errType(path, "one of an array of objects or string", got(d, it.content))
 }
 
-// partKind is the kind of a content part.
-type partKind uint8
-
-const (
-	partUnknown partKind = iota
-	partText             // input_text, output_text, and what else is only text
-	partRefusal
-	partImage
-	partFile
-	partAudio
-	partOther // known, but of no use to a chat backend
-)
-
-var partTypeNames = []string{
-	"input_text", "input_image", "input_file", "input_audio", "output_text", "refusal",
-	"summary_text", "reasoning_text", "text", "computer_screenshot", "encrypted_content", "scoped_content",
-}
-
-func partKindOf(typ []byte) partKind {
-	switch string(typ) {
-	case "input_text", "output_text", "text", "summary_text", "reasoning_text":
-		return partText
-	case "refusal":
-		return partRefusal
-	case "input_image":
-		return partImage
-	case "input_file":
-		return partFile
-	case "input_audio":
-		return partAudio
-	case "computer_screenshot", "encrypted_content", "scoped_content":
-		return partOther
-	}
-	return partUnknown
-}
-
-// checkParts checks the parts of a message or of a call's output.
-func checkParts(d *jsonx.Doc, n uint32, path string, of itemKind) *Error {
-	j := -1
-	for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
-		j++
-		at := func(member string) string { return path + "[" + strconv.Itoa(j) + "]" + member }
-		if d.Kind(v) != jsonx.Object {
-			return errType(at(""), "an object", got(d, v))
-		}
-		typ := d.Get(v, "type")
-		if !d.Present(typ) {
-			return errMissing(at(".type"))
-		}
-		if d.Kind(typ) != jsonx.String {
-			return errType(at(".type"), "a string", got(d, typ))
-		}
-		kind := partKindOf(d.Str(typ))
-		if kind == partUnknown {
-			if strings.Contains(d.Text(typ), ":") {
-				continue
-			}
-			return errValue(at(".type"), d.Text(typ), partTypeNames...)
-		}
-		if of == kindAssistant && kind != partText && kind != partRefusal {
-			return errValue(at(""), d.Text(typ), "output_text", "refusal")
-		}
-		if of == kindUser && kind == partRefusal {
-			return errValue(at(""), d.Text(typ), "input_text", "input_image", "input_file", "scoped_content", "input_audio")
-		}
-		if err := checkPart(d, v, kind, at); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkPart(d *jsonx.Doc, v uint32, kind partKind, at func(string) string) *Error {
-	need := func(member string) *Error {
-		n := d.Get(v, member)
-		if !d.Present(n) {
-			return errMissing(at("." + member))
-		}
-		if d.Kind(n) != jsonx.String {
-			return errType(at("."+member), "a string", got(d, n))
-		}
-		return nil
-	}
-	strings := func(members ...string) *Error {
-		for _, m := range members {
-			if n := d.Get(v, m); d.Present(n) && d.Kind(n) != jsonx.String {
-				return errType(at("."+m), "a string", got(d, n))
-			}
-		}
-		return nil
-	}
-	switch kind {
-	case partText:
-		return need("text")
-	case partRefusal:
-		return need("refusal")
-	case partImage:
-		if err := strings("image_url", "file_id"); err != nil {
-			return err
-		}
-		if !d.Present(d.Get(v, "image_url")) && !d.Present(d.Get(v, "file_id")) {
-			return errMissing(at(".image_url"))
-		}
-		if n := d.Get(v, "detail"); d.Present(n) {
-			return checkEnum(d, n, at(".detail"), []string{"low", "high", "auto", "original"})
-		}
-	case partFile:
-		if err := strings("file_data", "file_id", "file_url", "filename"); err != nil {
-			return err
-		}
-		if !d.Present(d.Get(v, "file_data")) && !d.Present(d.Get(v, "file_id")) && !d.Present(d.Get(v, "file_url")) {
-			return errMissing(at(".file_data"))
-		}
-	case partAudio:
-		if n := d.Get(v, "input_audio"); d.Kind(n) != jsonx.Object {
-			if !d.Present(n) {
-				return errMissing(at(".input_audio"))
-			}
-			return errType(at(".input_audio"), "an object", got(d, n))
-		}
-	}
-	return nil
-}
-
 func (it *item) checkCall(i int, payload string) *Error {
 	d, path := it.doc, itemPath(i)
 	if it.callID == 0 {
@@ -418,8 +306,7 @@ func (it *item) checkCall(i int, payload string) *Error {
 		return errType(path+".call_id", "a string", got(d, it.callID))
 	}
 	if len(d.Str(it.callID)) == 0 {
-		return invalid("empty_string", path+".call_id", "Invalid '"+path+
-			".call_id': empty string. Expected a string with minimum length 1, but got an empty string instead.")
+		return errEmptyString(path + ".call_id")
 	}
 	if it.payload == 0 {
 		return errMissing(path + "." + payload)
@@ -435,8 +322,7 @@ func (it *item) checkCall(i int, payload string) *Error {
 			return errType(path+".name", "a string", got(d, it.name))
 		}
 		if len(d.Str(it.name)) == 0 {
-			return invalid("empty_string", path+".name", "Invalid '"+path+
-				".name': empty string. Expected a string with minimum length 1, but got an empty string instead.")
+			return errEmptyString(path + ".name")
 		}
 	}
 	return nil

@@ -138,7 +138,7 @@ var echoed = []struct {
 // appendEcho appends the echo of the request: ,"key":value for each member that
 // does not change. It has no line ends.
 func (r *Request) appendEcho(dst []byte) []byte {
-	plain := true
+	plain := !r.has(pPromptCacheOptions)
 	for _, e := range echoed {
 		if r.params[e.param] != 0 {
 			plain = false
@@ -192,9 +192,13 @@ func (r *Request) echoReasoning(dst []byte, n uint32) []byte {
 	} else {
 		dst = r.echoMember(dst, n, "summary", "null")
 	}
-	if c := d.Get(n, "context"); d.Present(c) {
-		dst = append(dst, `,"context":`...)
-		dst = append(dst, d.Raw(c)...)
+	for _, key := range []string{"context", "mode"} {
+		if v := d.Get(n, key); d.Present(v) {
+			dst = append(dst, ',', '"')
+			dst = append(dst, key...)
+			dst = append(dst, '"', ':')
+			dst = append(dst, d.Raw(v)...)
+		}
 	}
 	return append(dst, '}')
 }
@@ -229,7 +233,7 @@ func (r *Request) echoTools(dst []byte, n uint32) []byte {
 		dst = append(dst, `,"strict":`...)
 		dst = r.echoMember(dst, v, "strict", "false")
 		for k, kend := d.First(v), d.End(v); k < kend; k = d.Next(k + 1) {
-			switch string(d.Str(k)) {
+			switch string(keyOf(d, k)) {
 			case "type", "name", "description", "parameters", "strict":
 				continue
 			}
@@ -288,8 +292,9 @@ func (u *usage) read(d *jsonx.Doc, n uint32) {
 	if u.reasoning == 0 {
 		u.reasoning = firstCount(d, n, "reasoning_tokens")
 	}
-	// Some count thoughts in the total only, so it may be more than the sum.
+	// Some count thoughts in the total only. They are output.
 	u.total = max(firstCount(d, n, "total_tokens"), u.input+u.output)
+	u.output = u.total - u.input
 }
 
 // firstCount is the first of the members that is there, as a count: what is no

@@ -44,9 +44,12 @@ func (it *item) appendStored(dst []byte, seed *Seed) []byte {
 	if !d.Present(d.Get(it.node, "status")) && it.kind != kindReasoning && it.kind != kindUnsupported {
 		dst = append(dst, `,"status":"completed"`...)
 	}
+	if it.kind == kindReasoning && it.summary == 0 {
+		dst = append(dst, `,"summary":[]`...)
+	}
 	for k, end := d.First(it.node), d.End(it.node); k < end; k = d.Next(k + 1) {
 		v := k + 1
-		if v == it.id || d.Kind(v) == jsonx.Null {
+		if d.Kind(v) == jsonx.Null || string(keyOf(d, k)) == "id" {
 			continue // readers refuse some members that are null
 		}
 		dst = append(dst, ',')

@@ -7,10 +7,16 @@ import "antiphon/translate/jsonx"
 // come in any pieces, and with any of their characters escaped. White space
 // around the tags belongs to the template and is left out.
 type thinkSplitter struct {
-	state thinkState
-	held  []byte // raw text that may be part of a tag, or white space before one
-	out   []byte // scratch for held text together with new text
+	state  thinkState
+	tagged bool   // there was an opening tag
+	long   bool   // the white space at hand is too long to be a template's
+	held   []byte // raw text that may be part of a tag, or white space before one
+	out    []byte // scratch for held text together with new text
 }
+
+// maxHeldSpace bounds the white space that is held back, in raw bytes. More of
+// it is the model's own.
+const maxHeldSpace = 1024
 
 type thinkState uint8
 
@@ -28,7 +34,7 @@ const (
 )
 
 func (s *thinkSplitter) reset(tags ThinkTags) {
-	s.held = s.held[:0]
+	s.held, s.tagged, s.long = s.held[:0], false, false
 	switch tags {
 	case TagsAuto:
 		s.state = thinkProbe
@@ -51,10 +57,10 @@ func (s *thinkSplitter) split(raw []byte) (thought, text []byte) {
 		i := spaces(rest)
 		n, whole := tagPrefix(rest[i:], openTag)
 		switch {
-		case whole:
-			s.state = thinkTrim
+		case whole && i <= maxHeldSpace:
+			s.state, s.tagged = thinkTrim, true
 			rest = rest[i+n:]
-		case i+n == len(rest): // it may still become one
+		case i+n == len(rest) && i <= maxHeldSpace: // it may still become one
 			s.held = append(s.held, rest...)
 			return nil, nil
 		default:
@@ -115,14 +121,17 @@ func (s *thinkSplitter) inside(raw []byte) (thought, rest []byte, closed bool) {
 			return raw[:from], nil, false
 		}
 		r, size := character(raw[i:])
-		if isSpace(r) {
-			if space < 0 {
-				space = i
-			}
-		} else {
-			space = -1
+		switch {
+		case !isSpace(r):
+			space, s.long = -1, false
+		case s.long:
+		case space < 0:
+			space = i
 		}
 		i += size
+		if space >= 0 && i-space > maxHeldSpace {
+			space, s.long = -1, true
+		}
 	}
 	if space >= 0 {
 		s.held = append(s.held, raw[space:]...)
@@ -133,13 +142,16 @@ func (s *thinkSplitter) inside(raw []byte) (thought, rest []byte, closed bool) {
 
 // finish returns what is still held at the end of the text.
 func (s *thinkSplitter) finish() (thought, text []byte) {
-	held := s.held
-	s.held = nil
+	s.out = append(s.out[:0], s.held...)
+	s.held = s.held[:0]
 	switch s.state {
 	case thinkProbe:
-		return nil, held
+		if len(s.out) > 0 {
+			s.state = thinkOff
+		}
+		return nil, s.out
 	case thinkTrim, thinkInside:
-		return held, nil
+		return s.out, nil
 	}
 	return nil, nil
 }

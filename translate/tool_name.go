@@ -79,6 +79,14 @@ func (s *toolSet) appendName(dst []byte, d *jsonx.Doc, n uint32, most int) []byt
 	return jsonx.AppendString(dst, s.shorten(d.Text(n), most))
 }
 
+// sentName is the name under which a backend knows a function.
+func sentName(name string, most int) string {
+	if plainName([]byte(name), most) { // it was written with escapes
+		return name
+	}
+	return shortName(name, most)
+}
+
 // shorten returns the name that a backend takes, and remembers the original.
 func (s *toolSet) shorten(name string, most int) string {
 	for i := range s.renamed {
@@ -86,7 +94,10 @@ func (s *toolSet) shorten(name string, most int) string {
 			return s.renamed[i].short
 		}
 	}
-	short := shortName(name, most)
+	short := sentName(name, most)
+	if short == name {
+		return name
+	}
 	s.renamed = append(s.renamed, renamed{short, name})
 	return short
 }

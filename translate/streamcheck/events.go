@@ -45,7 +45,7 @@ type eventSpec struct {
 	field   string // the member of a done event, and of the part or item, that holds the value
 	summary bool   // the part is in summary, found by summary_index, not in content
 	rank    int    // progress events of one item never decrease
-	repeats bool   // a progress event that may come again
+	last    bool   // a progress event that ends the tool's work, so it comes once
 }
 
 var (
@@ -107,25 +107,25 @@ var eventTable = map[string]eventSpec{
 	"response.code_interpreter_call_code.delta":   valueDelta("code_interpreter_call"),
 	"response.code_interpreter_call_code.done":    valueDone("code_interpreter_call", "code"),
 	"response.web_search_call.in_progress":        progress("web_search_call", 1),
-	"response.web_search_call.searching":          progress("web_search_call", 2).repeating(),
-	"response.web_search_call.completed":          progress("web_search_call", 3),
+	"response.web_search_call.searching":          progress("web_search_call", 2),
+	"response.web_search_call.completed":          progress("web_search_call", 3).ending(),
 	"response.file_search_call.in_progress":       progress("file_search_call", 1),
-	"response.file_search_call.searching":         progress("file_search_call", 2).repeating(),
-	"response.file_search_call.completed":         progress("file_search_call", 3),
+	"response.file_search_call.searching":         progress("file_search_call", 2),
+	"response.file_search_call.completed":         progress("file_search_call", 3).ending(),
 	"response.code_interpreter_call.in_progress":  progress("code_interpreter_call", 1),
-	"response.code_interpreter_call.interpreting": progress("code_interpreter_call", 2).repeating(),
-	"response.code_interpreter_call.completed":    progress("code_interpreter_call", 3),
+	"response.code_interpreter_call.interpreting": progress("code_interpreter_call", 2),
+	"response.code_interpreter_call.completed":    progress("code_interpreter_call", 3).ending(),
 	"response.image_generation_call.in_progress":  progress("image_generation_call", 1),
-	"response.image_generation_call.generating":   progress("image_generation_call", 2).repeating(),
+	"response.image_generation_call.generating":   progress("image_generation_call", 2),
 	"response.image_generation_call.partial_image": progress("image_generation_call", 2,
-		member{"partial_image_index", integer}, member{"partial_image_b64", text}).repeating(),
-	"response.image_generation_call.completed": progress("image_generation_call", 3),
+		member{"partial_image_index", integer}, member{"partial_image_b64", text}),
+	"response.image_generation_call.completed": progress("image_generation_call", 3).ending(),
 	"response.mcp_list_tools.in_progress":      progress("mcp_list_tools", 1),
-	"response.mcp_list_tools.completed":        progress("mcp_list_tools", 2),
-	"response.mcp_list_tools.failed":           progress("mcp_list_tools", 2),
+	"response.mcp_list_tools.completed":        progress("mcp_list_tools", 2).ending(),
+	"response.mcp_list_tools.failed":           progress("mcp_list_tools", 2).ending(),
 	"response.mcp_call.in_progress":            progress("mcp_call", 1),
-	"response.mcp_call.completed":              progress("mcp_call", 2),
-	"response.mcp_call.failed":                 progress("mcp_call", 2),
+	"response.mcp_call.completed":              progress("mcp_call", 2).ending(),
+	"response.mcp_call.failed":                 progress("mcp_call", 2).ending(),
 	"response.compaction.compacting":           progress("compaction", 1),
 
 	// These three are the only events of an item that do not name it by item_id.
@@ -167,8 +167,8 @@ func progress(item string, rank int, more ...member) eventSpec {
 	return eventSpec{act: actProgress, item: item, rank: rank, members: with(ofItem, more...)}
 }
 
-func (s eventSpec) repeating() eventSpec {
-	s.repeats = true
+func (s eventSpec) ending() eventSpec {
+	s.last = true
 	return s
 }
 

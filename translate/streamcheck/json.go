@@ -269,7 +269,8 @@ func (p *parser) object(v *value) error {
 		p.pos++
 		return nil
 	}
-	seen := map[string]bool{}
+	const few = 16 // keys that are compared faster than hashed
+	var seen map[string]bool
 	for {
 		if p.space(); p.peek() != '"' {
 			return errors.New("an object member does not start with a key")
@@ -280,10 +281,18 @@ func (p *parser) object(v *value) error {
 			return err
 		}
 		p.path[len(p.path)-1].key = key
-		if seen[key] {
+		if len(v.keys) == few {
+			seen = map[string]bool{}
+			for _, k := range v.keys {
+				seen[k] = true
+			}
+		}
+		if seen[key] || seen == nil && contains(v.keys, key) {
 			p.doc.duplicates = append(p.doc.duplicates, p.where())
 		}
-		seen[key] = true
+		if seen != nil {
+			seen[key] = true
+		}
 		if p.space(); p.peek() != ':' {
 			return errors.New("a key is not followed by :")
 		}

@@ -247,13 +247,14 @@ func (c *checker) closeValue(a *accumulated, field, whole string) {
 	a.closed, a.final = true, whole
 }
 
-// progress follows the status events of hosted tools. They may be left out, but neither run backwards nor end twice.
+// progress follows the status events of hosted tools. They may be left out or repeated (the live service announces an
+// approved mcp_call twice), but neither run backwards nor end twice.
 func (c *checker) progress(spec eventSpec, v *value) {
 	st := c.find(spec, v)
 	if st == nil || spec.rank == 0 {
 		return
 	}
-	if spec.rank < st.rank || spec.rank == st.rank && !spec.repeats {
+	if spec.rank < st.rank || spec.rank == st.rank && spec.last {
 		c.fail(LadderProgress, "this event cannot follow the last one of the item at output_index %d", st.index)
 	}
 	st.rank = spec.rank

@@ -57,11 +57,15 @@ var framingMutations = []mutation{
 	{SSEDone, "done marker", "[DONE] twice", func(d *draft) { d.suffix += d.suffix }},
 	{SSEDone, "open responses", "no [DONE]", func(d *draft) { d.suffix = "" }},
 	{SSEDone, "done marker", "[DONE] instead of the terminal event", func(d *draft) { d.drop("response.completed") }},
-	{SSEDone, "done marker", "event after [DONE]", func(d *draft) { d.suffix += string(frame(ev{body: obj{"type": "response.audio.done"}}, 10)) }},
+	{SSEDone, "done marker", "event after [DONE]", func(d *draft) { d.suffix += string(frame(ev{body: obj{"type": "response.audio.done"}}, 9)) }},
 
 	{SSEName, "text", "event line says message", func(d *draft) { d.events[3].name = "message" }},
 	{SSEName, "text", "event line of another event", func(d *draft) { d.events[4].name = "response.output_text.done" }},
 	{SSEName, "text", "no type member", func(d *draft) { d.events[4].name = "response.output_text.delta"; delete(d.events[4].body, "type") }},
+	{SSEName, "text", "type is a number", func(d *draft) {
+		d.events[4].name = "response.output_text.delta"
+		d.events[4].body["type"] = 1
+	}},
 	{SSEName, "text", "space after the event name", func(d *draft) { d.replace("event: response.in_progress\n", "event: response.in_progress \n") }},
 
 	{JSONUTF8, "text", "broken UTF-8 in a delta", func(d *draft) { d.replace(`"delta":"lo"`, "\"delta\":\"l\xff\"") }},
@@ -121,11 +125,6 @@ var eventMutations = []mutation{
 	}},
 	{EventType, "reasoning raw", "the Open Responses name", func(d *draft) { d.set("reasoning_text.delta", "type", "response.reasoning.delta") }},
 	{EventType, "open responses", "the OpenAI name", func(d *draft) { d.set("reasoning.delta", "type", "response.reasoning_text.delta") }},
-	{EventType, "text", "type is a number", func(d *draft) {
-		d.events[4].name = "response.output_text.delta"
-		d.events[4].body["type"] = 1
-		d.rewrite = unnamed
-	}},
 
 	{EventMember, "text", "delta without item_id", func(d *draft) { d.del("text.delta", "item_id") }},
 	{EventMember, "text", "delta without output_index", func(d *draft) { d.del("text.delta", "output_index") }},
@@ -256,9 +255,6 @@ var eventMutations = []mutation{
 		d.before("response.failed", "response.output_item.done", obj{"output_index": 1, "item": d.output[1]})
 	}},
 }
-
-// unnamed removes the event: line of the event whose type is a number.
-func unnamed(raw []byte) []byte { return raw }
 
 // justify makes a created(completed) consistent with itself.
 func justify(d *draft) { d.set("response.created", "response.completed_at", 1795000002) }

@@ -42,7 +42,7 @@ var ladderMutations = []mutation{
 	}},
 	{LadderItemKind, "custom call", "arguments on a custom call", func(d *draft) { d.set("input.delta", "type", "response.function_call_arguments.delta") }},
 	{LadderItemKind, "reasoning summary", "summary part on a message", func(d *draft) {
-		d.before("text.done", "response.reasoning_summary_part.added", at("msg_1", 1, obj{"summary_index": 0, "part": obj{"type": "summary_text", "text": ""}}))
+		d.before("output_text.done", "response.reasoning_summary_part.added", at("msg_1", 1, obj{"summary_index": 0, "part": obj{"type": "summary_text", "text": ""}}))
 	}},
 	{LadderItemKind, "web search", "progress of another tool", func(d *draft) { d.set("call.in_progress", "type", "response.file_search_call.in_progress") }},
 
@@ -124,7 +124,7 @@ var ladderMutations = []mutation{
 	{LadderValueClosed, "shell call and output", "command done twice", func(d *draft) { d.double("command.done") }},
 
 	{LadderProgress, "web search", "completed before searching", func(d *draft) { d.swap("call.searching", "call.completed") }},
-	{LadderProgress, "web search", "in_progress twice", func(d *draft) { d.double("call.in_progress") }},
+	{LadderProgress, "web search", "completed twice", func(d *draft) { d.double("call.completed") }},
 	{LadderProgress, "mcp list tools", "completed and failed", func(d *draft) {
 		d.before("item.done", "response.mcp_list_tools.failed", at("mcpl_0", 0, nil))
 	}},

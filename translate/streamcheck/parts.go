@@ -192,7 +192,7 @@ func (c *checker) partDone(spec eventSpec, v *value) {
 		if whole != p.value.final {
 			c.fail(ValuePart, "the part holds %s, its done event said %s", clipText(whole), clipText(p.value.final))
 		}
-	case !p.met:
+	case !p.met || p.value.buf.Len() > 0:
 		c.fail(LadderValueOpen, "the part is closed before the done event of its text")
 	}
 	if typ != "output_text" {

@@ -68,7 +68,7 @@ const (
 	LadderPartClosed   Rule = "ladder.part_closed"      // an event of a part after its done
 	LadderValueOpen    Rule = "ladder.value_open"       // a part or item closes before the done event of its value
 	LadderValueClosed  Rule = "ladder.value_closed"     // a delta or second done after the done event of a value
-	LadderProgress     Rule = "ladder.progress"         // the progress events of a hosted tool run backwards or repeat
+	LadderProgress     Rule = "ladder.progress"         // the progress events of a hosted tool run backwards or end twice
 	LadderAnnotation   Rule = "ladder.annotation_index" // annotation_index is not the next free one
 	LadderCommandIndex Rule = "ladder.command_index"    // command_index is not the next free one, or not opened
 	LadderCommandOpen  Rule = "ladder.command_open"     // a shell command is still open when the next opens or its item closes

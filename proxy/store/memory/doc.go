@@ -6,14 +6,14 @@
 //
 // Readers and writers meet in two places only. A record is found through a
 // shard of the index, under that shard's read lock; and whether it is there is
-// one atomic flag of its entry. Put raises the flag after everything is linked,
-// Delete, eviction and expiry lower it before anything is unlinked. So a record
-// comes and goes at one instant for Get, Chain and Item alike, although its
-// links are in many shards.
+// one atomic number of its entry: the time until which it is. Put sets it after
+// everything is linked, Delete and eviction clear it before anything is
+// unlinked. So a record comes and goes at one instant for Get, Chain and Item
+// alike, although its links are in many shards.
 //
 // Writers go one at a time, behind Store.mu. The budget and the age order are
 // global, so a writer needs a global lock in any case; holding it throughout
-// makes every invariant below a sequential one, and a Put still costs less than
+// makes every invariant below a sequential one, and a Put still costs about
 // a microsecond. A writer takes a shard's lock only around the changes in that
 // shard, so readers never wait for an eviction run.
 //
@@ -32,7 +32,8 @@
 // # Where is …?
 //
 //	options, the methods of store.Store     memory.go
-//	entries, shards, items → holders        index.go
+//	entries and their names                 index.go
+//	the hash tables                         shard.go
 //	age order, expiry order                 order.go
 //	budget, sweeping, the janitor           room.go
 //	the epochs, and why they stay bounded   epoch.go

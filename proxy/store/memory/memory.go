@@ -81,22 +81,22 @@ func (s *Store) Put(_ context.Context, rec *store.Record) error {
 	if e.size > s.max {
 		return store.ErrTooLarge
 	}
-	now := s.now().UnixNano()
+	now, until := s.now().UnixNano(), unixNano(rec.Expires)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.index.hashed(e.self.hash, key{rec.Tenant, rec.ID}); old != nil {
-		if !old.expired(now) {
+		if old.seen(now) {
 			return store.ErrExists
 		}
 		s.expire(old)
 	}
-	if e.expired(now) {
+	if until <= now {
 		s.stats.Expired++
 		return nil
 	}
 	s.makeRoom(e.size, now)
-	s.link(e)
+	s.link(e, until)
 	return nil
 }
 
@@ -137,13 +137,13 @@ func (s *Store) Delete(_ context.Context, tenant, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.index.record(key{tenant, id})
-	if e == nil || e.expired(now) {
+	if e == nil || !e.seen(now) {
 		return store.ErrNotFound
 	}
 	// In this order, or a chain that was read in between would pass for one of
 	// the new epoch. The record's own tenant, because the caller's string may
 	// be part of a request buffer and the epochs keep it.
-	e.live.Store(false)
+	e.until.Store(absent)
 	s.epochs.bump(e.rec.Tenant)
 	s.unlink(e)
 	return nil

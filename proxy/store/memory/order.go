@@ -36,34 +36,26 @@ func (l *ageList) remove(e *entry) {
 type dueHeap []dueSlot
 
 type dueSlot struct {
-	expires int64
-	entry   *entry
+	until int64
+	entry *entry
 }
 
 const dueChildren = 4
 
-// next is the entry that expires first, or nil.
-func (h dueHeap) next() *entry {
-	if len(h) == 0 {
-		return nil
-	}
-	return h[0].entry
-}
-
-func (h *dueHeap) push(e *entry) {
+func (h *dueHeap) push(e *entry, until int64) {
 	*h = append(*h, dueSlot{})
-	h.up(len(*h)-1, dueSlot{e.expires, e})
+	h.up(len(*h)-1, dueSlot{until, e})
 }
 
 func (h *dueHeap) remove(e *entry) {
-	at, end := int(e.slot), len(*h)-1
+	at, end := e.slot, len(*h)-1
 	last := (*h)[end]
 	(*h)[end] = dueSlot{} // or the array keeps the entry alive
 	*h = (*h)[:end]
 	if at == end {
 		return
 	}
-	if at > 0 && last.expires < (*h)[(at-1)/dueChildren].expires {
+	if at > 0 && last.until < (*h)[(at-1)/dueChildren].until {
 		h.up(at, last)
 	} else {
 		h.down(at, last)
@@ -74,7 +66,7 @@ func (h *dueHeap) remove(e *entry) {
 func (h dueHeap) up(at int, s dueSlot) {
 	for at > 0 {
 		parent := (at - 1) / dueChildren
-		if h[parent].expires <= s.expires {
+		if h[parent].until <= s.until {
 			break
 		}
 		h.set(at, h[parent])
@@ -91,11 +83,11 @@ func (h dueHeap) down(at int, s dueSlot) {
 			break
 		}
 		for c := child + 1; c < min(dueChildren*at+1+dueChildren, len(h)); c++ {
-			if h[c].expires < h[child].expires {
+			if h[c].until < h[child].until {
 				child = c
 			}
 		}
-		if h[child].expires >= s.expires {
+		if h[child].until >= s.until {
 			break
 		}
 		h.set(at, h[child])
@@ -106,5 +98,5 @@ func (h dueHeap) down(at int, s dueSlot) {
 
 func (h dueHeap) set(at int, s dueSlot) {
 	h[at] = s
-	s.entry.slot = int32(at)
+	s.entry.slot = at
 }

@@ -13,18 +13,18 @@ const (
 )
 
 // link adds an entry everywhere, then lets readers see it. Under s.mu.
-func (s *Store) link(e *entry) {
+func (s *Store) link(e *entry, until int64) {
 	s.index.add(e)
 	s.age.push(e)
-	s.due.push(e)
+	s.due.push(e, until)
 	s.stats.Records++
 	s.stats.Bytes += e.size
-	e.live.Store(true)
+	e.until.Store(until)
 }
 
 // unlink hides an entry from readers, then removes it everywhere. Under s.mu.
 func (s *Store) unlink(e *entry) {
-	e.live.Store(false)
+	e.until.Store(absent)
 	s.index.remove(e)
 	s.age.remove(e)
 	s.due.remove(e)
@@ -48,11 +48,10 @@ func (s *Store) makeRoom(size, now int64) {
 // sweep frees up to limit expired records and returns how many. Under s.mu.
 func (s *Store) sweep(now int64, limit int) int {
 	for n := range limit {
-		e := s.due.next()
-		if e == nil || !e.expired(now) {
+		if len(s.due) == 0 || s.due[0].until > now {
 			return n
 		}
-		s.expire(e)
+		s.expire(s.due[0].entry)
 	}
 	return limit
 }

@@ -12,35 +12,37 @@ import (
 	"antiphon/proxy/store"
 )
 
-// Bench runs the benchmarks. Open opens an empty store on the real clock.
+// Bench runs the benchmarks. Open opens an empty store on the real clock; those
+// that read hold that many records (at least 100) and read all of them, in an
+// order that is as good as random. With many, the figures are those of memory,
+// or of the disk; with few, those of the code.
 //
 // Records look like those of a chat: 2 KB and two items. Their content is one
 // shared slice, so that what is measured is the store and not the making of
 // records.
-func Bench(b *testing.B, open func(b *testing.B) store.Store) {
+func Bench(b *testing.B, held int, open func(b *testing.B) store.Store) {
 	for _, bench := range []struct {
 		name string
-		run  func(*testing.B, store.Store)
+		run  func(*testing.B, store.Store, int)
 	}{
 		{"Put", benchPut},
 		{"PutParallel", benchPutParallel},
-		{"Get", func(b *testing.B, s store.Store) { benchGet(b, s, 100) }},
-		{"GetCold", func(b *testing.B, s store.Store) { benchGet(b, s, benchHeld) }},
+		{"PutDelete", benchPutDelete},
+		{"Get", benchGet},
 		{"GetParallel", benchGetParallel},
 		{"GetWhilePutting", benchGetWhilePutting},
 		{"Item", benchItem},
 		{"Epoch", benchEpoch},
-		{"Chain10", func(b *testing.B, s store.Store) { benchChain(b, s, 10) }},
-		{"Chain100", func(b *testing.B, s store.Store) { benchChain(b, s, 100) }},
-		{"Chain10Parallel", func(b *testing.B, s store.Store) { benchChainParallel(b, s, 10) }},
-		{"Chain100Parallel", func(b *testing.B, s store.Store) { benchChainParallel(b, s, 100) }},
-		{"PutDelete", benchPutDelete},
+		{"Chain10", func(b *testing.B, s store.Store, held int) { benchChain(b, s, held, 10) }},
+		{"Chain100", func(b *testing.B, s store.Store, held int) { benchChain(b, s, held, 100) }},
+		{"Chain10Parallel", func(b *testing.B, s store.Store, held int) { benchChainParallel(b, s, held, 10) }},
+		{"Chain100Parallel", func(b *testing.B, s store.Store, held int) { benchChainParallel(b, s, held, 100) }},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			s := open(b)
 			defer s.Close()
 			b.ReportAllocs()
-			bench.run(b, s)
+			bench.run(b, s, held)
 		})
 	}
 }
@@ -89,7 +91,7 @@ func benchMust(b *testing.B, err error) {
 
 // benchPut puts records that are made while the clock stands, but not long
 // before: a real one has just been made, too, and is in the processor's caches.
-func benchPut(b *testing.B, s store.Store) {
+func benchPut(b *testing.B, s store.Store, _ int) {
 	ctx := b.Context()
 	batch := make([]*store.Record, 256)
 	for i := range b.N {
@@ -106,7 +108,7 @@ func benchPut(b *testing.B, s store.Store) {
 }
 
 // benchPutParallel includes the making of the records.
-func benchPutParallel(b *testing.B, s store.Store) {
+func benchPutParallel(b *testing.B, s store.Store, _ int) {
 	var n atomic.Int64
 	now := time.Now().UTC()
 	b.RunParallel(func(pb *testing.PB) {
@@ -118,12 +120,8 @@ func benchPutParallel(b *testing.B, s store.Store) {
 	})
 }
 
-const benchHeld = 20_000 // records in the store of the reading benchmarks
-
-// benchGet reads some of the records: few that stay in the processor's caches,
-// or all, in an order that is as good as random.
-func benchGet(b *testing.B, s store.Store, some int) {
-	ctx, names := b.Context(), benchFill(b, s, benchHeld)[:some]
+func benchGet(b *testing.B, s store.Store, held int) {
+	ctx, names := b.Context(), benchFill(b, s, held)
 	i := 0
 	for b.Loop() {
 		_, err := s.Get(ctx, benchTenant, names[i%len(names)])
@@ -132,8 +130,8 @@ func benchGet(b *testing.B, s store.Store, some int) {
 	}
 }
 
-func benchGetParallel(b *testing.B, s store.Store) {
-	names := benchFill(b, s, benchHeld)
+func benchGetParallel(b *testing.B, s store.Store, held int) {
+	names := benchFill(b, s, held)
 	b.ResetTimer()
 	benchGets(b, s, names)
 }
@@ -152,13 +150,13 @@ func benchGets(b *testing.B, s store.Store, names []string) {
 }
 
 // benchGetWhilePutting reads beside one writer that never rests.
-func benchGetWhilePutting(b *testing.B, s store.Store) {
-	names := benchFill(b, s, benchHeld)
+func benchGetWhilePutting(b *testing.B, s store.Store, held int) {
+	names := benchFill(b, s, held)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		now := time.Now().UTC()
-		for i := benchHeld; ; i++ {
+		for i := held; ; i++ {
 			select {
 			case <-stop:
 				return
@@ -178,10 +176,10 @@ func benchGetWhilePutting(b *testing.B, s store.Store) {
 	<-stopped
 }
 
-func benchItem(b *testing.B, s store.Store) {
+func benchItem(b *testing.B, s store.Store, held int) {
 	ctx := b.Context()
-	benchFill(b, s, benchHeld)
-	names := make([]string, benchHeld)
+	benchFill(b, s, held)
+	names := make([]string, held)
 	for i := range names {
 		names[i] = benchName("msg_", i)
 	}
@@ -193,7 +191,7 @@ func benchItem(b *testing.B, s store.Store) {
 	}
 }
 
-func benchEpoch(b *testing.B, s store.Store) {
+func benchEpoch(b *testing.B, s store.Store, _ int) {
 	ctx := b.Context()
 	benchMust(b, s.Delete(ctx, benchTenant, benchFill(b, s, 1)[0]))
 	for b.Loop() {
@@ -204,11 +202,11 @@ func benchEpoch(b *testing.B, s store.Store) {
 
 // benchLines puts chains of that depth, many, so that not all is in the
 // processor's caches, and returns their ends.
-func benchLines(b *testing.B, s store.Store, depth int) []string {
+func benchLines(b *testing.B, s store.Store, held, depth int) []string {
 	b.Helper()
 	now := time.Now().UTC()
-	ends := make([]string, benchHeld/depth)
-	for i := range benchHeld / depth * depth {
+	ends := make([]string, held/depth)
+	for i := range held / depth * depth {
 		// Turn by turn, as conversations that go on at the same time.
 		line, turn := i%len(ends), i/len(ends)
 		rec := benchRecord(now, line*depth+turn, ends[line])
@@ -218,8 +216,8 @@ func benchLines(b *testing.B, s store.Store, depth int) []string {
 	return ends
 }
 
-func benchChain(b *testing.B, s store.Store, depth int) {
-	ctx, ends := b.Context(), benchLines(b, s, depth)
+func benchChain(b *testing.B, s store.Store, held, depth int) {
+	ctx, ends := b.Context(), benchLines(b, s, held, depth)
 	i := 0
 	for b.Loop() {
 		chain, err := s.Chain(ctx, benchTenant, ends[i%len(ends)])
@@ -230,8 +228,8 @@ func benchChain(b *testing.B, s store.Store, depth int) {
 	}
 }
 
-func benchChainParallel(b *testing.B, s store.Store, depth int) {
-	ends := benchLines(b, s, depth)
+func benchChainParallel(b *testing.B, s store.Store, held, depth int) {
+	ends := benchLines(b, s, held, depth)
 	var start atomic.Int64
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
@@ -246,10 +244,10 @@ func benchChainParallel(b *testing.B, s store.Store, depth int) {
 	})
 }
 
-func benchPutDelete(b *testing.B, s store.Store) {
+func benchPutDelete(b *testing.B, s store.Store, held int) {
 	ctx := b.Context()
-	benchFill(b, s, benchHeld)
-	rec := benchRecord(time.Now().UTC(), benchHeld, "")
+	benchFill(b, s, held)
+	rec := benchRecord(time.Now().UTC(), held, "")
 	for b.Loop() {
 		benchMust(b, s.Put(ctx, rec))
 		benchMust(b, s.Delete(ctx, rec.Tenant, rec.ID))

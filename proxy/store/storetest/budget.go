@@ -3,6 +3,9 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"antiphon/proxy/store"
@@ -157,11 +160,9 @@ func budgetExpired(e *env) {
 		e.put(rec)
 	}
 	e.clock.Advance(time.Minute)
-	for i := range short {
-		rec := e.sized(size, "t", fmt.Sprintf("resp_new_%d", i), "")
-		e.put(rec)
-		live = append(live, rec)
-	}
+	big := e.sized(size*len(short), "t", "resp_big", "") // in the place of all of them
+	e.put(big)
+	live = append(live, big)
 	for _, rec := range live {
 		e.wantGet(rec)
 	}
@@ -203,5 +204,53 @@ func budgetItems(e *env) {
 	e.wantItem("item_next", next)
 	if e.epochOf("t") != before2 {
 		e.t.Error("an eviction has changed the epoch")
+	}
+}
+
+// budgetAtOnce: an evicted record goes for all methods at the same instant.
+func budgetAtOnce(e *env) {
+	const size, fit = 8000, 4
+	e = e.budgetEnv(size * fit)
+	var items []string // many, so that an eviction that is not one step takes its time
+	for i := range 30 {
+		items = append(items, fmt.Sprintf("item_%d_", i))
+	}
+	rounds := max(e.caps.Operations/50, 200)
+	last := func(round int) string { return items[len(items)-1] + fmt.Sprint(round) }
+
+	var put, checked atomic.Int64 // records put so far, and those that were seen to go
+	var stop atomic.Bool
+	var reader sync.WaitGroup
+	defer reader.Wait()
+	defer stop.Store(true)
+	reader.Go(func() {
+		for next := range rounds {
+			for gone := false; !gone; runtime.Gosched() {
+				if stop.Load() {
+					return
+				}
+				if int(put.Load()) > next {
+					_, err := e.store.Get(e.ctx, "t", fmt.Sprintf("resp_%d", next))
+					gone = err != nil
+				}
+			}
+			e.wantNoItem("t", last(next))
+			checked.Add(1)
+		}
+	})
+	for round := range rounds {
+		own := make([]string, len(items))
+		for i := range items {
+			own[i] = items[i] + fmt.Sprint(round)
+		}
+		e.put(e.sized(size, "t", fmt.Sprintf("resp_%d", round), "", own...))
+		put.Add(1)
+		// With this Put the record before the last few had to go: the reader is
+		// to see it before the next one goes.
+		for start := time.Now(); int(checked.Load()) <= round-fit; runtime.Gosched() {
+			if time.Since(start) > 20*time.Second {
+				e.t.Fatalf("resp_%d is not evicted", round-fit)
+			}
+		}
 	}
 }

@@ -97,7 +97,7 @@ func history(e *env) {
 		lastReturn = max(lastReturn, op.Return)
 	}
 	e.t.Logf("%d operations, %d of them began during another one", len(ops), overlaps)
-	if overlaps < len(ops)/1000 {
+	if overlaps < len(ops)/1000 && runtime.GOMAXPROCS(0) > 1 {
 		e.t.Error("next to nothing ran at the same time: this proves nothing")
 	}
 
@@ -150,7 +150,7 @@ func (e *env) recordHistory() []porcupine.Operation {
 func (e *env) apply(in historyInput) historyOutput {
 	const tenant = "t"
 	name := strconv.Itoa(in.key)
-	id, item := "resp_"+name, "item_"+name
+	id, items := "resp_"+name, historyItems(name)
 	var (
 		err   error
 		rec   *store.Record
@@ -160,7 +160,7 @@ func (e *env) apply(in historyInput) historyOutput {
 	case historyPut:
 		now := e.clock.Now()
 		err = e.store.Put(e.ctx, &store.Record{
-			Tenant: tenant, ID: id, ItemIDs: []string{item}, Created: now, Expires: now.Add(ttl),
+			Tenant: tenant, ID: id, ItemIDs: items, Created: now, Expires: now.Add(ttl),
 			Response: strconv.AppendInt(nil, in.value, 10),
 		})
 	case historyDelete:
@@ -168,7 +168,7 @@ func (e *env) apply(in historyInput) historyOutput {
 	case historyGet:
 		rec, err = e.store.Get(e.ctx, tenant, id)
 	case historyItem:
-		rec, err = e.store.Item(e.ctx, tenant, item)
+		rec, err = e.store.Item(e.ctx, tenant, items[len(items)-1])
 	case historyChain:
 		if chain, err = e.store.Chain(e.ctx, tenant, id); err == nil {
 			rec = chain[len(chain)-1]
@@ -188,6 +188,17 @@ func (e *env) apply(in historyInput) historyOutput {
 		e.t.Errorf("%v(%s) = record %q with %q", in.kind, id, rec.ID, rec.Response)
 	}
 	return historyOutput(n)
+}
+
+// historyItems are the items of a record, of which the last is the one that is
+// asked for. With many of them a Put or a Delete that is not one step takes its
+// time, and somebody sees it.
+func historyItems(name string) []string {
+	items := make([]string, 16)
+	for i := range items {
+		items[i] = "item_" + name + "_" + strconv.Itoa(i)
+	}
+	return items
 }
 
 // mergeByCall merges lists that are each in order of Call.

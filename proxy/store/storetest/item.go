@@ -15,6 +15,15 @@ func items(e *env) {
 	e.wantItem("item_both", second) // the newest wins
 	e.wantNoItem("t", "item_3")
 
+	// Records and items are separate name spaces.
+	named := e.record("t", "resp_named", "", "resp_absent", "resp_1")
+	e.put(named)
+	e.wantGone("t", "resp_absent")
+	e.wantGet(first)
+	e.wantItem("resp_1", named)
+	e.wantNoItem("t", "resp_named")
+	e.wantNoItem("t", "resp_2")
+
 	// Newest is the last put, whatever the records say of their creation.
 	older := e.record("t", "resp_4", "", "item_1")
 	older.Created = older.Created.Add(-time.Hour)

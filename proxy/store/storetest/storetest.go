@@ -122,6 +122,7 @@ var cases = []testCase{
 	{"BudgetTooLarge", budgetTooLarge, noBudget},
 	{"BudgetExpired", budgetExpired, noBudget},
 	{"BudgetItems", budgetItems, noBudget},
+	{"BudgetAtOnce", budgetAtOnce, noBudget},
 	{"Hammer", hammer, nil},
 	{"HammerBudget", hammerBudget, noBudget},
 	{"History", history, nil},

@@ -1,0 +1,63 @@
+# make help lists what there is. Everything runs on a machine with Go, Node, a C
+# compiler (for the race detector) and, where something is missing, apt.
+
+SHELL   := /bin/bash
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZ    ?= 60s
+BIN     := bin/antiphon
+
+.PHONY: help build demo test unit race fuzz e2e ollama bench compare golden docs lint vuln docker clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+build: ## the static binary, in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/antiphon
+	@size=$$(stat -c %s $(BIN)); echo "$(BIN): $$((size / 1048576)) MiB"; \
+	  test $$size -le $$((15 * 1048576)) || { echo "over 15 MiB"; exit 1; }
+
+demo: build ## the proxy with a built-in backend on 127.0.0.1:8080: no key, no network
+	$(BIN) demo
+
+test: ## installs what the tests need and runs them all
+	./test.sh
+
+unit: ## the tests of the packages, without the race detector
+	$(GO) test ./...
+
+race: ## the same with the race detector
+	$(GO) test -race ./...
+
+fuzz: ## each fuzz target for $(FUZZ)
+	./test.sh fuzz $(FUZZ)
+
+e2e: ## real SDKs against the real binary
+	./test.sh e2e
+
+ollama: ## a real chat server behind the real binary
+	./test.sh ollama
+
+bench: ## micro benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+golden: ## write what the code does to the golden cases; review the diff
+	$(GO) test ./translate -run Golden -update
+
+docs: ## write the generated pages of docs/
+	$(GO) test ./translate ./proxy -run Docs -update
+
+lint: ## vet, format, and the linters of .golangci.yml
+	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run
+
+vuln: ## known vulnerabilities in what the program uses
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
+docker: ## the image: static, without root, from scratch
+	docker build --build-arg VERSION=$(VERSION) -t antiphon:$(VERSION) .
+
+clean: ## remove what was built
+	rm -rf bin e2e/.cache e2e/node/node_modules

@@ -1,0 +1,231 @@
+package translate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What the golden corpus has to have: a case for every rule of the loss report,
+// and for every value of a dialect one in which the value matters.
+
+// TestEveryRuleHasACase: every rule id stands in some case's loss report. The one
+// exception is reported by the proxy: see TestTruncate.
+func TestEveryRuleHasACase(t *testing.T) {
+	var all bytes.Buffer
+	for _, c := range goldenCases(t) {
+		all.Write(c.file("out/losses"))
+		all.WriteByte('\n')
+	}
+	for _, r := range Rules() {
+		id := r.Info().ID
+		if r != ruleTruncated && !bytes.Contains(all.Bytes(), []byte("\n"+id+" ")) && !bytes.HasPrefix(all.Bytes(), []byte(id+" ")) {
+			t.Errorf("no case has the rule %s", id)
+		}
+	}
+}
+
+// TestRulesAreDistinct: rule ids are part of the product.
+func TestRulesAreDistinct(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range Rules() {
+		info := r.Info()
+		if info.ID == "" || seen[info.ID] || strings.Trim(info.ID, "abcdefghijklmnopqrstuvwxyz0123456789._") != "" {
+			t.Errorf("rule %d has the id %q", r, info.ID)
+		}
+		if info.What == "" || !strings.HasSuffix(info.What, ".") {
+			t.Errorf("%s says %q", info.ID, info.What)
+		}
+		seen[info.ID] = true
+	}
+}
+
+// fact is one value of one field of a dialect.
+type fact struct {
+	name   string
+	holds  func(d *Dialect, preset string) bool
+	others []func(d *Dialect) // ways to make it another value
+}
+
+// TestEveryDialectValueHasACase: for every value that a preset has or the
+// configuration can give there is a case whose outcome would be another with
+// another value.
+func TestEveryDialectValueHasACase(t *testing.T) {
+	cases := goldenCases(t)
+	want := make([]string, len(cases))
+	for i, c := range cases {
+		c.readOptions(t)
+		want[i] = c.outcome(t)
+	}
+	for _, f := range dialectFacts() {
+		if !slices.ContainsFunc(cases, func(c *goldenCase) bool {
+			if !f.holds(&c.dialect, c.opt.dialect) {
+				return false
+			}
+			was := want[slices.Index(cases, c)]
+			return slices.ContainsFunc(f.others, func(other func(*Dialect)) bool {
+				mutant := *c
+				mutant.dialect.ExtraParams = slices.Clone(c.dialect.ExtraParams)
+				mutant.dialect.Reasoning.Efforts = maps.Clone(c.dialect.Reasoning.Efforts)
+				other(&mutant.dialect)
+				return mutant.outcome(t) != was
+			})
+		}) {
+			t.Errorf("no case shows what %s does", f.name)
+		}
+	}
+}
+
+// outcome is everything that a case makes, in one string.
+func (c *goldenCase) outcome(t *testing.T) string {
+	x := c.start(t)
+	out := string(x.chat)
+	if x.err != nil {
+		return out + x.err.Error()
+	}
+	for _, l := range x.losses.Entries {
+		out += fmt.Sprintln(l.Rule.Info().ID, l.Path, l.Detail)
+	}
+	var turn Turn
+	turn.Reset(x.options)
+	switch {
+	case c.file("upstream.sse") != nil:
+		out += string(streamThrough(&turn, c.upstreamSSE()))
+	case c.file("upstream.json") != nil:
+		out += string(turn.FeedMessage(nil, bytes.TrimSpace(c.file("upstream.json"))))
+	}
+	return out
+}
+
+func dialectFacts() (facts []fact) {
+	flag := func(name string, at func(d *Dialect) *bool) {
+		for _, v := range []bool{false, true} {
+			facts = append(facts, fact{
+				name:   fmt.Sprint(name, ": ", v),
+				holds:  func(d *Dialect, _ string) bool { return *at(d) == v },
+				others: []func(*Dialect){func(d *Dialect) { *at(d) = !v }},
+			})
+		}
+	}
+	flag("developer_role", func(d *Dialect) *bool { return &d.DeveloperRole })
+	flag("alternate_roles", func(d *Dialect) *bool { return &d.AlternateRoles })
+	flag("assistant_after_tool", func(d *Dialect) *bool { return &d.AssistantAfterTool })
+	flag("join_text", func(d *Dialect) *bool { return &d.JoinText })
+	flag("images", func(d *Dialect) *bool { return &d.Images })
+	flag("files", func(d *Dialect) *bool { return &d.Files })
+	flag("audio", func(d *Dialect) *bool { return &d.Audio })
+	flag("refusal_field", func(d *Dialect) *bool { return &d.RefusalField })
+
+	facts = append(facts, enumFacts("system_messages", func(d *Dialect) *SystemPolicy { return &d.SystemMessages },
+		SystemAnywhere, SystemHead, SystemUser)...)
+	facts = append(facts, enumFacts("call_content", func(d *Dialect) *CallContent { return &d.CallContent },
+		CallContentNull, CallContentEmpty, CallContentOmit)...)
+	facts = append(facts, enumFacts("max_tokens_field", func(d *Dialect) *MaxTokensField { return &d.MaxTokens },
+		MaxTokens, MaxCompletionTokens)...)
+	facts = append(facts, enumFacts("structured_output", func(d *Dialect) *Structured { return &d.Structured },
+		StructuredSchema, StructuredObject, StructuredNone)...)
+	facts = append(facts, enumFacts("tools.call_ids", func(d *Dialect) *CallIDForm { return &d.Tools.CallIDs },
+		CallIDsAny, CallIDsAlnum9)...)
+	facts = append(facts, enumFacts("tools.name_max", func(d *Dialect) *int { return &d.Tools.NameMax }, 64, 24)...)
+	facts = append(facts, enumFacts("reasoning.replay", func(d *Dialect) *Replay { return &d.Reasoning.Replay },
+		ReplayNone, ReplayLoop, ReplayAll)...)
+	facts = append(facts, enumFacts("reasoning.effort_form", func(d *Dialect) *EffortForm { return &d.Reasoning.EffortForm },
+		EffortField, EffortObject, EffortUnknown)...)
+	facts = append(facts, enumFacts("reasoning.think_tags", func(d *Dialect) *ThinkTags { return &d.Reasoning.Tags },
+		TagsOff, TagsAuto, TagsImplicit)...)
+	var words, fields []string
+	for _, p := range presets {
+		words, fields = append(words, p.Tools.RequiredWord), append(fields, p.Reasoning.ReplayField)
+	}
+	distinct := func(s []string) []string { slices.Sort(s); return slices.Compact(s) }
+	facts = append(facts, enumFacts("tools.required_word", func(d *Dialect) *string { return &d.Tools.RequiredWord }, distinct(words)...)...)
+	facts = append(facts, enumFacts("reasoning.replay_field", func(d *Dialect) *string { return &d.Reasoning.ReplayField }, distinct(fields)...)...)
+
+	for i, name := range ParamNames {
+		facts = append(facts, bitFacts("accepts."+name, func(d *Dialect) *ParamSet { return &d.Accepts }, 1<<i)...)
+	}
+	for i, name := range ChoiceNames {
+		facts = append(facts, bitFacts("tools.choices."+name, func(d *Dialect) *ChoiceSet { return &d.Tools.Choices }, 1<<i)...)
+	}
+	for _, p := range presets {
+		for _, name := range p.ExtraParams {
+			facts = append(facts, fact{
+				name:  p.Name + "'s extra_params " + name,
+				holds: func(d *Dialect, preset string) bool { return preset == p.Name && slices.Contains(d.ExtraParams, name) },
+				others: []func(*Dialect){func(d *Dialect) {
+					d.ExtraParams = slices.DeleteFunc(d.ExtraParams, func(s string) bool { return s == name })
+				}},
+			})
+		}
+		for from, to := range p.Reasoning.Efforts {
+			facts = append(facts, fact{
+				name:   p.Name + "'s reasoning.efforts " + from + " → " + to,
+				holds:  func(d *Dialect, preset string) bool { return preset == p.Name && d.Reasoning.Efforts[from] == to },
+				others: []func(*Dialect){func(d *Dialect) { delete(d.Reasoning.Efforts, from) }},
+			})
+		}
+	}
+	return facts
+}
+
+func enumFacts[T comparable](name string, at func(d *Dialect) *T, values ...T) (facts []fact) {
+	for _, v := range values {
+		f := fact{name: fmt.Sprint(name, ": ", v), holds: func(d *Dialect, _ string) bool { return *at(d) == v }}
+		for _, o := range values {
+			if o != v {
+				f.others = append(f.others, func(d *Dialect) { *at(d) = o })
+			}
+		}
+		facts = append(facts, f)
+	}
+	return facts
+}
+
+func bitFacts[T ParamSet | ChoiceSet](name string, at func(d *Dialect) *T, bit T) (facts []fact) {
+	for _, on := range []bool{true, false} {
+		facts = append(facts, fact{
+			name:   fmt.Sprint(name, ": ", on),
+			holds:  func(d *Dialect, _ string) bool { return *at(d)&bit != 0 == on },
+			others: []func(*Dialect){func(d *Dialect) { *at(d) ^= bit }},
+		})
+	}
+	return facts
+}
+
+// TestTwins: where a case has an answer both streamed and whole, both come to one
+// response object (I4). The first of the two is in the case's golden files.
+func TestTwins(t *testing.T) {
+	twins := 0
+	for _, c := range goldenCases(t) {
+		whole := c.file("upstream.json")
+		if whole == nil || c.file("upstream.sse") == nil {
+			continue
+		}
+		twins++
+		t.Run(c.name, func(t *testing.T) {
+			c.readOptions(t)
+			var a, b Turn
+			a.Reset(c.start(t).options)
+			streamThrough(&a, c.upstreamSSE())
+			opt := c.start(t).options
+			opt.Events = false
+			b.Reset(opt)
+			b.FeedMessage(nil, bytes.TrimSpace(whole))
+			streamed, message := a.Response(nil, testCreated, true), b.Response(nil, testCreated, true)
+			if !sameJSON(streamed, message) {
+				t.Errorf("streamed\n%s\nwhole\n%s", streamed, message)
+			}
+			var r struct{ Status string }
+			if err := json.Unmarshal(message, &r); err != nil || r.Status == "failed" {
+				t.Error(r.Status, err)
+			}
+		})
+	}
+	if twins < 4 {
+		t.Error("twins are missing")
+	}
+}

@@ -1,0 +1,358 @@
+package translate
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"antiphon/translate/jsonx"
+)
+
+// assistant writes the turn as one message: text, refusal, reasoning, calls. It
+// reports whether there was a turn. current says that no user message follows it.
+func (m *messages) assistant(current bool) bool {
+	if len(m.turn) == 0 {
+		return false
+	}
+	var hasText, hasCalls, hasThoughts bool
+	for _, it := range m.turn {
+		switch it.kind {
+		case kindAssistant:
+			hasText = true
+		case kindCall:
+			hasCalls = true
+		case kindReasoning:
+			hasThoughts = true
+		}
+	}
+	if !hasText && !hasCalls {
+		m.lose(ruleReasoningAlone, itemPath(m.turn[0].at), "")
+		m.turn = m.turn[:0]
+		return false
+	}
+	before := m.reopen()
+	m.begin("assistant")
+	m.appendSaid(before, hasText)
+	policy := m.dialect.Reasoning.Replay
+	wanted := hasThoughts && (policy == ReplayAll || current && policy == ReplayLoop)
+	if wanted || len(before.thoughts) > 0 {
+		m.appendThoughts(before.thoughts, wanted)
+	}
+	if hasThoughts && !wanted {
+		m.loseThoughts()
+	}
+	if hasCalls {
+		m.appendCalls()
+	}
+	m.dst = append(m.dst, '}')
+	return true
+}
+
+// lastSaid is what the last message holds, if it is the assistant's: the insides
+// of JSON strings.
+type lastSaid struct{ text, refusal, thoughts []byte }
+
+// reopen takes the last message back if it is the assistant's and roles must
+// take turns: it becomes the beginning of the next one.
+func (m *messages) reopen() (said lastSaid) {
+	const head = `{"role":"assistant","content":`
+	if !m.dialect.AlternateRoles || m.last != roleAssistant {
+		return said
+	}
+	start := m.contentAt - len(head)
+	m.taken = append(m.taken[:0], m.dst[start:]...)
+	d := &m.takenDoc
+	if d.Parse(m.taken, jsonx.Limits{}) != nil { // cannot be: it is our own
+		return said
+	}
+	inside := func(key string) []byte {
+		if n := d.GetString(jsonx.Root, key); n != 0 {
+			return d.Str(n)
+		}
+		return nil
+	}
+	said = lastSaid{inside("content"), inside("refusal"), inside(m.dialect.Reasoning.ReplayField)}
+	if n := len(m.thoughts); n > 0 && m.thoughts[n-1].from > start {
+		m.thoughts = m.thoughts[:n-1]
+	}
+	m.count--
+	if m.count > 0 {
+		start-- // the comma
+	}
+	m.dst = m.dst[:start]
+	return said
+}
+
+// appendSaid appends content and refusal: what the assistant said in the turn,
+// after what was said before it in the same message.
+func (m *messages) appendSaid(before lastSaid, hasText bool) {
+	if !hasText && len(before.text) == 0 && len(before.refusal) == 0 {
+		switch m.dialect.CallContent {
+		case CallContentEmpty:
+			m.dst = append(m.dst, `"content":""`...)
+		case CallContentOmit:
+		default:
+			m.dst = append(m.dst, `"content":null`...)
+		}
+		return
+	}
+	m.contentAt = len(m.dst) + len(`"content":`)
+	m.dst = append(m.dst, `"content":"`...)
+	text := m.appendTexts(before.text, false)
+	m.dst = append(m.dst, '"')
+	if !m.dialect.RefusalField {
+		return
+	}
+	mark := len(m.dst)
+	m.dst = append(m.dst, `,"refusal":"`...)
+	if m.appendTexts(before.refusal, true) == 0 {
+		m.dst = m.dst[:mark]
+		return
+	}
+	m.dst = append(m.dst, '"')
+	if text == 0 {
+		m.dst = append(m.dst[:m.contentAt], "null"...)
+		m.dst = append(m.dst, `,"refusal":"`...)
+		m.appendTexts(before.refusal, true)
+		m.dst = append(m.dst, '"')
+	}
+}
+
+// appendTexts appends the texts of the turn's messages, or their refusals, after
+// what was there before, and returns how many bytes they have.
+func (m *messages) appendTexts(before []byte, refusals bool) int {
+	start := len(m.dst)
+	m.dst = append(m.dst, before...)
+	for _, it := range m.turn {
+		if it.kind != kindAssistant {
+			continue
+		}
+		mark := len(m.dst)
+		if mark > start {
+			m.dst = append(m.dst, `\n\n`...)
+		}
+		from := len(m.dst)
+		m.dst = m.appendSpoken(m.dst, it, refusals)
+		if len(m.dst) == from {
+			m.dst = m.dst[:mark]
+		}
+	}
+	return len(m.dst) - start
+}
+
+// appendSpoken appends the text of an assistant's message, escaped, or its
+// refusal. Where the dialect has no field for refusals, they are text.
+func (m *messages) appendSpoken(dst []byte, it *item, refusals bool) []byte {
+	d := it.doc
+	if d.Kind(it.content) == jsonx.String {
+		if refusals {
+			return dst
+		}
+		return append(dst, d.Str(it.content)...)
+	}
+	i := -1
+	for v, end := d.First(it.content), d.End(it.content); v < end; v = d.Next(v) {
+		i++
+		typ := d.Get(v, "type")
+		switch kind := partKindOf(d.Str(typ)); {
+		case kind == partRefusal:
+			if refusals == m.dialect.RefusalField {
+				dst = append(dst, d.Str(d.Get(v, "refusal"))...)
+			}
+		case refusals:
+		case kind == partText:
+			dst = append(dst, d.Str(d.Get(v, "text"))...)
+		default:
+			m.lose(rulePartDropped, partPath(it.at, ".content", i), d.Text(typ))
+		}
+	}
+	return dst
+}
+
+// separate appends a comma if the message already has a member after its role.
+func (m *messages) separate() {
+	if m.dst[len(m.dst)-1] != ',' {
+		m.dst = append(m.dst, ',')
+	}
+}
+
+// appendThoughts appends the turn's reasoning under the dialect's key, after
+// what was there before; turn says that the turn's own is wanted.
+func (m *messages) appendThoughts(before []byte, turn bool) {
+	from := len(m.dst)
+	m.separate()
+	first := len(m.dst) == from // nothing stands between it and the role
+	m.dst = jsonx.AppendString(m.dst, m.dialect.Reasoning.ReplayField)
+	m.dst = append(m.dst, `:"`...)
+	start := len(m.dst)
+	m.dst = append(m.dst, before...)
+	for _, it := range m.turn {
+		if it.kind != kindReasoning || !turn {
+			continue
+		}
+		array := thoughtsOf(it)
+		if array == 0 {
+			m.loseThoughts()
+			continue
+		}
+		if len(m.dst) > start {
+			m.dst = append(m.dst, `\n\n`...)
+		}
+		m.dst = appendTexts(m.dst, it.doc, array, `\n\n`)
+	}
+	if len(m.dst) == start {
+		m.dst = m.dst[:from]
+		return
+	}
+	m.dst = append(m.dst, '"')
+	if first { // so that the span can be cut out, comma and all
+		m.dst = append(m.dst, ',')
+	}
+	m.thoughts = append(m.thoughts, span{from, len(m.dst)})
+}
+
+// thoughtsOf is where a reasoning item has its text: the reasoning itself, if
+// there is any; else its summary, which is how a client that asked for one got
+// it. 0 stands for neither.
+func thoughtsOf(it *item) uint32 {
+	for _, array := range [...]uint32{it.content, it.summary} {
+		if array != 0 && hasTexts(it.doc, array) {
+			return array
+		}
+	}
+	return 0
+}
+
+func hasTexts(d *jsonx.Doc, array uint32) bool {
+	for v, end := d.First(array), d.End(array); v < end; v = d.Next(v) {
+		if isText(d, v) && len(d.Str(d.Get(v, "text"))) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// loseThoughts reports, once in a request, that earlier reasoning is not sent.
+func (m *messages) loseThoughts() {
+	if m.forgot || m.losses == nil {
+		return
+	}
+	for _, it := range m.turn {
+		if it.kind == kindReasoning && (thoughtsOf(it) != 0 || it.doc.Present(it.doc.Get(it.node, "encrypted_content"))) {
+			m.forgot = true
+			m.lose(ruleReasoningForgotten, itemPath(it.at), "")
+			return
+		}
+	}
+}
+
+func (m *messages) appendCalls() {
+	m.separate()
+	m.dst = append(m.dst, `"tool_calls":[`...)
+	first := true
+	for _, it := range m.turn {
+		if it.kind != kindCall {
+			continue
+		}
+		if !first {
+			m.dst = append(m.dst, ',')
+		}
+		first = false
+		m.dst = append(m.dst, `{"id":`...)
+		m.dst = m.appendCallID(m.dst, callID(it))
+		m.dst = append(m.dst, `,"type":"function","function":{"name":`...)
+		m.dst = m.appendCallName(m.dst, it)
+		m.dst = append(m.dst, `,"arguments":`...)
+		m.dst = m.appendArguments(m.dst, it)
+		m.dst = append(m.dst, "}}"...)
+	}
+	m.dst = append(m.dst, ']')
+}
+
+// sentID is a call id in the form that the dialect takes.
+func (m *messages) sentID(id []byte) []byte {
+	if m.dialect.Tools.CallIDs == CallIDsAlnum9 {
+		short := alnum9(id)
+		return short[:]
+	}
+	if len(id) == 0 {
+		return []byte("call_0")
+	}
+	return id
+}
+
+func (m *messages) appendCallID(dst, id []byte) []byte {
+	return jsonx.AppendString(dst, m.sentID(id))
+}
+
+// appendCallName appends the function's name. Calls of tools that are no
+// functions are named after their type.
+func (m *messages) appendCallName(dst []byte, it *item) []byte {
+	d := it.doc
+	n := it.name
+	if n == 0 || d.Kind(n) != jsonx.String || len(d.Str(n)) == 0 {
+		typ := bytes.TrimSuffix(d.Str(it.typ), []byte("_call"))
+		return jsonx.AppendString(dst, typ)
+	}
+	if raw := d.Str(n); plainName(raw, m.dialect.Tools.NameMax) {
+		return append(dst, d.Raw(n)...)
+	}
+	return jsonx.AppendString(dst, sentName(d.Text(n), m.dialect.Tools.NameMax))
+}
+
+// appendArguments appends the arguments as a JSON string that holds a JSON
+// object, which is what backends parse. What is no object is wrapped in one.
+func (m *messages) appendArguments(dst []byte, it *item) []byte {
+	d, n := it.doc, it.payload
+	if !it.isFunction() {
+		m.lose(ruleItemEmulated, itemPath(it.at), d.Text(it.typ))
+		switch d.Kind(n) {
+		case jsonx.Object:
+			return jsonx.AppendString(dst, d.Raw(n))
+		case jsonx.Missing: // a search that the server ran
+			return append(dst, `"{}"`...)
+		}
+		return m.appendWrapped(dst, d.Raw(n))
+	}
+	raw := d.Str(n)
+	if d.StrKind(n)&jsonx.HasEscape == 0 {
+		if string(raw) == "{}" {
+			return append(dst, d.Raw(n)...)
+		}
+		m.scratch = append(m.scratch[:0], raw...)
+	} else {
+		m.scratch = jsonx.AppendUnescaped(m.scratch[:0], raw)
+	}
+	if isObject(&m.args, m.scratch) {
+		return append(dst, d.Raw(n)...)
+	}
+	m.lose(ruleArguments, itemPath(it.at)+".arguments", "")
+	if len(bytes.TrimSpace(m.scratch)) == 0 {
+		return append(dst, `"{}"`...)
+	}
+	return m.appendWrapped(dst, d.Raw(n))
+}
+
+// isObject reports whether text is one whole JSON object. What it says twice is
+// its own affair: models do that, and backends read it.
+func isObject(d *jsonx.Doc, text []byte) bool {
+	if trimmed := bytes.TrimLeft(text, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
+		return false
+	}
+	return isWhole(d, text)
+}
+
+// isWhole reports whether text is one whole JSON value.
+func isWhole(d *jsonx.Doc, text []byte) bool {
+	err := d.Parse(text, jsonx.Limits{})
+	// Parse stops at what only we mind; the rest may still be broken.
+	return err == nil || err.Reason != jsonx.Malformed && err.Reason != jsonx.InvalidUTF8 && json.Valid(text)
+}
+
+// appendWrapped appends {"input":value} as a JSON string. value is JSON.
+func (m *messages) appendWrapped(dst, value []byte) []byte {
+	wrapped := make([]byte, 0, len(value)+12)
+	wrapped = append(wrapped, `{"input":`...)
+	wrapped = append(wrapped, value...)
+	wrapped = append(wrapped, '}')
+	return jsonx.AppendString(dst, wrapped)
+}
