@@ -14,9 +14,9 @@ type thinkSplitter struct {
 	out    []byte // scratch for held text together with new text
 }
 
-// maxHeldSpace bounds the white space that is held back, in raw bytes. More of
+// maxHeldSpace bounds the white space that is held back, in characters. More of
 // it is the model's own.
-const maxHeldSpace = 1024
+const maxHeldSpace = 256
 
 type thinkState uint8
 
@@ -54,13 +54,13 @@ func (s *thinkSplitter) split(raw []byte) (thought, text []byte) {
 	s.held = s.held[:0]
 	rest := s.out
 	if s.state == thinkProbe {
-		i := spaces(rest)
+		i, count := spaces(rest)
 		n, whole := tagPrefix(rest[i:], openTag)
 		switch {
-		case whole && i <= maxHeldSpace:
+		case whole && count <= maxHeldSpace:
 			s.state, s.tagged = thinkTrim, true
 			rest = rest[i+n:]
-		case i+n == len(rest) && i <= maxHeldSpace: // it may still become one
+		case i+n == len(rest) && count <= maxHeldSpace: // it may still become one
 			s.held = append(s.held, rest...)
 			return nil, nil
 		default:
@@ -69,13 +69,12 @@ func (s *thinkSplitter) split(raw []byte) (thought, text []byte) {
 		}
 	}
 	if s.state == thinkTrim {
-		rest = rest[spaces(rest):]
+		rest = skipSpace(rest)
 		// With an implicit opening the model may write the tag all the same.
 		n, whole := tagPrefix(rest, openTag)
 		switch {
 		case whole:
-			rest = rest[n:]
-			rest = rest[spaces(rest):]
+			rest = skipSpace(rest[n:])
 		case n == len(rest):
 			s.held = append(s.held, rest...)
 			return nil, nil
@@ -94,7 +93,7 @@ func (s *thinkSplitter) split(raw []byte) (thought, text []byte) {
 		s.state = thinkAfter
 	}
 	if s.state == thinkAfter {
-		rest = rest[spaces(rest):]
+		rest = skipSpace(rest)
 		if len(rest) == 0 {
 			return thought, nil
 		}
@@ -106,7 +105,7 @@ func (s *thinkSplitter) split(raw []byte) (thought, text []byte) {
 // inside looks for the closing tag. What may be the beginning of it, and white
 // space that may stand before it, is held back.
 func (s *thinkSplitter) inside(raw []byte) (thought, rest []byte, closed bool) {
-	space := -1 // where a run of white space begins that reaches up to here
+	space, count := -1, 0 // where a run of white space begins that reaches up to here
 	for i := 0; i < len(raw); {
 		n, whole := tagPrefix(raw[i:], closeTag)
 		from := i
@@ -126,12 +125,13 @@ func (s *thinkSplitter) inside(raw []byte) (thought, rest []byte, closed bool) {
 			space, s.long = -1, false
 		case s.long:
 		case space < 0:
-			space = i
+			space, count = i, 1
+		default:
+			if count++; count > maxHeldSpace {
+				space, s.long = -1, true
+			}
 		}
 		i += size
-		if space >= 0 && i-space > maxHeldSpace {
-			space, s.long = -1, true
-		}
 	}
 	if space >= 0 {
 		s.held = append(s.held, raw[space:]...)
@@ -167,17 +167,23 @@ func character(raw []byte) (r rune, size int) {
 
 func isSpace(r rune) bool { return r == ' ' || r == '\n' || r == '\r' || r == '\t' }
 
-// spaces measures the white space that raw begins with.
-func spaces(raw []byte) int {
-	i := 0
+// spaces measures the white space that raw begins with, in bytes of raw and in
+// characters.
+func spaces(raw []byte) (i, count int) {
 	for i < len(raw) {
 		r, size := character(raw[i:])
 		if !isSpace(r) {
 			break
 		}
 		i += size
+		count++
 	}
-	return i
+	return i, count
+}
+
+func skipSpace(raw []byte) []byte {
+	i, _ := spaces(raw)
+	return raw[i:]
 }
 
 // tagPrefix measures how much of tag raw begins with, in bytes of raw, and
