@@ -196,6 +196,9 @@ func (x *exchange) send() error {
 			return nil
 		}
 		e := x.readError()
+		if x.up.Cancelled() == errClientGone {
+			return errClientGone
+		}
 		if !x.req.TruncateAuto || !e.ContextOverflow() || try >= maxTruncations || x.up.Cancelled() != nil {
 			return e
 		}
@@ -215,8 +218,9 @@ func (x *exchange) readError() *translate.Error {
 	x.passHeaders()
 	const most = 64 << 10
 	body := x.reply[:0]
+	end := time.Now().Add(10 * time.Second) // for all of it: it may come in drops
 	for len(body) < most {
-		p, err := x.up.Read(10 * time.Second)
+		p, err := x.up.Read(max(time.Until(end), time.Millisecond))
 		if err != nil {
 			break
 		}

@@ -26,9 +26,10 @@ type Exchange struct {
 	// connection turned out to be gone.
 	Attempts int
 
-	client *Client
-	body   body
-	armed  time.Time // when the read deadline was set last
+	client   *Client
+	body     body
+	armed    time.Time     // when the read deadline was set last
+	armedFor time.Duration // and to what
 
 	mu       sync.Mutex
 	conn     *conn              // being used; nil before and after
@@ -245,11 +246,11 @@ func (x *Exchange) readHead() (began bool, err error) {
 func (x *Exchange) Read(wait time.Duration) ([]byte, error) {
 	if !x.body.more(x.conn) && !x.body.ended {
 		// Deadlines cost; one that is a little early does no harm.
-		if now := time.Now(); now.Sub(x.armed) > wait/16 || wait < time.Second {
+		if now := time.Now(); wait != x.armedFor || now.Sub(x.armed) > wait/16 || wait < time.Second {
 			if err := x.deadline(x.conn.SetReadDeadline, wait); err != nil {
 				return nil, x.fail(PhaseBody, err)
 			}
-			x.armed = now
+			x.armed, x.armedFor = now, wait
 		}
 	}
 	p, err := x.body.next(x.conn, x.client.opt.MaxBody)
@@ -312,7 +313,8 @@ func (x *Exchange) Close(linger bool) {
 			return
 		}
 	}
-	keep := x.body.ended && !x.Header.ConnectionClose() && x.Header.IsHTTP11() && x.Cancelled() == nil
+	keep := x.body.ended && x.body.framing != framedClose && !x.Header.ConnectionClose() && x.Header.IsHTTP11() &&
+		cn.br.Buffered() == x.body.taken && x.Cancelled() == nil // what else is there would pass for the next reply
 	if !keep {
 		x.drop()
 		return
@@ -329,6 +331,9 @@ func (b body) drain(c *Client, cn *conn) {
 	_ = cn.SetReadDeadline(time.Now().Add(lingering))
 	for start := b.total; b.total-start < most; {
 		if _, err := b.next(cn, 0); err == io.EOF && b.ended {
+			if b.framing == framedClose || cn.br.Buffered() > 0 {
+				break
+			}
 			c.pool.release(cn)
 			return
 		} else if err != nil {
