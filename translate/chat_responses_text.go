@@ -96,6 +96,7 @@ func (t *Turn) annotation(dst []byte, d *jsonx.Doc, n uint32) []byte {
 	}
 	it.annotations = append(it.annotations, '}')
 	if !t.hold(len(it.annotations) - from) {
+		it.annotations = it.annotations[:max(from-1, 0)] // it was never announced
 		return t.tooLarge(dst)
 	}
 	if !t.events {

@@ -361,6 +361,7 @@ func (t *Turn) hold(n int) bool {
 }
 
 func (t *Turn) tooLarge(dst []byte) []byte {
+	t.finished = false // whatever the backend said: there is more than we take
 	return t.Abort(dst, &Error{
 		Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginProxy,
 		Message: "The upstream's reply is larger than this server is configured to take.",

@@ -92,7 +92,7 @@ func ellipsis(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return clip(s, most) + "…"
 }
 
 // settle fills in what the backend left out, and gives the cases that clients
@@ -102,7 +102,7 @@ func (e *Error) settle() *Error {
 	switch {
 	case e.isContextOverflow():
 		e.Code, e.Type, e.Param = "context_length_exceeded", TypeInvalidRequest, "input"
-		if e.Status == 0 || e.Status >= 500 || e.Status == 413 {
+		if e.Status < 400 || e.Status >= 500 || e.Status == 413 {
 			e.Status = 400
 		}
 		return e

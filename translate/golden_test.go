@@ -205,6 +205,7 @@ type exchange struct {
 	chat    []byte
 	err     *Error
 	options TurnOptions
+	history *History
 }
 
 // start does what a proxy does before it talks to the backend.
@@ -228,6 +229,7 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 			}
 		}
 	}
+	x.history = h
 	if refs := c.file("references.json"); refs != nil {
 		var items []json.RawMessage
 		if err := json.Unmarshal(refs, &items); err != nil {
@@ -413,4 +415,14 @@ func diffLines(want, got string) string {
 		}
 	}
 	return "the same lines"
+}
+
+// AppendStoredInput stores the request's input and lists it again.
+func (r *Request) AppendStoredInput(dst []byte, seed *Seed) []byte {
+	stored, _ := r.StorableInput()
+	dst, err := AppendListedInput(dst, stored, seed.ResponseID())
+	if err != nil {
+		panic(err)
+	}
+	return dst
 }

@@ -72,10 +72,7 @@ func (l *Losses) add(rule Rule, path, detail string) {
 		return
 	}
 	const most = 120
-	if len(detail) > most {
-		detail = detail[:most]
-	}
-	l.Entries = append(l.Entries, Loss{rule, path, detail})
+	l.Entries = append(l.Entries, Loss{rule, path, clip(detail, most)})
 }
 
 // Reset empties the report.

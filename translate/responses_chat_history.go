@@ -38,31 +38,42 @@ func (h *History) Size() int {
 // ErrBadRecord says that a stored record cannot be read.
 var ErrBadRecord = errors.New("translate: stored items cannot be read")
 
-// Extend returns the history after one more stored response: its own input
-// items and its output items, both as JSON arrays.
+// Extend is HistoryBuilder.Extend for a single use.
 func (h *History) Extend(input, output []byte, dialect *Dialect) (*History, error) {
-	var inDoc, outDoc jsonx.Doc
-	var items []item
-	for _, part := range []struct {
+	var b HistoryBuilder
+	return b.Extend(h, input, output, dialect)
+}
+
+// HistoryBuilder makes histories, and keeps memory from one to the next.
+type HistoryBuilder struct {
+	input, output jsonx.Doc
+	items         []item
+	outs          outputIndex
+	messages      messages
+}
+
+// storedLimits are those of what was within a client's limits once.
+var storedLimits = jsonx.Limits{Depth: 1 << 10, Values: 1 << 30}
+
+// Extend returns the history after one more stored response: its own input (see
+// AppendListedInput) and its output items, a JSON array.
+func (b *HistoryBuilder) Extend(h *History, input, output []byte, dialect *Dialect) (*History, error) {
+	clear(b.items)
+	b.items = b.items[:0]
+	for _, part := range [...]struct {
 		doc  *jsonx.Doc
 		json []byte
-	}{{&inDoc, input}, {&outDoc, output}} {
-		d := part.doc
-		if err := d.Parse(part.json, jsonx.Limits{Depth: 1 << 10, Values: 1 << 30}); err != nil || d.Kind(jsonx.Root) != jsonx.Array {
-			return nil, ErrBadRecord
-		}
-		for v, end := d.First(jsonx.Root), d.End(jsonx.Root); v < end; v = d.Next(v) {
-			it, err := readItem(d, v, len(items))
-			if err != nil || it.kind == kindReference {
-				return nil, ErrBadRecord
-			}
-			items = append(items, it)
+	}{{&b.input, input}, {&b.output, output}} {
+		var err error
+		if b.items, err = readItems(b.items, part.doc, part.json); err != nil {
+			return nil, err
 		}
 	}
+	items := b.items
 	spoke := slices.ContainsFunc(items, func(it item) bool { return it.kind == kindUser })
 
-	m := messages{dialect: dialect}
-	m.dst = make([]byte, 0, len(h.messages)+len(input)+len(output))
+	m := &b.messages
+	m.reset(dialect, nil, make([]byte, 0, len(h.messages)+len(input)+len(output)))
 	m.start(h, spoke)
 	system := slices.Clone(h.system)
 	if dialect.SystemMessages != SystemAnywhere {
@@ -72,8 +83,7 @@ func (h *History) Extend(input, output []byte, dialect *Dialect) (*History, erro
 			}
 		}
 	}
-	var outs outputIndex
-	open := m.segment(items, &outs, h.open, true)
+	open := m.segment(items, &b.outs, h.open, true)
 	next := &History{
 		messages: slices.Clip(m.dst), system: system, open: open,
 		count: m.count, last: m.last, contentAt: m.contentAt,
@@ -81,7 +91,33 @@ func (h *History) Extend(input, output []byte, dialect *Dialect) (*History, erro
 	if dialect.Reasoning.Replay == ReplayLoop {
 		next.thoughts = slices.Clone(m.thoughts)
 	}
+	m.dst = nil
 	return next, nil
+}
+
+// readItems appends the items of a stored input or output.
+func readItems(items []item, d *jsonx.Doc, stored []byte) ([]item, error) {
+	if d.Parse(stored, storedLimits) != nil {
+		return nil, ErrBadRecord
+	}
+	switch d.Kind(jsonx.Root) {
+	case jsonx.String:
+		if len(d.Str(jsonx.Root)) == 0 {
+			return items, nil
+		}
+		return append(items, item{doc: d, node: jsonx.Root, at: len(items), kind: kindUser, content: jsonx.Root}), nil
+	case jsonx.Array:
+	default:
+		return nil, ErrBadRecord
+	}
+	for v, end := d.First(jsonx.Root), d.End(jsonx.Root); v < end; v = d.Next(v) {
+		it, err := readItem(d, v, len(items))
+		if err != nil || it.kind == kindReference {
+			return nil, ErrBadRecord
+		}
+		items = append(items, it)
+	}
+	return items, nil
 }
 
 // start copies a history behind the head. If the user has spoken since, the

@@ -37,11 +37,11 @@ func (m *messages) appendOutput(out *item, id []byte) {
 	d, n := out.doc, out.payload
 	switch {
 	case n == 0: // apply_patch_call_output, whose status says enough
-		m.dst = append(m.dst, '"')
 		if status := d.GetString(out.node, "status"); status != 0 {
-			m.dst = append(m.dst, d.Str(status)...)
+			m.dst = append(m.dst, d.Raw(status)...)
+		} else {
+			m.dst = append(m.dst, `"completed"`...)
 		}
-		m.dst = append(m.dst, '"')
 	case d.Kind(n) == jsonx.String:
 		m.dst = append(m.dst, d.Raw(n)...)
 	case d.Kind(n) == jsonx.Array && (out.isFunction() || d.Is(out.typ, "custom_tool_call_output")):

@@ -21,7 +21,7 @@ type ChatOptions struct {
 
 // Resolve puts stored items in the place of the input's item references:
 // items[i] is the JSON of the item that References()[i] names. It must be called
-// before AppendChat and AppendStoredInput when there are references.
+// before AppendChat and StorableInput when there are references.
 func (r *Request) Resolve(items [][]byte) *Error {
 	all := []byte{'['}
 	for i, it := range items {

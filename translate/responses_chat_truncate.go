@@ -75,14 +75,20 @@ func Truncate(dst, chat []byte, overflow *Error) (shorter []byte, dropped int) {
 }
 
 // picturesOnly reports whether a user message is the one that messages.illustrate
-// writes after tool results: it belongs to the turn before.
+// writes after tool results, and nothing that the user said was merged into it:
+// it belongs to the turn before.
 func picturesOnly(d *jsonx.Doc, message uint32) bool {
 	content := d.Get(message, "content")
 	if d.Kind(content) != jsonx.Array || d.Len(content) == 0 {
 		return false
 	}
-	text := d.GetString(d.First(content), "text")
-	return text != 0 && strings.HasPrefix(d.Text(text), "Output of tool call ")
+	for v, end := d.First(content), d.End(content); v < end; v = d.Next(v) {
+		text := d.GetString(v, "text")
+		if v == d.First(content) && text == 0 || text != 0 && !strings.HasPrefix(d.Text(text), outputOf) {
+			return false
+		}
+	}
+	return true
 }
 
 // overflowSizes finds out from an error how many tokens were asked for, and how

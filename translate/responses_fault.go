@@ -98,9 +98,16 @@ func brief(s string) string {
 	if len(s) <= most {
 		return s
 	}
-	n := most
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
+	return clip(s, most) + "..."
+}
+
+// clip cuts a text to at most so many bytes, on the edge of a character.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
 	}
-	return s[:n] + "..."
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most]
 }

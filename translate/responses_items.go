@@ -339,6 +339,9 @@ func (it *item) checkOutput(i int, payload string) *Error {
 	if d.Kind(it.callID) != jsonx.String {
 		return errType(path+".call_id", "a string", got(d, it.callID))
 	}
+	if len(d.Str(it.callID)) == 0 {
+		return errEmptyString(path + ".call_id")
+	}
 	if it.payload == 0 {
 		if d.Is(it.typ, "apply_patch_call_output") { // its status says enough
 			return nil

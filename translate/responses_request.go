@@ -282,11 +282,3 @@ func (r *Request) ReferencePath(n int) string {
 
 // Multiline reports whether the body has line ends between its values.
 func (r *Request) Multiline() bool { return r.doc.Multiline }
-
-// InputSize is about how long AppendStoredInput's result will be, in bytes.
-func (r *Request) InputSize() int {
-	if r.refs > 0 {
-		return len(r.doc.Raw(r.params[pInput])) + len(r.refDoc.Bytes()) + 128*len(r.items)
-	}
-	return len(r.doc.Raw(r.params[pInput])) + 128*len(r.items) + 64
-}

@@ -1,21 +1,64 @@
 package translate
 
 import (
+	"encoding/hex"
+	"strings"
+
 	"antiphon/translate/jsonx"
 )
 
-// AppendStoredInput appends the request's own input items as the API stores and
-// lists them: with ids, in the full form, and with referenced items in place of
-// references. The result is a JSON array without line ends.
-func (r *Request) AppendStoredInput(dst []byte, seed *Seed) []byte {
+// StorableInput is the request's own input as it is stored: as the client sent
+// it, with referenced items in place of references. Ids and the full form come
+// when somebody asks for a list, which is rare: AppendListedInput. If own is
+// true the result aliases the request's body.
+func (r *Request) StorableInput() (input []byte, own bool) {
+	if r.refs == 0 {
+		return r.doc.Raw(r.params[pInput]), true
+	}
+	dst := make([]byte, 0, len(r.doc.Raw(r.params[pInput]))+len(r.refDoc.Bytes()))
 	dst = append(dst, '[')
 	for i := range r.items {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = r.items[i].appendStored(dst, seed)
+		it := &r.items[i]
+		dst = append(dst, it.doc.Raw(it.node)...)
 	}
-	return append(dst, ']')
+	return append(dst, ']'), false
+}
+
+// AppendListedInput appends a stored input as the API lists it: as a JSON array
+// without line ends, of items in their full form that all have ids. responseID
+// is the id of the response that the input belongs to.
+func AppendListedInput(dst, stored []byte, responseID string) ([]byte, error) {
+	seed, ok := seedOf(responseID)
+	if !ok {
+		return dst, ErrBadRecord
+	}
+	var d jsonx.Doc
+	items, err := readItems(nil, &d, stored)
+	if err != nil {
+		return dst, err
+	}
+	dst = append(dst, '[')
+	for i := range items {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = items[i].appendStored(dst, &seed)
+	}
+	return append(dst, ']'), nil
+}
+
+// seedOf reads the seed back out of a response's id.
+func seedOf(responseID string) (seed Seed, ok bool) {
+	digits, found := strings.CutPrefix(responseID, "resp_")
+	if !found || len(digits) != idHex || !isHex(digits) {
+		return seed, false
+	}
+	_, err := hex.Decode(seed[:], []byte(digits[:2*len(seed)]))
+	// The number of a response is 0, so the byte that disguises it shows.
+	return seed, err == nil
 }
 
 func (it *item) appendStored(dst []byte, seed *Seed) []byte {

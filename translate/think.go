@@ -71,13 +71,16 @@ func (s *thinkSplitter) split(raw []byte) (thought, text []byte) {
 	if s.state == thinkTrim {
 		rest = skipSpace(rest)
 		// With an implicit opening the model may write the tag all the same.
-		n, whole := tagPrefix(rest, openTag)
-		switch {
-		case whole:
-			rest = skipSpace(rest[n:])
-		case n == len(rest):
-			s.held = append(s.held, rest...)
-			return nil, nil
+		if !s.tagged {
+			n, whole := tagPrefix(rest, openTag)
+			switch {
+			case whole:
+				s.tagged = true
+				rest = skipSpace(rest[n:])
+			case n == len(rest):
+				s.held = append(s.held, rest...)
+				return nil, nil
+			}
 		}
 		if len(rest) == 0 {
 			return nil, nil

@@ -1,0 +1,171 @@
+package translate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"antiphon/translate/jsonx"
+)
+
+// FuzzUpstreamError: whatever a backend answers with an error status, the client
+// gets a whole error of the API, bounded in size.
+func FuzzUpstreamError(f *testing.F) {
+	for _, c := range goldenCases(f) {
+		if line, body, ok := bytes.Cut(c.file("upstream.err"), []byte("\n")); ok {
+			status, _ := strconv.Atoi(string(line))
+			f.Add(status, bytes.TrimSpace(body))
+		}
+	}
+	paths, _ := filepath.Glob("../testdata/transcripts/*.res.txt")
+	for _, p := range paths {
+		raw, err := os.ReadFile(p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		head, body, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+		if fields := strings.Fields(string(head)); len(fields) > 1 && fields[1] >= "400" {
+			status, _ := strconv.Atoi(fields[1])
+			f.Add(status, body)
+		}
+	}
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		if status < 100 || status > 599 {
+			status = 400 + int(uint(status)%200)
+		}
+		given := bytes.Clone(body)
+		e := UpstreamError(status, body)
+		if !bytes.Equal(given, body) {
+			t.Error("the body was changed")
+		}
+		if e.Status < 400 || e.Status > 599 || e.Type == "" || e.Message == "" || e.Origin != OriginUpstream {
+			t.Errorf("%+v", e)
+		}
+		if status == 401 && e.Status != 401 {
+			t.Errorf("401 became %d", e.Status)
+		}
+		if e.ContextOverflow() != (e.Code == "context_length_exceeded" && e.Param == "input" && e.Status < 500) {
+			t.Errorf("an overflow of another form: %+v", e)
+		}
+		if strings.HasPrefix(e.Param, "messages") || e.Param == "max_tokens" {
+			t.Errorf("param %q is of the chat API", e.Param)
+		}
+		out := e.AppendBody(nil)
+		var got struct {
+			Error struct {
+				Message, Type string
+				Param, Code   *string
+			}
+		}
+		if err := json.Unmarshal(out, &got); err != nil || !utf8.Valid(out) {
+			t.Errorf("%s: %v", out, err)
+		}
+		if len(e.Message) > 2100 || len(out) > 64<<10 {
+			t.Errorf("%d bytes of message, %d in all", len(e.Message), len(out))
+		}
+		if c := got.Error.Code; c != nil {
+			if _, err := strconv.Atoi(*c); err == nil || *c == "" {
+				t.Errorf("code %q", *c)
+			}
+		}
+	})
+}
+
+// thinkWant parts text as the template means it: a reference that looks at the
+// whole text at once.
+func thinkWant(text string, tags ThinkTags) (thought, said string) {
+	const space = " \t\r\n"
+	rest := text
+	switch tags {
+	case TagsOff:
+		return "", text
+	case TagsAuto:
+		trimmed := strings.TrimLeft(text, space)
+		if len(text)-len(trimmed) > maxHeldSpace || !strings.HasPrefix(trimmed, openTag) {
+			return "", text
+		}
+		rest = trimmed[len(openTag):]
+	default:
+		if trimmed := strings.TrimLeft(text, space); strings.HasPrefix(trimmed, openTag) {
+			rest = trimmed[len(openTag):]
+		}
+	}
+	rest = strings.TrimLeft(rest, space)
+	thought, said, closed := strings.Cut(rest, closeTag)
+	if !closed {
+		return rest, ""
+	}
+	if trimmed := strings.TrimRight(thought, space); len(thought)-len(trimmed) <= maxHeldSpace {
+		thought = trimmed
+	}
+	return thought, strings.TrimLeft(said, space)
+}
+
+// escapeSome writes text as the inside of a JSON string, with escapes where r
+// wants them, and returns the pieces that a stream could cut it into.
+func escapeSome(text string, r *rand.Rand) (pieces []string) {
+	for _, c := range text {
+		piece := string(jsonx.AppendEscaped(nil, string(c)))
+		if c < utf8.RuneSelf && r.IntN(4) == 0 {
+			piece = fmt.Sprintf(`\u%04x`, c)
+		}
+		if c == '/' && r.IntN(2) == 0 {
+			piece = `\/`
+		}
+		pieces = append(pieces, piece)
+	}
+	return pieces
+}
+
+// FuzzThink: how the text is cut and escaped does not show in where reasoning
+// ends and text begins.
+func FuzzThink(f *testing.F) {
+	for i, s := range []string{
+		"<think>a</think>b", " \n<think>\n a \n</think>\n\n b <think>c</think>", "<thin", "<think", "<think>", "<think><think>a</think></think>",
+		"no tags", "a</think>b", "<think>a</thin</think>b", "<think>a < b </ c </think> d", "\t\r\n", "<think> \n </think>", "",
+		"<think>" + strings.Repeat(" ", 300) + "</think>x", strings.Repeat("\n", 300) + "<think>x</think>", "<think>é😀</think>\u00a0ü",
+		"<think>a" + strings.Repeat(" \n", 140) + "</think>b", "<think>a" + strings.Repeat(" ", 256) + "</think>b", "<think>\\</think>\\",
+	} {
+		for tags := range byte(3) {
+			f.Add(s, tags, uint64(i))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string, tags byte, seed uint64) {
+		if !utf8.ValidString(text) || len(text) > 4096 {
+			t.Skip()
+		}
+		mode := []ThinkTags{TagsAuto, TagsOff, TagsImplicit}[tags%3]
+		r := rand.New(rand.NewPCG(seed, 2))
+		var s thinkSplitter
+		s.reset(mode)
+		var thought, said []byte
+		take := func(a, b []byte) {
+			if len(said) > 0 && len(a) > 0 {
+				t.Errorf("reasoning %q after the text %q", a, said)
+			}
+			thought, said = append(thought, a...), append(said, b...)
+		}
+		pieces := escapeSome(text, r)
+		for len(pieces) > 0 {
+			n := min(1+r.IntN(1+r.IntN(20)), len(pieces))
+			take(s.split([]byte(strings.Join(pieces[:n], ""))))
+			if len(s.held) > 8*maxHeldSpace {
+				t.Errorf("%d bytes held", len(s.held))
+			}
+			pieces = pieces[n:]
+		}
+		take(s.finish())
+		gotThought, gotSaid := string(jsonx.AppendUnescaped(nil, thought)), string(jsonx.AppendUnescaped(nil, said))
+		wantThought, wantSaid := thinkWant(text, mode)
+		if gotThought != wantThought || gotSaid != wantSaid {
+			t.Errorf("%s %q:\n got %q, %q\nwant %q, %q", mode, text, gotThought, gotSaid, wantThought, wantSaid)
+		}
+	})
+}
