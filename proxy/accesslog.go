@@ -104,8 +104,18 @@ func (l lossArray) MarshalLogArray(enc zapcore.ArrayEncoder) error {
 // gets an error, and the log has what is needed to find the fault. What a panic
 // says may hold parts of a request, so only errors of the runtime are quoted.
 func (s *Server) contain(x *exchange, fault any) {
+	x.errText = s.logFault(x, fault)
+	x.outcome = metrics.OutcomeError
+	if !x.streaming {
+		x.ctx.Response.Reset()
+		x.ctx.Response.Header.SetBytesV("X-Request-Id", x.requestID)
+		x.respondError(x.ctx, proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))
+	}
+}
+
+func (s *Server) logFault(x *exchange, fault any) (what string) {
 	s.metrics.Panics.Add(1)
-	what := "panic"
+	what = "panic"
 	if e, ok := fault.(interface {
 		error
 		RuntimeError()
@@ -114,11 +124,5 @@ func (s *Server) contain(x *exchange, fault any) {
 	}
 	s.log.Error("contained a fault of the program", zap.String("fault", what),
 		zap.ByteString("request_id", x.requestID), zap.ByteString("stack", debug.Stack()))
-	x.outcome = metrics.OutcomeError
-	x.errText = what
-	if !x.streaming {
-		x.ctx.Response.Reset()
-		x.ctx.Response.Header.SetBytesV("X-Request-Id", x.requestID)
-		x.respondError(x.ctx, proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))
-	}
+	return what
 }

@@ -13,12 +13,22 @@ import (
 const (
 	// smallBuffer is what an exchange may keep for its next request.
 	smallBuffer = 16 << 10
-	// largestClass is the largest buffer that is kept at all: 8 MiB.
-	largestClass = 23
-	classes      = largestClass + 1
+	// largestBuffer is the largest that is kept at all.
+	largestBuffer = 8 << 20
 )
 
-var bufferPools [classes]sync.Pool
+// Sizes go up in quarters of a power of two, so that a buffer is at most a
+// quarter larger than what it was made for.
+var bufferPools [4 * 16]sync.Pool
+
+// sizeClass returns the smallest class whose buffers hold n bytes, and their
+// size. n must be over smallBuffer and at most largestBuffer.
+func sizeClass(n int) (class, size int) {
+	power := bits.Len(uint(n-1)) - 1                //nolint:gosec // n is positive
+	quarter := 1 << (power - 2)                     // n is over 1<<power
+	steps := (n - 1<<power + quarter - 1) / quarter // 1 to 4
+	return 4*(power-bits.Len(smallBuffer)+1) + steps - 1, 1<<power + steps*quarter
+}
 
 // grow returns a buffer with room for n bytes: b if it has it, else one from the
 // pool. The bytes of b are not kept.
@@ -27,26 +37,34 @@ func grow(b []byte, n int) []byte {
 		return b[:0]
 	}
 	release(b)
-	if n <= smallBuffer {
+	switch {
+	case n <= smallBuffer:
 		return make([]byte, 0, max(n, 1<<10))
-	}
-	class := bits.Len(uint(n - 1)) //nolint:gosec // n is over 16 KiB
-	if class >= classes {
+	case n > largestBuffer:
 		return make([]byte, 0, n)
 	}
+	class, size := sizeClass(n)
 	if p, ok := bufferPools[class].Get().(*[]byte); ok {
 		return (*p)[:0]
 	}
-	return make([]byte, 0, 1<<class)
+	return make([]byte, 0, size)
 }
 
 // release gives a large buffer back. It returns what the owner may keep: b if it
 // is small, else nil.
 func release(b []byte) []byte {
-	if cap(b) <= smallBuffer {
+	switch {
+	case cap(b) <= smallBuffer:
 		return b[:0]
+	case cap(b) > largestBuffer:
+		return nil
 	}
-	if class := bits.Len(uint(cap(b))) - 1; class < classes { //nolint:gosec // a capacity is not negative
+	// One that append has made may lie between two sizes: it serves the smaller.
+	class, size := sizeClass(cap(b))
+	if cap(b) < size {
+		class--
+	}
+	if class >= 0 {
 		b = b[:0]
 		bufferPools[class].Put(&b)
 	}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"time"
@@ -126,7 +125,12 @@ func (x *exchange) readBody() *translate.Error {
 		return clientError(fasthttp.StatusUnsupportedMediaType, "unsupported_content_encoding", "",
 			"This server takes request bodies without Content-Encoding only.")
 	}
-	limit := int64(x.server.cfg.Limits.Body)
+	return x.readAll(int64(x.server.cfg.Limits.Body))
+}
+
+// readAll reads the request's body as it is into x.body.
+func (x *exchange) readAll(limit int64) *translate.Error {
+	ctx := x.ctx
 	length := int64(ctx.Request.Header.ContentLength())
 	if length > limit {
 		ctx.SetConnectionClose()
@@ -162,7 +166,7 @@ func (x *exchange) readBody() *translate.Error {
 		if err != nil {
 			x.body = body
 			ctx.SetConnectionClose()
-			return clientError(fasthttp.StatusBadRequest, "", "", "The request body could not be read to its end.")
+			return errBodyCutOff(err)
 		}
 	}
 	x.body = body
@@ -321,10 +325,10 @@ func (x *exchange) commit(dst []byte) []byte {
 		Expires:  now.Add(x.server.cfg.Store.TTL.Std()),
 		Response: bytes.Clone(response),
 		Output:   output,
-		Input:    x.req.AppendStoredInput(make([]byte, 0, x.req.InputSize()), &x.seed),
+		Input:    x.storableInput(),
 		ItemIDs:  x.req.StoredKeys(&x.seed),
 	}
-	if err := x.server.store.Put(context.Background(), rec); err != nil {
+	if err := x.put(rec); err != nil {
 		x.storeFailed = true
 		x.errText = err.Error()
 		x.server.metrics.StoreErrors.Add(1)
@@ -334,6 +338,32 @@ func (x *exchange) commit(dst []byte) []byte {
 	return dst
 }
 
+// storableInput is the request's own input, in memory that the store may keep.
+// If most of the body is input, the store gets the body itself: a copy of a long
+// history costs more than all of its translation.
+func (x *exchange) storableInput() []byte {
+	input, own := x.req.StorableInput()
+	switch {
+	case !own:
+		return input
+	case len(input) > smallBuffer && len(input) > cap(x.body)*3/4:
+		x.body = nil // never to be used again
+		return input
+	}
+	return bytes.Clone(input)
+}
+
+// put stores a response. A store that panics has failed, and no more than that.
+func (x *exchange) put(rec *store.Record) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			x.server.logFault(x, r)
+			err = errors.New("the store panicked")
+		}
+	}()
+	return x.server.store.Put(storeContext(), rec)
+}
+
 // countTurn notes how the response went.
 func (x *exchange) countTurn() {
 	switch x.turn.Status() {
@@ -341,8 +371,7 @@ func (x *exchange) countTurn() {
 		x.outcome = metrics.OutcomeIncomplete
 	case "failed":
 		x.outcome = metrics.OutcomeFailed
-		e := x.turn.Failure()
-		x.errCode, x.errType, x.errText = e.Code, e.Type, e.Message
+		x.noteError(x.turn.Failure())
 	}
 	if in, out, ok := x.turn.Tokens(); ok {
 		x.server.metrics.InputTokens.Add(in)

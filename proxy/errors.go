@@ -1,12 +1,15 @@
 package proxy
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"net"
 	"strconv"
 	"strings"
 
 	"github.com/valyala/fasthttp"
+	"go.uber.org/zap"
 
 	"antiphon/proxy/metrics"
 	"antiphon/proxy/upstream"
@@ -15,10 +18,7 @@ import (
 
 // respondError answers with an error of the API.
 func (x *exchange) respondError(ctx *fasthttp.RequestCtx, e *translate.Error) {
-	x.errCode, x.errType = e.Code, e.Type
-	if e.Origin != translate.OriginClient {
-		x.errText = e.Message
-	}
+	x.noteError(e)
 	if x.outcome == metrics.OutcomeOK {
 		switch {
 		case e.Origin == translate.OriginUpstream:
@@ -34,6 +34,16 @@ func (x *exchange) respondError(ctx *fasthttp.RequestCtx, e *translate.Error) {
 	ctx.SetStatusCode(e.Status)
 	ctx.SetBody(x.out)
 	x.bytesOut += int64(len(x.out))
+}
+
+// noteError keeps what the log says of an error. Messages of the upstream may
+// quote the request, so they are left out unless the client asks for a trace;
+// where it is the proxy that complains of the upstream, its words are there.
+func (x *exchange) noteError(e *translate.Error) {
+	x.errCode, x.errType = e.Code, e.Type
+	if x.errText == "" && (e.Origin == translate.OriginProxy || e.Origin == translate.OriginUpstream && x.req.Trace) {
+		x.errText = e.Message
+	}
 }
 
 func clientError(status int, code, param, message string) *translate.Error {
@@ -92,7 +102,7 @@ func (s *Server) serverError(ctx *fasthttp.RequestCtx, err error) {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		e = errBodyTooLarge(int64(s.cfg.Limits.Upload))
 	case errors.As(err, &netErr) && netErr.Timeout():
-		e = clientError(fasthttp.StatusRequestTimeout, "", "", "The request did not arrive in time.")
+		e = errRequestTimeout()
 	default:
 		e = clientError(fasthttp.StatusBadRequest, "", "", "The request is not proper HTTP/1.1.")
 	}
@@ -101,12 +111,31 @@ func (s *Server) serverError(ctx *fasthttp.RequestCtx, err error) {
 	ctx.SetStatusCode(e.Status)
 	ctx.SetBody(e.AppendBody(nil))
 	ctx.SetConnectionClose()
+	var id [12]byte
+	_, _ = rand.Read(id[:]) // never fails
+	requestID := "req_" + hex.EncodeToString(id[:])
+	ctx.Response.Header.Set("X-Request-Id", requestID)
 	s.metrics.Exchange(metrics.RouteOther, metrics.OutcomeRefused, 0)
+	s.log.Info("exchange", zap.String("request_id", requestID), zap.Stringer("route", metrics.RouteOther),
+		zap.Int("status", e.Status), zap.Stringer("outcome", metrics.OutcomeRefused), zap.String("error", e.Message))
 }
 
 func errBodyTooLarge(limit int64) *translate.Error {
 	return clientError(fasthttp.StatusRequestEntityTooLarge, "", "",
 		"The request body is too large: this server takes "+strconv.FormatInt(limit, 10)+" bytes.")
+}
+
+// errBodyCutOff is the error for a request body that could not be read to its end.
+func errBodyCutOff(err error) *translate.Error {
+	var netErr net.Error
+	if errors.As(err, &netErr) && netErr.Timeout() {
+		return errRequestTimeout()
+	}
+	return clientError(fasthttp.StatusBadRequest, "", "", "The request body could not be read to its end.")
+}
+
+func errRequestTimeout() *translate.Error {
+	return clientError(fasthttp.StatusRequestTimeout, "", "", "The request did not arrive in time.")
 }
 
 func errNoSuchURL(method, path string) *translate.Error {

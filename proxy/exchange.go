@@ -28,22 +28,24 @@ type exchange struct {
 	tenant    string
 	principal string
 
-	body   []byte // the request's body
-	wire   []byte // the request to the upstream: room for a head, then the body
-	head   []byte
-	out    []byte // what goes to the client
-	reply  []byte // an upstream's reply that came in several pieces
-	events sse.Decoder
-	req    translate.Request
-	turn   translate.Turn
-	losses translate.Losses
-	seed   translate.Seed
-	up     upstream.Exchange
+	body    []byte // the request's body
+	wire    []byte // the request to the upstream: room for a head, then the body
+	head    []byte
+	out     []byte // what goes to the client
+	reply   []byte // an upstream's reply that came in several pieces
+	events  sse.Decoder
+	req     translate.Request
+	turn    translate.Turn
+	losses  translate.Losses
+	history translate.HistoryBuilder
+	seed    translate.Seed
+	up      upstream.Exchange
 
 	streaming bool
 	finished  bool
 	turnUsed  bool
-	reported  int // losses that the client was told of in the header
+	reported  int       // losses that the client was told of in the header
+	lastOut   time.Time // when something was written to the client last
 
 	// For the log and the metrics.
 	outcome     metrics.Outcome
@@ -104,6 +106,7 @@ func (x *exchange) recycle() {
 	x.server, x.client, x.ctx = nil, nil, nil
 	x.tenant, x.principal, x.reported = "", "", 0
 	x.streaming, x.finished, x.turnUsed, x.storeFailed = false, false, false, false
+	x.req.Trace = false
 	x.outcome, x.status, x.attempts = metrics.OutcomeOK, 0, 0
 	x.errCode, x.errType, x.errText = "", "", ""
 	x.bytesIn, x.bytesOut, x.firstByte, x.firstOut = 0, 0, 0, 0

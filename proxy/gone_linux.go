@@ -18,6 +18,7 @@ type watcher struct {
 	next    uint32
 	byToken map[uint32]*client
 	token   map[*client]uint32
+	stopped bool
 }
 
 const epollRdHup = 0x2000
@@ -53,13 +54,16 @@ func (w *watcher) add(conn net.Conn, c *client) {
 		return
 	}
 	w.mu.Lock()
+	defer w.mu.Unlock() // until it is in the set, so that the set is not closed meanwhile
+	if w.stopped {
+		return
+	}
 	w.next++
 	if w.next == 0 { // 0 is the pipe
 		w.next++
 	}
 	token := w.next
 	w.byToken[token], w.token[c] = c, token
-	w.mu.Unlock()
 	// The token travels in the event in the place of the descriptor, which the
 	// system may have given to another connection by the time the event is read.
 	ev := syscall.EpollEvent{Events: epollRdHup | syscall.EPOLLONESHOT, Fd: int32(token)} //nolint:gosec // bits, not a number
@@ -103,7 +107,14 @@ func (w *watcher) wait() {
 }
 
 // stop ends the watching.
-func (w *watcher) stop() { _, _ = syscall.Write(w.wake[1], []byte{0}) }
+func (w *watcher) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.stopped {
+		w.stopped = true
+		_, _ = syscall.Write(w.wake[1], []byte{0})
+	}
+}
 
 func (w *watcher) closeFiles() {
 	_ = syscall.Close(w.epoll)

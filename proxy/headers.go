@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"antiphon/config"
 )
@@ -35,19 +36,11 @@ func (x *exchange) composeRequest() []byte {
 		h = append(h, "Accept: application/json\r\n"...)
 	}
 	if !s.ownKey && s.keys == nil {
-		if auth := x.ctx.Request.Header.Peek("Authorization"); len(auth) > 0 {
-			h = append(h, "Authorization: "...)
-			h = append(h, auth...)
-			h = append(h, "\r\n"...)
-		}
+		h = x.passUp(h, "Authorization")
+		h = x.passUp(h, "Api-Key") // Azure's clients
 	}
 	for _, name := range passedUp {
-		if v := x.ctx.Request.Header.Peek(name); len(v) > 0 {
-			h = append(h, name...)
-			h = append(h, ": "...)
-			h = append(h, v...)
-			h = append(h, "\r\n"...)
-		}
+		h = x.passUp(h, name)
 	}
 	h = append(h, "X-Request-Id: "...)
 	h = append(h, x.requestID...)
@@ -61,6 +54,18 @@ func (x *exchange) composeRequest() []byte {
 	from := len(s.headRoom) - len(h)
 	copy(x.wire[from:], h)
 	return x.wire[from:]
+}
+
+// passUp appends a header of the client's request, if it has that.
+func (x *exchange) passUp(h []byte, name string) []byte {
+	v := x.ctx.Request.Header.Peek(name)
+	if len(v) == 0 || x.server.overridden[strings.ToLower(name)] {
+		return h
+	}
+	h = append(h, name...)
+	h = append(h, ": "...)
+	h = append(h, v...)
+	return append(h, "\r\n"...)
 }
 
 // passedUp are the client's headers that go to the upstream with a translated

@@ -1,8 +1,8 @@
 package proxy
 
 import (
-	"context"
 	"errors"
+	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
 
@@ -19,7 +19,8 @@ type histories struct {
 
 type cachedHistory struct {
 	tenant, id string
-	epoch      uint64 // of the tenant in the store: see store.Epoch
+	epoch      uint64    // of the tenant in the store: see store.Epoch
+	until      time.Time // when the first record of the chain expires
 	history    *translate.History
 }
 
@@ -42,65 +43,66 @@ func newHistories(bytes int64) (*histories, error) {
 	return &histories{c}, nil
 }
 
-func (h *histories) get(tenant, id string, epoch uint64) *translate.History {
+func (h *histories) get(tenant, id string, epoch uint64) *cachedHistory {
 	if h == nil {
 		return nil
 	}
 	c, ok := h.cache.Get(tenant + "\x00" + id)
 	// Keys are hashes in there: check that it is the right one.
-	if !ok || c.tenant != tenant || c.id != id || c.epoch != epoch {
+	if !ok || c.tenant != tenant || c.id != id || c.epoch != epoch || !time.Now().Before(c.until) {
 		return nil
 	}
-	return c.history
+	return c
 }
 
-func (h *histories) put(tenant, id string, epoch uint64, history *translate.History) {
+func (h *histories) put(c *cachedHistory) {
 	if h == nil {
 		return
 	}
-	c := &cachedHistory{tenant, id, epoch, history}
-	h.cache.Set(tenant+"\x00"+id, c, int64(history.Size()+128))
+	h.cache.Set(c.tenant+"\x00"+c.id, c, int64(c.history.Size()+128))
 }
 
 // history returns what previous_response_id stands for.
 func (s *Server) history(x *exchange, id string) (*translate.History, *translate.Error) {
-	ctx := context.Background()
+	ctx := storeContext()
 	epoch, err := s.store.Epoch(ctx, x.tenant)
 	if err != nil {
 		return nil, storeDown()
 	}
-	if h := s.histories.get(x.tenant, id, epoch); h != nil {
+	if c := s.histories.get(x.tenant, id, epoch); c != nil {
 		s.metrics.HistoryHits.Add(1)
-		return h, nil
+		return c.history, nil
 	}
 	rec, err := s.store.Get(ctx, x.tenant, id)
 	if err != nil {
 		return nil, previousError(id, err)
 	}
 	// Most often the turn before was cached when this one was asked for.
-	var h *translate.History
+	h, until := &translate.History{}, rec.Expires
 	var chain []*store.Record
 	switch {
 	case rec.Parent == "":
-		h, chain = &translate.History{}, []*store.Record{rec}
+		chain = []*store.Record{rec}
 	default:
-		if h = s.histories.get(x.tenant, rec.Parent, epoch); h != nil {
+		if c := s.histories.get(x.tenant, rec.Parent, epoch); c != nil {
 			s.metrics.HistoryHits.Add(1)
-			chain = []*store.Record{rec}
+			h, until, chain = c.history, c.until, []*store.Record{rec}
 			break
 		}
 		s.metrics.HistoryMisses.Add(1)
-		h = &translate.History{}
 		if chain, err = s.store.Chain(ctx, x.tenant, id); err != nil {
 			return nil, previousError(id, err)
 		}
 	}
 	for _, r := range chain {
-		if h, err = h.Extend(r.Input, r.OutputItems(), &s.dialect); err != nil {
+		if r.Expires.Before(until) {
+			until = r.Expires
+		}
+		if h, err = x.history.Extend(h, r.Input, r.OutputItems(), &s.dialect); err != nil {
 			return nil, proxyError(500, "A stored response of this conversation cannot be read.")
 		}
 	}
-	s.histories.put(x.tenant, id, epoch, h)
+	s.histories.put(&cachedHistory{tenant: x.tenant, id: id, epoch: epoch, until: until, history: h})
 	return h, nil
 }
 
@@ -116,7 +118,7 @@ func (s *Server) references(x *exchange, ids []string) ([][]byte, *translate.Err
 			continue
 		}
 		var err error
-		rec, err = s.store.Item(context.Background(), x.tenant, translate.ItemKey(id))
+		rec, err = s.store.Item(storeContext(), x.tenant, translate.ItemKey(id))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, storeDown()
 		}
@@ -136,7 +138,11 @@ func itemIn(rec *store.Record, id string) []byte {
 	if item := translate.FindItem(rec.OutputItems(), id); item != nil {
 		return item
 	}
-	return translate.FindItem(rec.Input, id)
+	input, err := translate.AppendListedInput(nil, rec.Input, rec.ID)
+	if err != nil {
+		return nil
+	}
+	return translate.FindItem(input, id)
 }
 
 func clip(id string) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -20,7 +21,7 @@ import (
 func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	ctx := x.ctx
 	if x.route == metrics.RouteModels {
-		path, _ = apiPath(string(pathOf(ctx)))
+		path, _ = apiPath(pathOf(ctx))
 	}
 	limit := int64(s.cfg.Limits.Upload)
 	length := ctx.Request.Header.ContentLength()
@@ -33,12 +34,19 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	var body []byte
 	switch {
 	case len(s.cfg.Upstream.Models) > 0 && isJSON(ctx):
-		if err := x.readBody(); err != nil {
+		if err := x.readAll(int64(s.cfg.Limits.Body)); err != nil {
 			x.respondError(ctx, err)
 			return false
 		}
 		body = s.renameModel(x.body)
 		length = len(body)
+	case length > 0 && length <= smallBuffer:
+		// In one piece with its head it is one write, and can be sent again.
+		if err := x.readAll(limit); err != nil {
+			x.respondError(ctx, err)
+			return false
+		}
+		body = x.body
 	case length != 0 && ctx.RequestBodyStream() != nil:
 		r := &limitedBody{r: ctx.RequestBodyStream(), left: limit, x: x}
 		stream = &upstream.StreamBody{Reader: r, Chunked: length < 0, Before: func() {
@@ -64,7 +72,7 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 		return false
 	case errors.As(err, &clientErr):
 		ctx.SetConnectionClose()
-		x.respondError(ctx, clientError(fasthttp.StatusBadRequest, "", "", "The request body could not be read to its end."))
+		x.respondError(ctx, errBodyCutOff(clientErr))
 		return false
 	default:
 		x.errText = err.Error()
@@ -77,9 +85,21 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	return x.passReply()
 }
 
-func pathOf(ctx *fasthttp.RequestCtx) []byte {
-	path, _, _ := bytes.Cut(ctx.Request.Header.RequestURI(), []byte{'?'})
-	return path
+// pathOf is the request's path as it is on the wire. The target may be a whole
+// URL, as for a forward proxy (RFC 9112 §3.2.2).
+func pathOf(ctx *fasthttp.RequestCtx) string {
+	path, _, _ := strings.Cut(string(ctx.Request.Header.RequestURI()), "?")
+	if strings.HasPrefix(path, "/") {
+		return path
+	}
+	_, rest, absolute := strings.Cut(path, "://")
+	if !absolute {
+		return path
+	}
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		return rest[i:]
+	}
+	return "/"
 }
 
 func isJSON(ctx *fasthttp.RequestCtx) bool {

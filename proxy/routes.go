@@ -16,7 +16,7 @@ type handler func(s *Server, x *exchange, id string) (streaming bool)
 // route is one line of the table of paths. Paths are written without /v1, which
 // clients may leave out, and {id} stands for one segment.
 type route struct {
-	method  string
+	method  string // "" is any
 	path    string
 	name    metrics.Route
 	handler handler
@@ -41,8 +41,8 @@ var routes = []route{
 	{"POST", "/conversations/{id}/items", metrics.RouteLater, (*Server).later},
 	{"GET", "/conversations/{id}/items/{item}", metrics.RouteLater, (*Server).later},
 	{"DELETE", "/conversations/{id}/items/{item}", metrics.RouteLater, (*Server).later},
-	{"GET", "/models", metrics.RouteModels, (*Server).passThrough},
-	{"GET", "/models/{id}", metrics.RouteModels, (*Server).passThrough},
+	{"", "/models", metrics.RouteModels, (*Server).passThrough},
+	{"", "/models/{id}", metrics.RouteModels, (*Server).passThrough},
 }
 
 // apiRoots are the first segments of the API's paths, which are understood
@@ -69,7 +69,7 @@ func apiPath(path string) (rest string, ok bool) {
 	}
 	for seg := range strings.SplitSeq(rest, "/") {
 		lower := strings.ReplaceAll(strings.ToLower(seg), "%2e", ".")
-		if lower == "." || lower == ".." || strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c") || strings.Contains(lower, `\`) {
+		if lower == "." || lower == ".." || strings.Contains(lower, "#") || strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c") || strings.Contains(lower, `\`) {
 			return "", false
 		}
 	}
@@ -113,7 +113,7 @@ func find(method, path string) (r *route, id string, known bool) {
 		if !ok {
 			continue
 		}
-		if r.method == method {
+		if r.method == method || r.method == "" {
 			return r, id, true
 		}
 		known = false
@@ -123,10 +123,7 @@ func find(method, path string) (r *route, id string, known bool) {
 
 // serve is fasthttp's handler.
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
-	path := string(ctx.Request.Header.RequestURI())
-	if i := strings.IndexByte(path, '?'); i >= 0 {
-		path = path[:i]
-	}
+	path := pathOf(ctx)
 	switch path {
 	case "/healthz":
 		s.health(ctx, true)
@@ -147,6 +144,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 			x.finish()
 		}
 	}()
+	ctx.Response.Header.SetBytesV("X-Request-Id", x.requestID)
 	if s.inFlight.Add(1) > int64(s.cfg.Limits.Concurrency) {
 		s.metrics.Rejected.Add(1)
 		x.route = metrics.RouteOther
@@ -160,7 +158,6 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 // dispatch finds out what a request is about, and by whom it is.
 func (s *Server) dispatch(x *exchange, path string) (streaming bool) {
 	ctx := x.ctx
-	ctx.Response.Header.SetBytesV("X-Request-Id", x.requestID)
 	method := string(ctx.Method())
 	x.route = metrics.RouteOther
 	api, ok := apiPath(path)

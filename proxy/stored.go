@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -12,10 +14,44 @@ import (
 	"antiphon/translate/jsonx"
 )
 
+// storeTime is how long an exchange waits for the store. One that cannot answer
+// in time has failed: the client should not wait for it in vain as well.
+const storeTime = 250 * time.Millisecond
+
+// storeDeadline is a context that ends at a time. Its timer only runs when
+// somebody waits for it, which a store in memory never does.
+type storeDeadline struct {
+	context.Context
+	end  time.Time
+	once sync.Once
+	done chan struct{}
+}
+
+func storeContext() context.Context {
+	return &storeDeadline{Context: context.Background(), end: time.Now().Add(storeTime)}
+}
+
+func (c *storeDeadline) Deadline() (time.Time, bool) { return c.end, true }
+
+func (c *storeDeadline) Done() <-chan struct{} {
+	c.once.Do(func() {
+		c.done = make(chan struct{})
+		time.AfterFunc(time.Until(c.end), func() { close(c.done) })
+	})
+	return c.done
+}
+
+func (c *storeDeadline) Err() error {
+	if time.Now().Before(c.end) {
+		return nil
+	}
+	return context.DeadlineExceeded
+}
+
 // stored returns the tenant's response with that id. One of another tenant does
 // not exist.
 func (s *Server) stored(x *exchange, id string) (*store.Record, *translate.Error) {
-	rec, err := s.store.Get(context.Background(), x.tenant, id)
+	rec, err := s.store.Get(storeContext(), x.tenant, id)
 	switch {
 	case err == nil:
 		return rec, nil
@@ -52,7 +88,7 @@ func (s *Server) retrieve(x *exchange, id string) bool {
 
 // remove answers DELETE /responses/{id}.
 func (s *Server) remove(x *exchange, id string) bool {
-	err := s.store.Delete(context.Background(), x.tenant, id)
+	err := s.store.Delete(storeContext(), x.tenant, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		x.respondError(x.ctx, errNoResponse(id))
@@ -88,7 +124,12 @@ func (s *Server) inputItems(x *exchange, id string) bool {
 	}
 	var ids []string
 	var items [][]byte
-	translate.EachItem(rec.Input, func(id string, item []byte) bool {
+	listed, badRecord := translate.AppendListedInput(nil, rec.Input, rec.ID)
+	if badRecord != nil {
+		x.respondError(x.ctx, proxyError(500, "The stored input of this response cannot be read."))
+		return false
+	}
+	translate.EachItem(listed, func(id string, item []byte) bool {
 		ids, items = append(ids, id), append(items, item)
 		return true
 	})

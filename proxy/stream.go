@@ -68,27 +68,33 @@ func (x *exchange) WriteTo(w io.Writer) (n int64, err error) {
 	} else {
 		err = x.pump(w)
 	}
+	if err == nil {
+		x.out = x.lossComment(x.out)
+		x.out = x.doneMarker(x.commit(x.out))
+		x.countTurn()
+		err = x.flush(w)
+	}
 	if err != nil {
 		x.outcome = metrics.OutcomeClientGone
 		x.status = statusClientGone
-		return 0, err
-	}
-	x.out = x.lossComment(x.out)
-	x.out = x.commit(x.out)
-	if x.server.cfg.Stream.DoneMarker {
-		x.out = sse.AppendDone(x.out)
-	}
-	x.countTurn()
-	if err = x.flush(w); err != nil {
 		return 0, err
 	}
 	x.up.Close(true)
 	return 0, nil
 }
 
-// isWholeReply reports whether the upstream has ignored that it should stream.
+func (x *exchange) doneMarker(dst []byte) []byte {
+	if x.server.cfg.Stream.DoneMarker {
+		return sse.AppendDone(dst)
+	}
+	return dst
+}
+
+// isWholeReply reports whether the upstream has ignored that it should stream,
+// or something before it answers with a web page.
 func (x *exchange) isWholeReply() bool {
-	return bytes.HasPrefix(x.up.Header.ContentType(), []byte("application/json"))
+	kind := x.up.Header.ContentType()
+	return bytes.HasPrefix(kind, []byte("application/json")) || bytes.HasPrefix(kind, []byte("text/html"))
 }
 
 func isEventStream(h *fasthttp.ResponseHeader) bool {
@@ -99,7 +105,8 @@ func isEventStream(h *fasthttp.ResponseHeader) bool {
 func (x *exchange) pump(w io.Writer) error {
 	cfg := &x.server.cfg
 	idle, beat := cfg.Upstream.Timeouts.Idle.Std(), cfg.Stream.Heartbeat.Std()
-	last := time.Now() // when the upstream said something
+	last := time.Now()     // when the upstream said something
+	var graceEnd time.Time // until when to wait for the count of tokens
 	for !x.turn.Ended() {
 		if !x.up.More() {
 			if err := x.flush(w); err != nil {
@@ -111,18 +118,30 @@ func (x *exchange) pump(w io.Writer) error {
 			wait = beat
 		}
 		if x.turn.Finishing() {
-			wait = max(cfg.Stream.UsageGrace.Std(), time.Millisecond)
+			if graceEnd.IsZero() {
+				graceEnd = time.Now().Add(cfg.Stream.UsageGrace.Std())
+			}
+			wait = max(time.Until(graceEnd), time.Millisecond)
 		}
 		p, err := x.up.Read(wait)
 		switch {
 		case err == nil:
 			x.feedPiece(p)
-			if len(x.out) >= flushAt {
+			last = time.Time{}
+			switch {
+			case len(x.out) >= flushAt:
 				if err := x.flush(w); err != nil {
 					return err
 				}
+			case len(x.out) > 0:
+			case x.turn.Finishing() && wait == time.Millisecond:
+				x.out = x.turn.Finish(x.out) // it says something, but not that
+			case beat > 0 && time.Since(x.lastOut) >= beat && !x.turn.Ended():
+				// What the upstream says is silence to the client: its own signs of life.
+				if err := x.heartbeat(w); err != nil {
+					return err
+				}
 			}
-			last = time.Time{}
 		case err == io.EOF:
 			x.endOfEvents()
 		case errors.Is(err, upstream.ErrTimeout) && x.up.Cancelled() == nil:
@@ -151,6 +170,7 @@ func (x *exchange) feedPiece(p []byte) {
 		}
 	}
 	if err := x.events.Err(); err != nil {
+		x.errText = err.Error()
 		x.out = x.turn.Abort(x.out, &translate.Error{
 			Status: 502, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream,
 			Message: "The upstream sent an event that is larger than this server takes.",
@@ -172,6 +192,9 @@ func (x *exchange) endOfEvents() {
 		x.out = x.turn.FeedLast(x.out, e.Data)
 	}
 	x.out = x.turn.Finish(x.out)
+	if x.turn.Failure() != nil && x.errText == "" {
+		x.errText = "the upstream ended its stream before the reply was complete"
+	}
 }
 
 // silence is when the upstream has said nothing for a while.
@@ -181,12 +204,18 @@ func (x *exchange) silence(w io.Writer, tooLong bool) error {
 		x.out = x.turn.Finish(x.out) // the count of tokens does not come any more
 		return nil
 	case tooLong:
+		x.errText = "the upstream was silent for too long"
 		x.out = x.turn.Abort(x.out, &translate.Error{
 			Status: 504, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream,
 			Message: "The upstream stopped in the middle of its reply.",
 		})
 		return nil
 	}
+	return x.heartbeat(w)
+}
+
+// heartbeat tells the client, and whatever is in between, that the stream lives.
+func (x *exchange) heartbeat(w io.Writer) error {
 	x.server.metrics.Heartbeats.Add(1)
 	if x.server.cfg.Stream.HeartbeatStyle == config.HeartbeatEvent {
 		x.out = x.turn.Heartbeat(x.out)
@@ -228,10 +257,12 @@ func (x *exchange) flush(w io.Writer) error {
 		x.firstOut = time.Since(x.start)
 		x.server.metrics.FirstByte(x.firstOut)
 	}
-	_ = x.ctx.SetWriteDeadline(time.Now().Add(x.server.cfg.Limits.WriteTimeout.Std()))
-	n, err := w.Write(x.out)
+	x.lastOut = time.Now()
+	_ = x.ctx.SetWriteDeadline(x.lastOut.Add(x.server.cfg.Limits.WriteTimeout.Std()))
+	out := x.out
+	x.out = x.out[:0] // nothing is written twice, whatever happens
+	n, err := w.Write(out)
 	x.bytesOut += int64(n)
-	x.out = x.out[:0]
 	if err != nil {
 		return errStop
 	}
@@ -258,7 +289,8 @@ func (x *exchange) afterPanic(w io.Writer) (err error) {
 			err = errStop // the fault is in what would tell it
 		}
 	}()
-	x.out = x.turn.Abort(x.out[:0], proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))
-	x.out = x.turn.Terminal(x.out, time.Now().Unix(), false, false)
+	// What is in x.out are whole events, which must not be missed.
+	x.out = x.turn.Abort(x.out, proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))
+	x.out = x.doneMarker(x.turn.Terminal(x.out, time.Now().Unix(), false, false))
 	return x.flush(w)
 }

@@ -24,8 +24,11 @@ type Record struct {
 	Response []byte
 	// Output is the span [from, to) of Response that is the output array.
 	Output [2]int
-	// Input holds the items of this request's own input, with their ids, as a
-	// JSON array. Inherited items are in the ancestors.
+	// Input is this request's own input as JSON, as the client sent it, with
+	// referenced items in place of references: a string, or an array of items that
+	// need not have ids (translate.AppendListedInput adds them). Inherited items
+	// are in the ancestors. It may lie in a larger buffer, which it keeps alive:
+	// its capacity counts.
 	Input []byte
 
 	// ItemIDs are the ids of items in Input and Output that a client can refer
@@ -37,7 +40,7 @@ type Record struct {
 // in-memory backend spends on keeping and indexing it (measured there by
 // TestSizeIsHonest, so that a budget bounds the heap and not only the payload).
 func (r *Record) Size() int {
-	n := 512 + len(r.Tenant) + len(r.ID) + len(r.Parent) + len(r.Response) + len(r.Input)
+	n := 512 + len(r.Tenant) + len(r.ID) + len(r.Parent) + len(r.Response) + cap(r.Input)
 	for _, id := range r.ItemIDs {
 		n += 128 + len(id)
 	}

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"encoding/binary"
 	"syscall"
 	"time"
 	"unsafe"
@@ -49,28 +50,50 @@ func (c *conn) alive() bool {
 }
 
 // neverRead reports whether it is certain that the other side has not read the
-// whole request that was written to the connection, now that it has ended
-// without a reply. A server that closes before it has read everything answers
-// what arrives with a reset; one that has read the request and then dies ends
-// the connection in order. A reset may be on its way still, so there is a moment
-// to wait for it.
-func (c *conn) neverRead(reset bool) bool {
-	if reset {
-		return true
+// whole request, now that the connection has ended without a reply. sent says
+// whether all of it was handed to the system; reset, whether the end was one.
+//
+// A server that has closed a connection answers what arrives on it later with a
+// reset, and does not acknowledge it; one that reads the request and then dies
+// has acknowledged it, and ends the connection in order or with a reset. (Only
+// one that reads and resets within the 40 ms by which systems delay
+// acknowledgements looks like the first.) A reset may be on its way still, so
+// there is a moment to wait for it.
+func (c *conn) neverRead(sent, reset bool) bool {
+	if !sent {
+		return reset
 	}
 	if c.raw == nil {
 		return false
 	}
 	const moment = 20 * time.Millisecond
-	seen := false
+	unread := false
 	_ = c.raw.Control(func(fd uintptr) {
-		if re, err := poll(fd, 0, moment); err == nil && re&pollErr != 0 {
-			seen = true
-			return
+		if !reset {
+			re, err := poll(fd, 0, moment)
+			reset = err == nil && re&pollErr != 0
 		}
-		if e, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR); err == nil && e != 0 {
-			seen = true
+		if !reset {
+			e, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
+			reset = err == nil && e != 0
 		}
+		unread = reset && unacknowledged(fd) > 0
 	})
-	return seen
+	return unread
+}
+
+// unacknowledged is how many bytes the other side's system has not confirmed,
+// also after the end of the connection. It is 0 on systems that cannot tell.
+func unacknowledged(fd uintptr) int64 {
+	// Places in the kernel's struct tcp_info (include/uapi/linux/tcp.h).
+	const bytesAcked, bytesSent, bytesRetrans, end = 120, 200, 208, 216
+	var info [256]byte
+	size := uint32(len(info))
+	_, _, errno := syscall.Syscall6(syscall.SYS_GETSOCKOPT, fd, syscall.IPPROTO_TCP, syscall.TCP_INFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 || size < end {
+		return 0
+	}
+	field := func(at int) int64 { return int64(binary.NativeEndian.Uint64(info[at:])) } //nolint:gosec // far from overflow
+	return field(bytesSent) - field(bytesRetrans) - (field(bytesAcked) - 1)             // the SYN is acknowledged like a byte
 }

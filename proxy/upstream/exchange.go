@@ -70,7 +70,7 @@ func (x *Exchange) Do(c *Client, wire []byte, stream *StreamBody) error {
 			return nil
 		}
 		again := x.Attempts == 1 && stream == nil && x.conn.reused && !began && x.Cancelled() == nil &&
-			!isTimeout(err) && x.conn.neverRead(isReset(err))
+			!isTimeout(err) && x.conn.neverRead(phase == PhaseHead, isReset(err))
 		x.drop()
 		if !again {
 			return x.fail(phase, err)
@@ -177,6 +177,9 @@ func (x *Exchange) send(wire []byte, stream *StreamBody) error {
 		}
 	}
 	if stream.Chunked {
+		if err := x.deadline(cn.SetWriteDeadline, limit); err != nil {
+			return err
+		}
 		_, err := cn.Write([]byte("0\r\n\r\n"))
 		return err
 	}
@@ -217,7 +220,7 @@ func (x *Exchange) readHead() (began bool, err error) {
 		if status >= 200 {
 			break
 		}
-		if status == http.StatusSwitchingProtocols || informational >= 8 {
+		if status < 100 || status == http.StatusSwitchingProtocols || informational >= 8 {
 			return true, ErrMalformed
 		}
 		x.Header.Reset()
@@ -404,7 +407,8 @@ func (x *Exchange) fail(phase Phase, err error) error {
 	if cause := x.Cancelled(); cause != nil {
 		return &Error{phase, cause}
 	}
-	if isTimeout(err) {
+	var client *ClientError
+	if isTimeout(err) && !errors.As(err, &client) {
 		err = ErrTimeout
 	}
 	return &Error{phase, err}

@@ -28,6 +28,14 @@ func TestConformance(t *testing.T) {
 		})
 }
 
+// BenchmarkStore is a store in use: 20 000 records for those that read, and
+// 100 000 for Put, which evicts one each time. Most of what is touched is in no
+// cache of the processor.
 func BenchmarkStore(b *testing.B) {
-	storetest.Bench(b, func(*testing.B) store.Store { return New(Options{}) })
+	storetest.Bench(b, 20_000, func(*testing.B) store.Store { return New(Options{}) })
+}
+
+// BenchmarkSmallStore is the same with a few hundred records.
+func BenchmarkSmallStore(b *testing.B) {
+	storetest.Bench(b, 500, func(*testing.B) store.Store { return New(Options{MaxBytes: 2 << 20}) })
 }

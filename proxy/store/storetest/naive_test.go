@@ -130,6 +130,10 @@ func (n *naive) Get(_ context.Context, tenant, id string) (*store.Record, error)
 				rec = r
 			}
 		}
+	case "records and items are one name space":
+		if item := n.o.item(tenant, id); rec == nil {
+			rec = item
+		}
 	case "names are folded":
 		for _, r := range n.o.recs {
 			if strings.EqualFold(r.Tenant, tenant) && r.ID == id {

@@ -1,0 +1,45 @@
+package proxy
+
+import "testing"
+
+func TestSizeClass(t *testing.T) {
+	last := -1
+	for n := smallBuffer + 1; n <= largestBuffer; n += 509 {
+		class, size := sizeClass(n)
+		if size < n || size > n+n/4+1 || class < 0 || class >= len(bufferPools) {
+			t.Fatalf("%d bytes: class %d of %d bytes", n, class, size)
+		}
+		if class < last || class > last+1 {
+			t.Fatalf("%d bytes: class %d after %d", n, class, last)
+		}
+		last = class
+		if again, same := sizeClass(size); again != class || same != size {
+			t.Fatalf("a buffer of %d bytes is of class %d, not %d", size, again, class)
+		}
+	}
+	if class, size := sizeClass(largestBuffer); size != largestBuffer {
+		t.Errorf("class %d of %d bytes for the largest", class, size)
+	}
+}
+
+func TestGrow(t *testing.T) {
+	for _, n := range []int{1, smallBuffer, smallBuffer + 1, 66_000, largestBuffer, largestBuffer + 1} {
+		b := grow(nil, n)
+		if cap(b) < n || len(b) != 0 {
+			t.Errorf("room for %d: %d of %d", n, len(b), cap(b))
+		}
+		kept := release(b)
+		if (kept != nil) != (cap(b) <= smallBuffer) {
+			t.Errorf("%d bytes: kept %v", n, kept != nil)
+		}
+		if again := grow(nil, n); cap(again) < n {
+			t.Errorf("room for %d the second time: %d", n, cap(again))
+		}
+	}
+	// What append has made must not be taken for more than it is.
+	odd := make([]byte, 0, 20_000)
+	release(odd)
+	if b := grow(nil, 20_480); cap(b) < 20_480 {
+		t.Errorf("a buffer of %d bytes for 20480", cap(b))
+	}
+}
