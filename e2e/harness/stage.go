@@ -1,0 +1,135 @@
+package harness
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"antiphon/e2e/fakemodel"
+	"antiphon/translate/streamcheck"
+)
+
+// Stage is everything that a test needs: a model, the binary in front of it, and
+// the tap in front of that.
+type Stage struct {
+	Model *fakemodel.Server
+	Proxy *Process
+	Tap   *Tap
+
+	options Options
+}
+
+// Options change a stage.
+type Options struct {
+	// Flags are more flags for antiphon serve.
+	Flags []string
+
+	// Env is added to the environment of antiphon: NAME=value.
+	Env []string
+
+	// Upstream is the URL of the upstream, for something between antiphon and
+	// the model.
+	Upstream func(model *fakemodel.Server) (url string, err error)
+
+	// Streams says what is legal in a stream.
+	Streams streamcheck.Options
+
+	// IllegalRequests permits requests to the model that OpenAI would refuse.
+	IllegalRequests bool
+}
+
+// Open sets a stage up. Close it when the test is over.
+func Open(opt Options) (*Stage, error) {
+	model, err := fakemodel.Start()
+	if err != nil {
+		return nil, err
+	}
+	s := &Stage{Model: model, options: opt}
+	upstream := model.URL
+	if opt.Upstream != nil {
+		if upstream, err = opt.Upstream(model); err != nil {
+			model.Close()
+			return nil, err
+		}
+	}
+	if s.Proxy, err = StartProcess(upstream, opt.Env, opt.Flags...); err != nil {
+		model.Close()
+		return nil, err
+	}
+	if s.Tap, err = NewTap(s.Proxy.Addr); err != nil {
+		s.Proxy.Kill()
+		model.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// URL is the base URL for clients, with /v1.
+func (s *Stage) URL() string { return "http://" + s.Tap.Addr() + "/v1" }
+
+// Check returns what is wrong so far.
+func (s *Stage) Check() (faults []string) {
+	faults = Check(s.Tap.Exchanges(), s.options.Streams)
+	if !s.options.IllegalRequests {
+		for _, why := range s.Model.Illegal() {
+			faults = append(faults, "the model was sent an illegal request: "+why)
+		}
+	}
+	return faults
+}
+
+// Close stops everything, and returns what was wrong.
+func (s *Stage) Close() (faults []string) {
+	faults = s.Proxy.Stop()
+	s.Tap.Close()
+	s.Model.Close()
+	return append(s.Check(), faults...)
+}
+
+// New sets a stage up for a test, and takes it down when the test is over. What
+// is wrong then fails the test.
+func New(t testing.TB, opt Options) *Stage {
+	t.Helper()
+	s, err := Open(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, fault := range s.Close() {
+			t.Error(fault)
+		}
+		if t.Failed() {
+			t.Log("the end of antiphon's log:\n" + s.Proxy.Log(15))
+		}
+	})
+	return s
+}
+
+// Main runs the tests of a package.
+func Main(m *testing.M) (code int) {
+	defer RemoveBinary()
+	if _, err := Binary(); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return m.Run()
+}
+
+// Last returns the last exchange whose path begins with a prefix.
+func (s *Stage) Last(method, path string) (last Exchange, ok bool) {
+	for _, x := range s.Tap.Exchanges() {
+		if x.Method == method && strings.HasPrefix(x.Path, path) {
+			last, ok = x, true
+		}
+	}
+	return last, ok
+}
+
+// HTTPClient is a client whose connections are closed when the test is over.
+func HTTPClient(t testing.TB) *http.Client {
+	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}

@@ -1,0 +1,2 @@
+// The vendored file declares without defining; whoever includes it gets the definitions too.
+#include "json.hpp"
