@@ -106,7 +106,7 @@ func (l lossArray) MarshalLogArray(enc zapcore.ArrayEncoder) error {
 func (s *Server) contain(x *exchange, fault any) {
 	x.errText = s.logFault(x, fault)
 	x.outcome = metrics.OutcomeError
-	if !x.streaming {
+	if !x.streaming && x.ctx != nil {
 		x.ctx.Response.Reset()
 		x.ctx.Response.Header.SetBytesV("X-Request-Id", x.requestID)
 		x.respondError(x.ctx, proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))

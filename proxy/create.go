@@ -16,42 +16,24 @@ import (
 
 // create answers POST /responses.
 func (s *Server) create(x *exchange, _ string) (streaming bool) {
-	if err := x.prepare(); err != nil {
-		x.respondError(x.ctx, err)
-		return false
+	err := x.readBody()
+	if err == nil {
+		err = x.prepare()
 	}
-	switch err := x.send(); {
-	case errors.Is(err, errClientGone):
+	if err == nil {
+		err = x.ask()
+	}
+	switch {
+	case x.up.Cancelled() == errClientGone:
 		x.gone()
-		return false
 	case err != nil:
-		var e *translate.Error
-		if !errors.As(err, &e) {
-			e = proxyError(500, "The request could not be sent.")
-		}
-		x.respondError(x.ctx, e)
-		return false
-	}
-	x.reportLosses()
-	x.passHeaders()
-	x.entropy(x.seed[:])
-	x.turnUsed = true
-	x.turn.Reset(translate.TurnOptions{
-		Request:       &x.req,
-		Dialect:       &s.dialect,
-		Seed:          x.seed,
-		Created:       x.start.Unix(),
-		Events:        x.req.Stream,
-		MaxBytes:      int(s.cfg.Upstream.MaxResponseBytes),
-		OpenResponses: s.cfg.Stream.OpenResponsesNames,
-		Obfuscate:     s.obfuscates(&x.req),
-		Losses:        &x.losses,
-	})
-	if x.req.Stream {
+		x.respondError(x.ctx, err)
+	case x.req.Stream:
 		x.stream()
 		return true
+	default:
+		x.whole()
 	}
-	x.whole()
 	return false
 }
 
@@ -65,13 +47,10 @@ func (s *Server) obfuscates(r *translate.Request) bool {
 	return r.HasObfuscation && r.Obfuscation
 }
 
-// prepare reads, checks and translates the request, up to the body for the
+// prepare checks and translates the request in x.body, up to the body for the
 // upstream in x.wire.
 func (x *exchange) prepare() *translate.Error {
 	s := x.server
-	if err := x.readBody(); err != nil {
-		return err
-	}
 	if err := x.req.Parse(x.body, s.requestLimits); err != nil {
 		return err
 	}
@@ -99,7 +78,7 @@ func (x *exchange) prepare() *translate.Error {
 	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/8+history.Size()), s.headRoom[:]...)
 	var err *translate.Error
 	x.wire, err = x.req.AppendChat(x.wire, translate.ChatOptions{
-		Dialect: &s.dialect, Model: s.upstreamModel(x.req.Model()), History: history, Losses: &x.losses,
+		Dialect: x.dialect, Model: x.backend.modelName(x.req.Model()), History: history, Losses: &x.losses,
 	})
 	if err != nil {
 		return err
@@ -108,14 +87,6 @@ func (x *exchange) prepare() *translate.Error {
 		return x.losses.Refusal()
 	}
 	return nil
-}
-
-// upstreamModel is the upstream's name for a model, or "" if that is the same.
-func (s *Server) upstreamModel(model string) string {
-	if len(s.cfg.Upstream.Models) == 0 {
-		return ""
-	}
-	return s.cfg.Upstream.Models[model]
 }
 
 // readBody reads the request's body into x.body.
@@ -178,40 +149,61 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 // upstream's context is full.
 const maxTruncations = 4
 
+// ask sends the translated request, and when there is a reply worth reading
+// begins the turn that it makes. A client that has left shows in x.up.Cancelled.
+func (x *exchange) ask() *translate.Error {
+	if err := x.send(); err != nil {
+		return err
+	}
+	s := x.server
+	x.reportLosses()
+	x.passHeaders()
+	x.entropy(x.seed[:])
+	x.turnUsed = true
+	x.turn.Reset(translate.TurnOptions{
+		Request:       &x.req,
+		Dialect:       x.dialect,
+		Seed:          x.seed,
+		Created:       x.start.Unix(),
+		Events:        x.req.Stream,
+		MaxBytes:      int(x.backend.cfg.MaxResponseBytes),
+		OpenResponses: s.cfg.Stream.OpenResponsesNames,
+		Obfuscate:     s.obfuscates(&x.req),
+		Losses:        &x.losses,
+	})
+	return nil
+}
+
 // send sends the request to the upstream until there is a reply worth reading.
 // Only a full context is a reason to ask again, and only if the client allows it.
-func (x *exchange) send() error {
+func (x *exchange) send() *translate.Error {
 	s := x.server
 	for try := 0; ; try++ {
-		err := x.up.Do(s.upstream, x.composeRequest(), nil)
+		err := x.up.Do(x.backend.client, x.composeRequest(), nil)
 		x.attempts += x.up.Attempts
 		if x.up.Attempts > 1 {
 			s.metrics.UpstreamRetries.Add(1)
 		}
 		x.firstByte = time.Since(x.start)
 		if err != nil {
-			if errors.Is(err, errClientGone) {
-				return errClientGone
+			if x.up.Cancelled() != errClientGone {
+				x.errText = err.Error()
 			}
-			x.errText = err.Error()
 			return upstreamFailure(err)
 		}
 		if x.up.Header.StatusCode() == fasthttp.StatusOK {
 			return nil
 		}
 		e := x.readError()
-		if x.up.Cancelled() == errClientGone {
-			return errClientGone
-		}
 		if !x.req.TruncateAuto || !e.ContextOverflow() || try >= maxTruncations || x.up.Cancelled() != nil {
 			return e
 		}
 		chat := x.wire[len(s.headRoom):]
-		shorter, dropped := translate.Truncate(append(grow(x.reply, len(x.wire)), s.headRoom[:]...), chat, e)
+		shorter, dropped := translate.Truncate(append(grow(x.parts, len(x.wire)), s.headRoom[:]...), chat, e)
 		if dropped == 0 {
 			return e
 		}
-		x.reply, x.wire = x.wire, shorter
+		x.parts, x.wire = x.wire, shorter
 		translate.NoteTruncation(&x.losses, dropped)
 		s.metrics.Truncations.Add(1)
 	}
@@ -221,7 +213,7 @@ func (x *exchange) send() error {
 func (x *exchange) readError() *translate.Error {
 	x.passHeaders()
 	const most = 64 << 10
-	body := x.reply[:0]
+	body := x.parts[:0]
 	end := time.Now().Add(10 * time.Second) // for all of it: it may come in drops
 	for len(body) < most {
 		p, err := x.up.Read(max(time.Until(end), time.Millisecond))
@@ -230,7 +222,7 @@ func (x *exchange) readError() *translate.Error {
 		}
 		body = append(body, p...)
 	}
-	x.reply = body
+	x.parts = body
 	e := translate.UpstreamError(x.up.Header.StatusCode(), body)
 	x.up.Close(true)
 	return e
@@ -274,7 +266,7 @@ func (x *exchange) whole() {
 // readReply reads the upstream's whole reply. What came in one piece is not
 // copied: it is good until the exchange with the upstream is closed.
 func (x *exchange) readReply() ([]byte, error) {
-	wait := x.server.cfg.Upstream.Timeouts.Idle.Std()
+	wait := x.backend.cfg.Timeouts.Idle.Std()
 	p, err := x.up.Read(wait)
 	if err == io.EOF {
 		return nil, nil
@@ -285,16 +277,16 @@ func (x *exchange) readReply() ([]byte, error) {
 	if x.up.Ended() {
 		return p, nil
 	}
-	x.reply = append(x.reply[:0], p...)
+	x.parts = append(x.parts[:0], p...)
 	for {
 		p, err := x.up.Read(wait)
 		if err == io.EOF {
-			return x.reply, nil
+			return x.parts, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		x.reply = append(x.reply, p...)
+		x.parts = append(x.parts, p...)
 	}
 }
 

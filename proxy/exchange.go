@@ -17,10 +17,19 @@ import (
 // memory is used again for the next request: nothing in it may be kept beyond
 // finish, and nothing of fasthttp's is kept in it beyond the handler, but for
 // streams, whose body is written before fasthttp lets go of the request.
+//
+// A request does not have to come over HTTP: frames of a WebSocket and work in
+// the background are exchanges too, made with Server.detached. They have no ctx;
+// what they read and write is header, reply, and the writer that run is given.
 type exchange struct {
-	server *Server
-	client *client
-	ctx    *fasthttp.RequestCtx
+	server  *Server
+	client  *client
+	ctx     *fasthttp.RequestCtx // nil when detached
+	backend *backend
+	dialect *translate.Dialect // of the backend for this request; never changes
+
+	header *fasthttp.RequestHeader  // of the request, for what goes on to the upstream
+	reply  *fasthttp.ResponseHeader // of the reply, for what comes from the upstream and the loss report
 
 	start     time.Time
 	route     metrics.Route
@@ -32,7 +41,7 @@ type exchange struct {
 	wire    []byte // the request to the upstream: room for a head, then the body
 	head    []byte
 	out     []byte // what goes to the client
-	reply   []byte // an upstream's reply that came in several pieces
+	parts   []byte // an upstream's reply that came in several pieces
 	events  sse.Decoder
 	req     translate.Request
 	turn    translate.Turn
@@ -70,10 +79,33 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool's only type
 	x.server, x.ctx = s, ctx
+	x.header, x.reply = &ctx.Request.Header, &ctx.Response.Header
+	x.backend, x.dialect = s.backend, &s.backend.dialect
 	x.start = time.Now()
-	x.requestID = x.appendRequestID(x.requestID[:0], ctx)
+	x.requestID = x.appendRequestID(x.requestID[:0], ctx.Request.Header.Peek("X-Request-Id"))
 	x.client = s.clients.of(ctx.Conn())
 	x.client.begin(x)
+	s.metrics.InFlight.Add(1)
+	return x
+}
+
+// detached takes an exchange for a request that is not a request of HTTP. header
+// and reply must stay as they are until finish; body is copied. The caller sets
+// the route, counts the exchange in inFlight if it is to be limited, and calls
+// prepare, ask, run (which gives events if the request asks for a stream) and finish.
+func (s *Server) detached(header *fasthttp.RequestHeader, reply *fasthttp.ResponseHeader, tenant, principal string, body []byte) *exchange {
+	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool's only type
+	x.server = s
+	x.header, x.reply = header, reply
+	x.backend, x.dialect = s.backend, &s.backend.dialect
+	x.start = time.Now()
+	x.requestID = x.appendRequestID(x.requestID[:0], nil)
+	x.tenant, x.principal = tenant, principal
+	x.client = &client{}
+	x.client.begin(x)
+	x.body = append(grow(x.body, len(body)), body...)
+	x.bytesIn = int64(len(body))
+	s.inFlight.Add(1)
 	s.metrics.InFlight.Add(1)
 	return x
 }
@@ -102,8 +134,9 @@ func (x *exchange) recycle() {
 	x.up.Reset()
 	x.events.Reset()
 	x.losses.Reset()
-	x.body, x.wire, x.head, x.out, x.reply = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.reply)
-	x.server, x.client, x.ctx = nil, nil, nil
+	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
+	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
+	x.backend, x.dialect = nil, nil
 	x.tenant, x.principal, x.reported = "", "", 0
 	x.streaming, x.finished, x.turnUsed, x.storeFailed = false, false, false, false
 	x.req.Trace = false
@@ -131,8 +164,8 @@ func (x *exchange) entropy(b []byte) {
 
 // appendRequestID appends the id of the exchange: the client's own, if it gave
 // one that can be passed on, else a new one.
-func (x *exchange) appendRequestID(dst []byte, ctx *fasthttp.RequestCtx) []byte {
-	if id := ctx.Request.Header.Peek("X-Request-Id"); translate.ValidID(id) {
+func (x *exchange) appendRequestID(dst, id []byte) []byte {
+	if translate.ValidID(id) {
 		return append(dst, id...)
 	}
 	var b [12]byte

@@ -18,7 +18,7 @@ func (x *exchange) reportLosses() {
 		return
 	}
 	x.head = x.losses.AppendHeader(x.head[:0], maxLossHeader)
-	x.ctx.Response.Header.SetBytesV("Antiphon-Loss", x.head)
+	x.reply.SetBytesV("Antiphon-Loss", x.head)
 }
 
 // headReserve is the room before a request body for its head.
@@ -29,13 +29,13 @@ const headReserve = 2 << 10
 func (x *exchange) composeRequest() []byte {
 	s := x.server
 	body := len(x.wire) - len(s.headRoom)
-	h := append(x.head[:0], s.chatHead...)
+	h := append(x.head[:0], x.backend.chatHead...)
 	if x.req.Stream {
 		h = append(h, "Accept: text/event-stream\r\n"...)
 	} else {
 		h = append(h, "Accept: application/json\r\n"...)
 	}
-	if !s.ownKey && s.keys == nil {
+	if !x.backend.ownKey && s.keys == nil {
 		h = x.passUp(h, "Authorization")
 		h = x.passUp(h, "Api-Key") // Azure's clients
 	}
@@ -58,8 +58,8 @@ func (x *exchange) composeRequest() []byte {
 
 // passUp appends a header of the client's request, if it has that.
 func (x *exchange) passUp(h []byte, name string) []byte {
-	v := x.ctx.Request.Header.Peek(name)
-	if len(v) == 0 || x.server.overridden[strings.ToLower(name)] {
+	v := x.header.Peek(name)
+	if len(v) == 0 || x.backend.overridden[strings.ToLower(name)] {
 		return h
 	}
 	h = append(h, name...)
@@ -76,7 +76,6 @@ var passedUp = []string{"Openai-Organization", "Openai-Project", "Traceparent", 
 
 // passHeaders gives the client what the upstream says about rates and retries.
 func (x *exchange) passHeaders() {
-	out := &x.ctx.Response.Header
 	for k, v := range x.up.Header.All() {
 		switch {
 		case bytes.HasPrefix(k, []byte("X-Ratelimit-")):
@@ -84,7 +83,7 @@ func (x *exchange) passHeaders() {
 		default:
 			continue
 		}
-		out.SetBytesKV(k, v)
+		x.reply.SetBytesKV(k, v)
 	}
 }
 

@@ -19,8 +19,9 @@ type histories struct {
 
 type cachedHistory struct {
 	tenant, id string
-	epoch      uint64    // of the tenant in the store: see store.Epoch
-	until      time.Time // when the first record of the chain expires
+	dialect    *translate.Dialect // that it is translated for
+	epoch      uint64             // of the tenant in the store: see store.Epoch
+	until      time.Time          // when the first record of the chain expires
 	history    *translate.History
 }
 
@@ -43,13 +44,13 @@ func newHistories(bytes int64) (*histories, error) {
 	return &histories{c}, nil
 }
 
-func (h *histories) get(tenant, id string, epoch uint64) *cachedHistory {
+func (h *histories) get(tenant, id string, dialect *translate.Dialect, epoch uint64) *cachedHistory {
 	if h == nil {
 		return nil
 	}
 	c, ok := h.cache.Get(tenant + "\x00" + id)
 	// Keys are hashes in there: check that it is the right one.
-	if !ok || c.tenant != tenant || c.id != id || c.epoch != epoch || !time.Now().Before(c.until) {
+	if !ok || c.tenant != tenant || c.id != id || c.dialect != dialect || c.epoch != epoch || !time.Now().Before(c.until) {
 		return nil
 	}
 	return c
@@ -69,7 +70,7 @@ func (s *Server) history(x *exchange, id string) (*translate.History, *translate
 	if err != nil {
 		return nil, storeDown()
 	}
-	if c := s.histories.get(x.tenant, id, epoch); c != nil {
+	if c := s.histories.get(x.tenant, id, x.dialect, epoch); c != nil {
 		s.metrics.HistoryHits.Add(1)
 		return c.history, nil
 	}
@@ -84,7 +85,7 @@ func (s *Server) history(x *exchange, id string) (*translate.History, *translate
 	case rec.Parent == "":
 		chain = []*store.Record{rec}
 	default:
-		if c := s.histories.get(x.tenant, rec.Parent, epoch); c != nil {
+		if c := s.histories.get(x.tenant, rec.Parent, x.dialect, epoch); c != nil {
 			s.metrics.HistoryHits.Add(1)
 			h, until, chain = c.history, c.until, []*store.Record{rec}
 			break
@@ -98,11 +99,11 @@ func (s *Server) history(x *exchange, id string) (*translate.History, *translate
 		if r.Expires.Before(until) {
 			until = r.Expires
 		}
-		if h, err = x.history.Extend(h, r.Input, r.OutputItems(), &s.dialect); err != nil {
+		if h, err = x.history.Extend(h, r.Input, r.OutputItems(), x.dialect); err != nil {
 			return nil, proxyError(500, "A stored response of this conversation cannot be read.")
 		}
 	}
-	s.histories.put(&cachedHistory{tenant: x.tenant, id: id, epoch: epoch, until: until, history: h})
+	s.histories.put(&cachedHistory{tenant: x.tenant, id: id, dialect: x.dialect, epoch: epoch, until: until, history: h})
 	return h, nil
 }
 

@@ -33,12 +33,12 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	var stream *upstream.StreamBody
 	var body []byte
 	switch {
-	case len(s.cfg.Upstream.Models) > 0 && isJSON(ctx):
+	case len(x.backend.cfg.Models) > 0 && isJSON(ctx):
 		if err := x.readAll(int64(s.cfg.Limits.Body)); err != nil {
 			x.respondError(ctx, err)
 			return false
 		}
-		body = s.renameModel(x.body)
+		body = x.backend.renameModel(x.body)
 		length = len(body)
 	case length > 0 && length <= smallBuffer:
 		// In one piece with its head it is one write, and can be sent again.
@@ -57,7 +57,7 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	}
 	x.wire = append(x.passHead(x.wire[:0], path, length), body...)
 	x.up.NoBody = ctx.IsHead()
-	err := x.up.Do(s.upstream, x.wire, stream)
+	err := x.up.Do(x.backend.client, x.wire, stream)
 	x.attempts = x.up.Attempts
 	x.firstByte = time.Since(x.start)
 	var clientErr *upstream.ClientError
@@ -108,8 +108,8 @@ func isJSON(ctx *fasthttp.RequestCtx) bool {
 
 // renameModel puts the upstream's name for a model into a body, if the model has
 // one. What cannot be understood is left to the upstream to complain of.
-func (s *Server) renameModel(body []byte) []byte {
-	name := s.upstreamModel(jsonx.Lookup(body, "model").String())
+func (b *backend) renameModel(body []byte) []byte {
+	name := b.modelName(jsonx.Lookup(body, "model").String())
 	if name == "" || !jsonx.Valid(body) {
 		return body
 	}
@@ -122,27 +122,27 @@ func (s *Server) renameModel(body []byte) []byte {
 // passHead writes the head of a request that is passed on. length is that of
 // its body, negative for one that comes in chunks.
 func (x *exchange) passHead(dst []byte, path string, length int) []byte {
-	s, h := x.server, &x.ctx.Request.Header
+	b, h := x.backend, x.header
 	dst = append(dst, h.Method()...)
 	dst = append(dst, ' ')
-	dst = append(dst, s.target.BasePath...)
+	dst = append(dst, b.target.BasePath...)
 	dst = append(dst, path...)
 	query := x.ctx.URI().QueryString()
-	if len(query) > 0 || s.target.Query != "" {
+	if len(query) > 0 || b.target.Query != "" {
 		dst = append(dst, '?')
-		dst = append(dst, s.target.Query...)
-		if len(query) > 0 && s.target.Query != "" {
+		dst = append(dst, b.target.Query...)
+		if len(query) > 0 && b.target.Query != "" {
 			dst = append(dst, '&')
 		}
 		dst = append(dst, query...)
 	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
-	dst = append(dst, s.target.Host...)
+	dst = append(dst, b.target.Host...)
 	dst = append(dst, "\r\n"...)
-	dst = append(dst, s.ownHeaders...)
+	dst = append(dst, b.ownHeaders...)
 	connection := h.Peek("Connection")
 	for k, v := range h.All() {
-		if hopByHop(k) || namedInConnection(connection, k) || s.withheld(k) {
+		if hopByHop(k) || namedInConnection(connection, k) || x.withheld(k) {
 			continue
 		}
 		dst = append(dst, k...)
@@ -167,14 +167,14 @@ func (x *exchange) passHead(dst []byte, path string, length int) []byte {
 // withheld reports whether a header of the client does not go to the upstream: a
 // credential that is for this server, or that has been replaced, and what would
 // make a server keep on for a client that has left.
-func (s *Server) withheld(name []byte) bool {
+func (x *exchange) withheld(name []byte) bool {
 	switch string(bytes.ToLower(name)) {
 	case "authorization", "api-key", "x-api-key", "cookie":
-		return s.ownKey || s.keys != nil
+		return x.backend.ownKey || x.server.keys != nil
 	case "x-request-id", "x-conversation-id":
 		return true
 	}
-	return s.overridden[string(bytes.ToLower(name))]
+	return x.backend.overridden[string(bytes.ToLower(name))]
 }
 
 // passReply makes the upstream's reply that of the client.
@@ -231,7 +231,7 @@ func (r rawReply) WriteTo(w io.Writer) (n int64, err error) {
 			err = errStop
 		}
 	}()
-	wait := x.server.cfg.Upstream.Timeouts.Idle.Std()
+	wait := x.backend.cfg.Timeouts.Idle.Std()
 	for {
 		p, err := x.up.Read(wait)
 		if err == io.EOF {

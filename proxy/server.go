@@ -5,11 +5,9 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +18,6 @@ import (
 	"antiphon/config"
 	"antiphon/proxy/metrics"
 	"antiphon/proxy/store"
-	"antiphon/proxy/upstream"
 	"antiphon/translate"
 )
 
@@ -45,18 +42,12 @@ type Server struct {
 	log     *zap.Logger
 	metrics *metrics.Metrics
 
-	dialect       translate.Dialect
-	target        config.Target
-	upstream      *upstream.Client
+	backend       *backend
 	histories     *histories
 	requestLimits translate.RequestLimits
 	tenantMACs    sync.Pool // of hash.Hash: HMACs under one key
 
-	headRoom   [headReserve]byte // zeros: the room before a request body
-	chatHead   []byte            // the head of a chat request, up to what differs
-	ownHeaders []byte            // headers that every request to the upstream gets
-	ownKey     bool              // the upstream's credential is configured
-	overridden map[string]bool   // client headers that ownHeaders replace
+	headRoom [headReserve]byte // zeros: the room before a request body
 
 	http     fasthttp.Server
 	clients  clients
@@ -69,10 +60,7 @@ func New(opt Options) (*Server, error) {
 	cfg := *opt.Config
 	s := &Server{cfg: cfg, keys: opt.Keys, store: opt.Store, log: opt.Log}
 	var err error
-	if s.dialect, err = cfg.Upstream.EffectiveDialect(); err != nil {
-		return nil, err
-	}
-	if s.target, err = cfg.Upstream.Target(); err != nil {
+	if s.backend, err = newBackend(&s.cfg.Upstream, &s.cfg.Limits, opt.Version, opt.Dial); err != nil {
 		return nil, err
 	}
 	if s.histories, err = newHistories(int64(cfg.Store.HistoryCacheBytes)); err != nil {
@@ -83,10 +71,6 @@ func New(opt Options) (*Server, error) {
 	s.tenantMACs.New = func() any { return hmac.New(sha256.New, tenantKey) }
 	s.requestLimits.Depth, s.requestLimits.Values = cfg.Limits.Depth, cfg.Limits.Values
 	s.requestLimits.Items = cfg.Limits.Items
-	if err := s.makeUpstream(opt); err != nil {
-		return nil, err
-	}
-	s.composeHeads(opt.Version)
 	s.makeMetrics(opt.Version)
 	s.clients.watcher = newWatcher()
 	s.http = fasthttp.Server{
@@ -114,68 +98,6 @@ func New(opt Options) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) makeUpstream(opt Options) error {
-	cfg := &s.cfg.Upstream
-	o := upstream.Options{
-		Addr:       s.target.Addr,
-		Connect:    cfg.Timeouts.Connect.Std(),
-		Write:      cfg.Timeouts.Write.Std(),
-		FirstByte:  cfg.Timeouts.FirstByte.Std(),
-		MaxConns:   cfg.Connections.Max,
-		MaxIdle:    cfg.Connections.MaxIdle,
-		IdleExpire: cfg.Connections.Idle.Std(),
-		MaxHeader:  int(s.cfg.Limits.Header),
-		MaxBody:    int64(cfg.MaxResponseBytes),
-		Dial:       opt.Dial,
-	}
-	if s.target.TLS {
-		roots, err := cfg.TLS.RootCAs()
-		if err != nil {
-			return err
-		}
-		name := cfg.TLS.ServerName
-		if name == "" {
-			name = s.target.Hostname
-		}
-		o.TLS = &tls.Config{
-			MinVersion: tls.VersionTLS12, ServerName: name, RootCAs: roots,
-			InsecureSkipVerify: cfg.TLS.InsecureSkipVerify, //nolint:gosec // the operator's explicit wish, warned of at the start
-		}
-	}
-	s.upstream = upstream.New(o)
-	return nil
-}
-
-// composeHeads writes what all requests to the upstream have in common.
-func (s *Server) composeHeads(version string) {
-	s.overridden = map[string]bool{}
-	add := func(name, value string) {
-		s.ownHeaders = append(s.ownHeaders, name+": "+value+"\r\n"...)
-		s.overridden[strings.ToLower(name)] = true
-	}
-	if name, value, ok := s.cfg.Upstream.AuthHeader(); ok {
-		add(name, value.Reveal())
-		s.ownKey = true
-	}
-	for name, value := range s.cfg.Upstream.Headers {
-		add(name, value.Reveal())
-	}
-	h := append(s.chatHead, "POST "...)
-	h = append(h, s.target.BasePath...)
-	h = append(h, "/chat/completions"...)
-	if s.target.Query != "" {
-		h = append(h, '?')
-		h = append(h, s.target.Query...)
-	}
-	h = append(h, " HTTP/1.1\r\nHost: "...)
-	h = append(h, s.target.Host...)
-	h = append(h, "\r\nContent-Type: application/json\r\n"...)
-	if !s.overridden["user-agent"] {
-		h = append(h, "User-Agent: antiphon/"+version+"\r\n"...)
-	}
-	s.chatHead = append(h, s.ownHeaders...)
-}
-
 func (s *Server) makeMetrics(version string) {
 	rules := translate.Rules()
 	names := make([]string, len(rules))
@@ -183,8 +105,8 @@ func (s *Server) makeMetrics(version string) {
 		names[i] = r.Info().ID
 	}
 	s.metrics = metrics.New(names)
-	s.metrics.Info = [3]string{version, s.dialect.Name, s.cfg.Store.Kind}
-	s.metrics.UpstreamStats = s.upstream.Stats
+	s.metrics.Info = [3]string{version, s.backend.dialect.Name, s.cfg.Store.Kind}
+	s.metrics.UpstreamStats = s.backend.client.Stats
 	s.metrics.StoreStats = func() (records, bytes, evictions, expired int64) {
 		st := s.store.Stats()
 		return st.Records, st.Bytes, st.Evictions, st.Expired
@@ -192,7 +114,7 @@ func (s *Server) makeMetrics(version string) {
 }
 
 // Dialect is the dialect that the server speaks to its upstream.
-func (s *Server) Dialect() translate.Dialect { return s.dialect }
+func (s *Server) Dialect() translate.Dialect { return s.backend.dialect }
 
 // Serve serves the connections of a listener until Shutdown.
 func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(ln) }
@@ -221,7 +143,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			err = errors.New("connections are still open")
 		}
 	}
-	s.upstream.Close()
+	s.backend.client.Close()
 	if s.clients.watcher != nil {
 		s.clients.watcher.stop()
 	}

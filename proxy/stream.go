@@ -29,7 +29,7 @@ func (x *exchange) stream() {
 	h.Set("X-Accel-Buffering", "no")
 	x.streaming = true
 	x.server.metrics.Streams.Add(1)
-	x.wire, x.reply = release(x.wire), release(x.reply) // a stream may last long
+	x.wire, x.parts = release(x.wire), release(x.parts) // a stream may last long
 	_ = ctx.SetWriteDeadline(time.Now().Add(x.server.cfg.Limits.WriteTimeout.Std()))
 	ctx.SetBodyStream(x, -1)
 }
@@ -55,12 +55,19 @@ var errStop = errors.New("stream stopped")
 
 // WriteTo writes the stream.
 func (x *exchange) WriteTo(w io.Writer) (n int64, err error) {
+	err = x.run(w)
+	return x.bytesOut, err
+}
+
+// run carries the turn to its end. All events go to w: each Write has whole ones,
+// in the encoding of server-sent events. An error says that w did not take them,
+// or that the client has left; every other trouble ends in a terminal event.
+func (x *exchange) run(w io.Writer) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			x.server.contain(x, r)
 			err = x.afterPanic(w)
 		}
-		n = x.bytesOut
 	}()
 	x.out = x.turn.Begin(x.out[:0])
 	if x.isWholeReply() {
@@ -77,10 +84,10 @@ func (x *exchange) WriteTo(w io.Writer) (n int64, err error) {
 	if err != nil {
 		x.outcome = metrics.OutcomeClientGone
 		x.status = statusClientGone
-		return 0, err
+		return err
 	}
 	x.up.Close(true)
-	return 0, nil
+	return nil
 }
 
 func (x *exchange) doneMarker(dst []byte) []byte {
@@ -104,7 +111,7 @@ func isEventStream(h *fasthttp.ResponseHeader) bool {
 // pump carries events from the upstream to the client until the turn has ended.
 func (x *exchange) pump(w io.Writer) error {
 	cfg := &x.server.cfg
-	idle, beat := cfg.Upstream.Timeouts.Idle.Std(), cfg.Stream.Heartbeat.Std()
+	idle, beat := x.backend.cfg.Timeouts.Idle.Std(), cfg.Stream.Heartbeat.Std()
 	last := time.Now()     // when the upstream said something
 	var graceEnd time.Time // until when to wait for the count of tokens
 	for !x.turn.Ended() {
@@ -258,7 +265,9 @@ func (x *exchange) flush(w io.Writer) error {
 		x.server.metrics.FirstByte(x.firstOut)
 	}
 	x.lastOut = time.Now()
-	_ = x.ctx.SetWriteDeadline(x.lastOut.Add(x.server.cfg.Limits.WriteTimeout.Std()))
+	if x.ctx != nil {
+		_ = x.ctx.SetWriteDeadline(x.lastOut.Add(x.server.cfg.Limits.WriteTimeout.Std()))
+	}
 	out := x.out
 	x.out = x.out[:0] // nothing is written twice, whatever happens
 	n, err := w.Write(out)

@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"net"
+	"strings"
+	"time"
+
+	"antiphon/config"
+	"antiphon/proxy/upstream"
+	"antiphon/translate"
+)
+
+// backend is one upstream: where it is, how it is spoken to, and with what
+// credential. It never changes once it is made.
+type backend struct {
+	cfg     *config.Upstream
+	dialect translate.Dialect
+	target  config.Target
+	client  *upstream.Client
+
+	chatHead   []byte          // the head of a chat request, up to what differs
+	ownHeaders []byte          // headers that every request to the upstream gets
+	ownKey     bool            // the upstream's credential is configured
+	overridden map[string]bool // client headers that ownHeaders replace
+}
+
+// dialer connects in place of the network; nil is the network.
+type dialer = func(network, addr string, timeout time.Duration) (net.Conn, error)
+
+func newBackend(cfg *config.Upstream, limits *config.Limits, version string, dial dialer) (*backend, error) {
+	b := &backend{cfg: cfg}
+	var err error
+	if b.dialect, err = cfg.EffectiveDialect(); err != nil {
+		return nil, err
+	}
+	if b.target, err = cfg.Target(); err != nil {
+		return nil, err
+	}
+	o := upstream.Options{
+		Addr:       b.target.Addr,
+		Connect:    cfg.Timeouts.Connect.Std(),
+		Write:      cfg.Timeouts.Write.Std(),
+		FirstByte:  cfg.Timeouts.FirstByte.Std(),
+		MaxConns:   cfg.Connections.Max,
+		MaxIdle:    cfg.Connections.MaxIdle,
+		IdleExpire: cfg.Connections.Idle.Std(),
+		MaxHeader:  int(limits.Header),
+		MaxBody:    int64(cfg.MaxResponseBytes),
+		Dial:       dial,
+	}
+	if b.target.TLS {
+		roots, err := cfg.TLS.RootCAs()
+		if err != nil {
+			return nil, err
+		}
+		name := cfg.TLS.ServerName
+		if name == "" {
+			name = b.target.Hostname
+		}
+		o.TLS = &tls.Config{
+			MinVersion: tls.VersionTLS12, ServerName: name, RootCAs: roots,
+			InsecureSkipVerify: cfg.TLS.InsecureSkipVerify, //nolint:gosec // the operator's explicit wish, warned of at the start
+		}
+	}
+	b.client = upstream.New(o)
+	b.composeHeads(version)
+	return b, nil
+}
+
+// composeHeads writes what all requests to the upstream have in common.
+func (b *backend) composeHeads(version string) {
+	b.overridden = map[string]bool{}
+	add := func(name, value string) {
+		b.ownHeaders = append(b.ownHeaders, name+": "+value+"\r\n"...)
+		b.overridden[strings.ToLower(name)] = true
+	}
+	if name, value, ok := b.cfg.AuthHeader(); ok {
+		add(name, value.Reveal())
+		b.ownKey = true
+	}
+	for name, value := range b.cfg.Headers {
+		add(name, value.Reveal())
+	}
+	h := append(b.chatHead, "POST "...)
+	h = append(h, b.target.BasePath...)
+	h = append(h, "/chat/completions"...)
+	if b.target.Query != "" {
+		h = append(h, '?')
+		h = append(h, b.target.Query...)
+	}
+	h = append(h, " HTTP/1.1\r\nHost: "...)
+	h = append(h, b.target.Host...)
+	h = append(h, "\r\nContent-Type: application/json\r\n"...)
+	if !b.overridden["user-agent"] {
+		h = append(h, "User-Agent: antiphon/"+version+"\r\n"...)
+	}
+	b.chatHead = append(h, b.ownHeaders...)
+}
+
+// modelName is the upstream's name for a model, or "" if that is the same.
+func (b *backend) modelName(model string) string {
+	if len(b.cfg.Models) == 0 {
+		return ""
+	}
+	return b.cfg.Models[model]
+}
