@@ -24,11 +24,12 @@ var rules = map[string][]string{
 	"proxy/store":           {},
 	"proxy/store/memory":    {"proxy/store"},
 	"proxy/store/storetest": {"proxy/store", "github.com/anishathalye/porcupine", "pgregory.net/rapid"}, // test support
+	"proxy/seal":            {"proxy/store"},
 	"proxy/upstream":        {"github.com/valyala/fasthttp", "config"},
 	"proxy/upstreamtest":    {}, // test support
 	"proxy/metrics":         {"github.com/prometheus/client_golang"},
 	"proxy": {
-		"config", "translate", "translate/jsonx", "translate/sse", "proxy/store", "proxy/upstream", "proxy/metrics",
+		"config", "translate", "translate/jsonx", "translate/sse", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
 		"github.com/valyala/fasthttp", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2", "github.com/prometheus/client_golang",
 	},
 	"cmd/antiphon": {"config", "proxy", "proxy/store", "proxy/store/memory", "go.uber.org/zap"},

@@ -175,12 +175,23 @@ func parseLeaf(v reflect.Value, text string, legal []string) string {
 	return ""
 }
 
-// assignList sets a list of texts.
+// assignList sets a list of texts or of secrets.
 func assignList(v reflect.Value, s *setting) string {
 	if s.kind != kindList {
 		return "must be " + wanted(v.Type())
 	}
-	v.Set(reflect.ValueOf(s.list))
+	if v.Type() != reflect.TypeFor[[]Secret]() {
+		v.Set(reflect.ValueOf(s.list))
+		return ""
+	}
+	secrets := make([]Secret, len(s.list))
+	for i, text := range s.list {
+		if text == "" {
+			return "has an empty secret, perhaps from an environment variable that is empty; set it, or remove the entry"
+		}
+		secrets[i] = NewSecret(text)
+	}
+	v.Set(reflect.ValueOf(secrets))
 	return ""
 }
 

@@ -82,6 +82,9 @@ type Config struct {
 	// Store is where responses and conversations are kept.
 	Store Store `yaml:"store"`
 
+	// Seal says how what clients carry for us is protected.
+	Seal Seal `yaml:"seal"`
+
 	// Limits bound what one client, and all of them, may ask for.
 	Limits Limits `yaml:"limits"`
 
@@ -187,6 +190,15 @@ type Store struct {
 	// HistoryCacheBytes is the budget of the cache of translated histories;
 	// 0 is no cache.
 	HistoryCacheBytes ByteSize `yaml:"history_cache_bytes"`
+}
+
+// Seal says how what clients carry for us, reasoning and summaries in
+// encrypted_content, is protected.
+type Seal struct {
+	// Keys are secrets of at least 32 bytes. The first seals, all open. Empty: a
+	// key is made once and kept in the store; with the memory store, what was
+	// sealed cannot be opened after a restart.
+	Keys []Secret `yaml:"keys"`
 }
 
 // Limits bound what one client, and all of them, may ask for.

@@ -22,6 +22,8 @@ const canary = "sk-canary-1234"
 func testEnv(name string) (string, bool) {
 	value, ok := map[string]string{
 		"OPENAI_API_KEY": canary,
+		"SEAL_KEY":       canary + "-0123456789abcdef0123456789abcdef",
+		"SEAL_KEY_OLD":   canary + "-fedcba9876543210fedcba9876543210",
 		"HOST":           "localhost",
 		"PORT":           "8123",
 		"MODEL":          "a ${PORT} b",
@@ -46,7 +48,15 @@ func parseTest(t *testing.T, name, text string, overrides ...Override) *Config {
 // hidden in it.
 func reload(t *testing.T, c *Config) *Config {
 	t.Helper()
-	return parseTest(t, "redacted", strings.ReplaceAll(c.Redacted(), hidden, "x"))
+	return parseTest(t, "redacted", unhidden(c.Redacted()))
+}
+
+// unhidden puts a secret of its own in place of each that is hidden.
+func unhidden(text string) string {
+	for i := 0; strings.Contains(text, hidden); i++ {
+		text = strings.Replace(text, hidden, fmt.Sprintf("another-secret-%032d", i), 1)
+	}
+	return text
 }
 
 func TestCorpus(t *testing.T) {
@@ -194,6 +204,10 @@ func TestReference(t *testing.T) {
 	}
 	u := &c.Upstream
 	u.Key, u.Headers, u.Models, u.Overrides = Secret{}, nil, nil, Overrides{}
+	if len(c.Seal.Keys) != 2 || c.Seal.Keys[0].Reveal() == c.Seal.Keys[1].Reveal() {
+		t.Error("the keys of seal are not the two of the reference")
+	}
+	c.Seal.Keys = nil
 	if got, want := c.Redacted(), Default().Redacted(); got != want {
 		t.Errorf("the reference does not show the defaults:\n got %s\nwant %s", got, want)
 	}

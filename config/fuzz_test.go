@@ -46,7 +46,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		_ = c.Warnings()
 		printed := c.Redacted()
-		again, err := parse("g", []byte(strings.ReplaceAll(printed, hidden, "x")), nil, testEnv)
+		again, err := parse("g", []byte(unhidden(printed)), nil, testEnv)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, printed)
 		}
@@ -82,7 +82,7 @@ func FuzzOverride(f *testing.F) {
 			return
 		}
 		printed := c.Redacted()
-		again, err := parse("g", []byte(strings.ReplaceAll(printed, hidden, "x")), nil, testEnv)
+		again, err := parse("g", []byte(unhidden(printed)), nil, testEnv)
 		if err != nil {
 			t.Fatalf("%s=%q: %v\n%s", key, value, err, printed)
 		}

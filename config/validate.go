@@ -32,6 +32,7 @@ func (c *Config) validate() []*Error {
 	v.listeners(c)
 	v.upstream(&c.Upstream)
 	v.store(&c.Store)
+	v.seal(&c.Seal)
 	v.limits(&c.Limits)
 	v.stream(&c.Stream)
 	v.duration("shutdown.delay", c.Shutdown.Delay, 0, Duration(time.Hour))
@@ -225,6 +226,20 @@ func (v *validator) store(s *Store) {
 	v.size("store.history_cache_bytes", s.HistoryCacheBytes, 0, 16*TiB)
 	if s.HistoryCacheBytes > 0 && s.HistoryCacheBytes < 64*KiB {
 		v.fail("store.history_cache_bytes", "%v holds nothing; it must be at least 64KiB, or 0 for no cache", s.HistoryCacheBytes)
+	}
+}
+
+// minSealKey is the fewest bytes of a key: 32 random hex digits are 128 bits.
+const minSealKey = 32
+
+func (v *validator) seal(s *Seal) {
+	for i, k := range s.Keys {
+		switch {
+		case len(k.Reveal()) < minSealKey:
+			v.fail("seal.keys", "key %d is too short; it must have at least %d characters, such as the output of: openssl rand -hex 32", i+1, minSealKey)
+		case slices.ContainsFunc(s.Keys[:i], func(other Secret) bool { return other.Reveal() == k.Reveal() }):
+			v.fail("seal.keys", "key %d is given twice; remove one", i+1)
+		}
 	}
 }
 

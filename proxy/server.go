@@ -17,6 +17,7 @@ import (
 
 	"antiphon/config"
 	"antiphon/proxy/metrics"
+	"antiphon/proxy/seal"
 	"antiphon/proxy/store"
 	"antiphon/translate"
 )
@@ -46,6 +47,7 @@ type Server struct {
 	histories     *histories
 	requestLimits translate.RequestLimits
 	tenantMACs    sync.Pool // of hash.Hash: HMACs under one key
+	sealer        *seal.Sealer
 
 	headRoom [headReserve]byte // zeros: the room before a request body
 
@@ -69,6 +71,9 @@ func New(opt Options) (*Server, error) {
 	tenantKey := make([]byte, 32)
 	_, _ = rand.Read(tenantKey) // never fails
 	s.tenantMACs.New = func() any { return hmac.New(sha256.New, tenantKey) }
+	if s.sealer, err = newSealer(&cfg.Seal, opt.Store); err != nil {
+		return nil, err
+	}
 	s.requestLimits.Depth, s.requestLimits.Values = cfg.Limits.Depth, cfg.Limits.Values
 	s.requestLimits.Items = cfg.Limits.Items
 	s.makeMetrics(opt.Version)

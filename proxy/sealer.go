@@ -1,0 +1,27 @@
+package proxy
+
+import (
+	"crypto/rand"
+
+	"antiphon/config"
+	"antiphon/proxy/seal"
+	"antiphon/proxy/store"
+)
+
+// newSealer makes the keeper of what clients carry for us: with the keys that
+// are configured, else with those that the replicas of the store agree on.
+func newSealer(cfg *config.Seal, st store.Store) (*seal.Sealer, error) {
+	if len(cfg.Keys) > 0 {
+		secrets := make([][]byte, len(cfg.Keys))
+		for i, k := range cfg.Keys {
+			secrets[i] = []byte(k.Reveal())
+		}
+		return seal.New(secrets...)
+	}
+	if docs, ok := st.(store.Documents); ok {
+		return seal.Stored(docs), nil
+	}
+	secret := make([]byte, seal.MinSecret)
+	_, _ = rand.Read(secret) // never fails
+	return seal.New(secret)
+}
