@@ -23,6 +23,8 @@ var rules = map[string][]string{
 	"config":                {"translate", "go.yaml.in/yaml/v3"},
 	"proxy/store":           {},
 	"proxy/store/memory":    {"proxy/store"},
+	"proxy/store/codec":     {"github.com/klauspost/compress"},
+	"proxy/store/redistest": {},                                                                         // test support
 	"proxy/store/storetest": {"proxy/store", "github.com/anishathalye/porcupine", "pgregory.net/rapid"}, // test support
 	"proxy/seal":            {"proxy/store"},
 	"proxy/upstream":        {"github.com/valyala/fasthttp", "config"},
