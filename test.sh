@@ -22,6 +22,7 @@ tools() {
   need gcc gcc
   need node nodejs
   need npm npm
+  command -v valkey-server >/dev/null || need redis-server redis-server
 }
 
 unit() {
