@@ -75,7 +75,7 @@ func (x *exchange) prepare() *translate.Error {
 	}
 	// Chat messages say the same in fewer bytes, but for tools, whose schemas
 	// are wrapped once more.
-	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/8+history.Size()), s.headRoom[:]...)
+	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/8+history.Bytes()), s.headRoom[:]...)
 	var err *translate.Error
 	x.wire, err = x.req.AppendChat(x.wire, translate.ChatOptions{
 		Dialect: x.dialect, Model: x.backend.modelName(x.req.Model()), History: history, Losses: &x.losses,

@@ -23,6 +23,7 @@ type cachedHistory struct {
 	epoch      uint64             // of the tenant in the store: see store.Epoch
 	until      time.Time          // when the first record of the chain expires
 	history    *translate.History
+	branches   bool // more than one response continues it
 }
 
 // newHistories makes a cache of about so many bytes. It is never closed: a
@@ -56,11 +57,29 @@ func (h *histories) get(tenant, id string, dialect *translate.Dialect, epoch uin
 	return c
 }
 
+// put keeps a history. It costs what it and all that it points to take, so that
+// the budget is one of the heap.
 func (h *histories) put(c *cachedHistory) {
 	if h == nil {
 		return
 	}
-	h.cache.Set(c.tenant+"\x00"+c.id, c, int64(c.history.Size()+128))
+	key := c.tenant + "\x00" + c.id
+	// A full cache takes a newcomer only if it was asked for more often than what
+	// would have to go; but the end of a conversation that goes on is what will be
+	// asked for next.
+	for range 3 {
+		h.cache.Get(key)
+	}
+	h.cache.Set(key, c, int64(c.history.Size()+128))
+}
+
+// moved says that another history, which goes on where c ends, was put. Of a
+// conversation only the end is kept, which points to all the rest: what was
+// before it would be counted twice. Where a conversation branches both are.
+func (h *histories) moved(c *cachedHistory) {
+	if !c.branches {
+		h.cache.Del(c.tenant + "\x00" + c.id)
+	}
 }
 
 // history returns what previous_response_id stands for.
@@ -81,13 +100,14 @@ func (s *Server) history(x *exchange, id string) (*translate.History, *translate
 	// Most often the turn before was cached when this one was asked for.
 	h, until := &translate.History{}, rec.Expires
 	var chain []*store.Record
+	var parent *cachedHistory
 	switch {
 	case rec.Parent == "":
 		chain = []*store.Record{rec}
 	default:
-		if c := s.histories.get(x.tenant, rec.Parent, x.dialect, epoch); c != nil {
+		if parent = s.histories.get(x.tenant, rec.Parent, x.dialect, epoch); parent != nil {
 			s.metrics.HistoryHits.Add(1)
-			h, until, chain = c.history, c.until, []*store.Record{rec}
+			h, until, chain = parent.history, parent.until, []*store.Record{rec}
 			break
 		}
 		s.metrics.HistoryMisses.Add(1)
@@ -95,7 +115,13 @@ func (s *Server) history(x *exchange, id string) (*translate.History, *translate
 			return nil, previousError(id, err)
 		}
 	}
-	for _, r := range chain {
+	for i, r := range chain {
+		if i > 0 && i == len(chain)-1 {
+			// Not being cached, the parent was continued before: a branch.
+			s.histories.put(&cachedHistory{
+				tenant: x.tenant, id: rec.Parent, dialect: x.dialect, epoch: epoch, until: until, history: h, branches: true,
+			})
+		}
 		if r.Expires.Before(until) {
 			until = r.Expires
 		}
@@ -104,6 +130,9 @@ func (s *Server) history(x *exchange, id string) (*translate.History, *translate
 		}
 	}
 	s.histories.put(&cachedHistory{tenant: x.tenant, id: id, dialect: x.dialect, epoch: epoch, until: until, history: h})
+	if parent != nil {
+		s.histories.moved(parent)
+	}
 	return h, nil
 }
 

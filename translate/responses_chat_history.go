@@ -12,27 +12,52 @@ import (
 // a stored response and all its ancestors in one dialect. It never changes once
 // it is made, so it can be cached and shared. The zero value is the history
 // before the first response.
+//
+// A history is a chain of segments, one a response: what came before is not
+// copied, but pointed to. Only where roles must take turns, so that a later turn
+// may have to change the last message of an earlier one, is it all in one piece.
 type History struct {
-	messages []byte   // chat messages with commas between them
-	system   []byte   // system messages that a head message has to join, escaped
-	open     []string // ids of calls that have no output yet
+	before   *History // the segments before this one, or nil
+	messages []byte   // this segment's chat messages with commas between them
 	thoughts []span   // in messages: reasoning that goes once the user speaks again
+	forget   bool     // the user speaks in this segment: what was thought before it has gone
 
-	count     int
+	system    []byte   // of all segments: system messages that a head message has to join, escaped
+	open      []string // ids of calls that have no output yet
+	count     int      // messages of all segments
+	bytes     int      // of the messages of all segments
+	size      int      // see Size
 	last      role
-	contentAt int
+	contentAt int // only where roles must take turns
 }
 
-// Size is about how many bytes the history takes in memory.
+// Size is about how many bytes the history takes in memory, with all that it
+// points to.
 func (h *History) Size() int {
 	if h == nil {
 		return 0
 	}
-	n := 160 + cap(h.messages) + cap(h.system) + 16*cap(h.thoughts)
-	for _, id := range h.open {
-		n += 16 + len(id)
+	return h.size
+}
+
+// Bytes is how many bytes the history takes in a request.
+func (h *History) Bytes() int {
+	if h == nil {
+		return 0
 	}
-	return n
+	return h.bytes + len(h.system)
+}
+
+// measure settles what follows from the other members.
+func (h *History) measure() {
+	h.bytes, h.size = len(h.messages)+1, 224+cap(h.messages)+cap(h.system)+16*cap(h.thoughts)
+	for _, id := range h.open {
+		h.size += 16 + len(id)
+	}
+	if h.before != nil {
+		h.bytes += h.before.bytes
+		h.size += h.before.size
+	}
 }
 
 // ErrBadRecord says that a stored record cannot be read.
@@ -58,6 +83,11 @@ var storedLimits = jsonx.Limits{Depth: 1 << 10, Values: 1 << 30}
 // Extend returns the history after one more stored response: its own input (see
 // AppendListedInput) and its output items, a JSON array.
 func (b *HistoryBuilder) Extend(h *History, input, output []byte, dialect *Dialect) (*History, error) {
+	return b.extend(h, input, output, dialect, dialect.AlternateRoles)
+}
+
+// extend is Extend; flat puts everything in one piece.
+func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Dialect, flat bool) (*History, error) {
 	clear(b.items)
 	b.items = b.items[:0]
 	for _, part := range [...]struct {
@@ -73,26 +103,44 @@ func (b *HistoryBuilder) Extend(h *History, input, output []byte, dialect *Diale
 	spoke := slices.ContainsFunc(items, func(it item) bool { return it.kind == kindUser })
 
 	m := &b.messages
-	m.reset(dialect, nil, make([]byte, 0, len(h.messages)+len(input)+len(output)))
-	m.start(h, spoke)
-	system := slices.Clone(h.system)
+	next := &History{system: h.system}
+	if flat {
+		m.reset(dialect, nil, make([]byte, 0, h.bytes+len(input)+len(output)))
+		m.start(h, spoke)
+	} else {
+		m.reset(dialect, nil, make([]byte, 0, len(input)+len(output)+len(output)/4))
+		m.last = h.last
+		if h.count > 0 {
+			next.before, next.forget = h, spoke
+		}
+	}
 	if dialect.SystemMessages != SystemAnywhere {
+		next.system = slices.Clip(next.system) // shared: to be copied before it grows
 		for i := range items {
 			if items[i].kind == kindSystem {
-				system = appendSystemText(system, &items[i], 0)
+				next.system = appendSystemText(next.system, &items[i], 0)
 			}
 		}
 	}
-	open := m.segment(items, &b.outs, h.open, true)
-	next := &History{
-		messages: slices.Clip(m.dst), system: system, open: open,
-		count: m.count, last: m.last, contentAt: m.contentAt,
+	next.open = m.segment(items, &b.outs, h.open, true)
+	next.messages, next.count, next.last, next.contentAt = clipBuffer(m.dst), m.count, m.last, m.contentAt
+	if next.before != nil {
+		next.count += h.count
 	}
 	if dialect.Reasoning.Replay == ReplayLoop {
 		next.thoughts = slices.Clone(m.thoughts)
 	}
 	m.dst = nil
+	next.measure()
 	return next, nil
+}
+
+// clipBuffer takes what is to spare off a buffer, if that is much.
+func clipBuffer(b []byte) []byte {
+	if cap(b)-len(b) > len(b)/8+64 {
+		return slices.Clone(b)
+	}
+	return b
 }
 
 // readItems appends the items of a stored input or output.
@@ -127,18 +175,58 @@ func (m *messages) start(h *History, spoke bool) {
 		return
 	}
 	skip := m.joinHead(h)
-	base := len(m.dst) - skip
 	m.count += h.count
 	m.last = h.last
-	if h.contentAt >= skip {
-		m.contentAt = base + h.contentAt
+	if h.before == nil {
+		m.contentAt = m.appendSegment(h, skip, spoke)
+		return
 	}
-	if !spoke || len(h.thoughts) == 0 {
+	// From the last to the first, and then the other way round.
+	var few [64]*History
+	segments := few[:0]
+	for ; h != nil; h = h.before {
+		segments = append(segments, h)
+	}
+	forgotten := 0 // how many of the segments, from the first on, have lost their reasoning
+	if spoke {
+		forgotten = len(segments)
+	} else {
+		for i, h := range segments {
+			if h.forget {
+				forgotten = len(segments) - 1 - i
+				break
+			}
+		}
+	}
+	written := false
+	for i := range segments {
+		h := segments[len(segments)-1-i]
+		if len(h.messages) == 0 {
+			continue
+		}
+		if written {
+			m.dst = append(m.dst, ',')
+		}
+		written = true
+		m.appendSegment(h, 0, i < forgotten)
+	}
+}
+
+// appendSegment appends the messages of a segment but for the first skip bytes,
+// and without reasoning if that is to be forgotten. It returns where the content
+// of the last message is.
+func (m *messages) appendSegment(h *History, skip int, forget bool) (contentAt int) {
+	base := len(m.dst) - skip
+	contentAt = m.contentAt
+	if h.contentAt >= skip {
+		contentAt = base + h.contentAt
+	}
+	if !forget || len(h.thoughts) == 0 {
 		m.dst = append(m.dst, h.messages[skip:]...)
 		for _, t := range h.thoughts {
 			m.thoughts = append(m.thoughts, span{base + t.from, base + t.to})
 		}
-		return
+		return contentAt
 	}
 	from, cut := skip, 0
 	for _, t := range h.thoughts {
@@ -150,8 +238,9 @@ func (m *messages) start(h *History, spoke bool) {
 	}
 	m.dst = append(m.dst, h.messages[from:]...)
 	if h.contentAt >= skip {
-		m.contentAt -= cut
+		contentAt -= cut
 	}
+	return contentAt
 }
 
 // joinHead makes the head ready for the history behind it, and returns how much
