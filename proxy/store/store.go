@@ -58,8 +58,12 @@ var (
 	ErrNotFound = errors.New("store: not found")
 	// ErrExists: a record with that id is there already.
 	ErrExists = errors.New("store: exists")
-	// ErrTooLarge: the record is over what the backend can ever hold.
+	// ErrTooLarge: the record, or the batch, is over what the backend can ever
+	// hold.
 	ErrTooLarge = errors.New("store: record too large")
+	// ErrFull: there is no room, and the backend pushes nothing out for it. What
+	// is there can be read and deleted; expiry and deletion make room.
+	ErrFull = errors.New("store: full")
 )
 
 // BrokenChainError is returned by Chain when an ancestor is gone.
@@ -73,13 +77,16 @@ func (e *BrokenChainError) Error() string { return "store: ancestor " + e.Missin
 // Unwrap makes errors.Is(err, ErrNotFound) true.
 func (e *BrokenChainError) Unwrap() error { return ErrNotFound }
 
-// Store holds records. All methods may be called by any number of goroutines.
-// The names that are passed in are not kept; the records are.
+// Store holds records, and Documents beside them. All methods may be called by
+// any number of goroutines. The names that are passed in are not kept; the
+// records are.
 type Store interface {
+	Documents
+
 	// Put adds a record. When it returns nil the record is as durable as the
 	// backend ever makes it, and every later Get finds it until it expires, is
 	// deleted, or is evicted where the backend has a budget. A record that has
-	// expired already is accepted and never seen. ErrExists, ErrTooLarge.
+	// expired already is accepted and never seen. ErrExists, ErrTooLarge, ErrFull.
 	//
 	// Put keeps rec and all it refers to: none of it may be part of a buffer
 	// that is used again, and slices with much spare capacity waste memory that
@@ -128,7 +135,9 @@ type Store interface {
 // Stats describes a store's present state.
 type Stats struct {
 	Records   int64 // records held, expired ones that are not freed yet included
-	Bytes     int64 // their size, as Size counts
-	Evictions int64 // live records pushed out by the budget, since the start
-	Expired   int64 // records that reached their end and were freed, since the start
+	Documents int64 // documents held, likewise
+	Entries   int64 // entries of logs held, likewise
+	Bytes     int64 // the size of all of it, as the Size methods and LogSize count
+	Evictions int64 // live records, documents (each with its log) and logs pushed out by the budget, since the start
+	Expired   int64 // records, documents and logs that reached their end and were freed, since the start
 }

@@ -21,10 +21,8 @@ type entry struct {
 
 	rec   *store.Record
 	items []place // where it is found by item, one for each of rec.ItemIDs
-	size  int64
 
-	older, newer *entry // age list; Store.mu
-	slot         int    // index in the due heap; Store.mu
+	held // Store.mu
 }
 
 const absent = math.MinInt64
@@ -86,7 +84,8 @@ func (x *index) itemHash(k key) uint64   { return maphash.Comparable(x.items, k)
 
 // newEntry makes an entry that is in the index nowhere yet.
 func (x *index) newEntry(rec *store.Record) *entry {
-	e := &entry{rec: rec, size: int64(rec.Size())}
+	e := &entry{rec: rec, held: held{slot: -1, size: int64(rec.Size())}}
+	e.what = e
 	e.until.Store(absent)
 	e.self = place{entry: e, name: rec.ID, hash: x.recordHash(key{rec.Tenant, rec.ID})}
 	if len(rec.ItemIDs) > 0 {
@@ -129,7 +128,8 @@ func (x *index) holder(k key, now int64) *store.Record {
 	return nil
 }
 
-// add makes an entry findable by all its names. Under Store.mu, like remove.
+// add makes an entry findable by all its names, once it is to be seen. Under
+// Store.mu, like remove.
 func (x *index) add(e *entry) {
 	x.shard(e.self.hash).add(&e.self)
 	for i := range e.items {
@@ -137,6 +137,36 @@ func (x *index) add(e *entry) {
 	}
 }
 
+// show lets readers see entries that were added, all at one instant: as long as
+// one of them is not to be seen, none can be looked up. Under Store.mu.
+func (x *index) show(entries []*entry, until func(*entry) int64) {
+	if len(entries) == 1 {
+		entries[0].until.Store(until(entries[0]))
+		return
+	}
+	var locks [shardCount]bool
+	for _, e := range entries {
+		locks[e.self.hash%shardCount] = true
+		for i := range e.items {
+			locks[e.items[i].hash%shardCount] = true
+		}
+	}
+	for i, lock := range locks {
+		if lock {
+			x.shards[i].Lock()
+		}
+	}
+	for _, e := range entries {
+		e.until.Store(until(e))
+	}
+	for i, lock := range locks {
+		if lock {
+			x.shards[i].Unlock()
+		}
+	}
+}
+
+// remove undoes add.
 func (x *index) remove(e *entry) {
 	x.shard(e.self.hash).remove(&e.self)
 	for i := range e.items {

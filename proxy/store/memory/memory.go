@@ -16,8 +16,8 @@ const (
 
 // Options are what New can be told. The zero value is usable.
 type Options struct {
-	// MaxBytes is the budget for all records together, as Record.Size counts.
-	// Default DefaultMaxBytes.
+	// MaxBytes is the budget for all that the store holds, as the Size methods
+	// of package store and LogSize count. Default DefaultMaxBytes.
 	MaxBytes int64
 
 	// Now is the clock that decides what has expired. Default time.Now.
@@ -36,6 +36,7 @@ type Store struct {
 	max int64
 
 	index  index
+	tables tables
 	epochs epochs
 
 	// mu is held by whoever changes anything. What follows is only touched
@@ -44,6 +45,9 @@ type Store struct {
 	age   ageList
 	due   dueHeap
 	stats store.Stats
+	// version is of the last write of a document. One count for all, so that
+	// no document comes back with a version that it had.
+	version uint64
 
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -69,13 +73,14 @@ func New(opts Options) *Store {
 		closing: make(chan struct{}),
 	}
 	s.index.init()
+	s.tables.init()
 	s.epochs.init(epochTenants)
 	s.janitor.Go(func() { s.sweepEvery(opts.SweepEvery) })
 	return s
 }
 
-// Put implements store.Store. Records that must go for the new one to fit go
-// first, the expired before the oldest.
+// Put implements store.Store. What must go for the new record to fit goes first,
+// the expired before the oldest.
 func (s *Store) Put(_ context.Context, rec *store.Record) error {
 	e := s.index.newEntry(rec)
 	if e.size > s.max {
@@ -95,8 +100,11 @@ func (s *Store) Put(_ context.Context, rec *store.Record) error {
 		s.stats.Expired++
 		return nil
 	}
-	s.makeRoom(e.size, now)
+	if err := s.makeRoom(e.size, now); err != nil {
+		return err
+	}
 	s.link(e, until)
+	e.until.Store(until)
 	return nil
 }
 
@@ -145,7 +153,7 @@ func (s *Store) Delete(_ context.Context, tenant, id string) error {
 	// be part of a request buffer and the epochs keep it.
 	e.until.Store(absent)
 	s.epochs.bump(e.rec.Tenant)
-	s.unlink(e)
+	e.drop(s)
 	return nil
 }
 
@@ -161,7 +169,8 @@ func (s *Store) Stats() store.Stats {
 	return s.stats
 }
 
-// Close stops the janitor and waits for it. The records go when the Store does.
+// Close stops the janitor and waits for it, and ends every Wait. The records go
+// when the Store does.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() { close(s.closing) })
 	s.janitor.Wait()

@@ -112,12 +112,13 @@ func checkLinks(t *testing.T, s *Store) {
 	t.Helper()
 	var records, bytes int64
 	places := 0
-	var before *entry
-	for e := s.age.oldest; e != nil; before, e = e, e.newer {
+	var before *held
+	for h := s.age.oldest; h != nil; before, h = h, h.newer {
 		records++
-		bytes += e.size
+		bytes += h.size
+		e := h.what.(*entry)
 		places += 1 + len(e.items)
-		if e.older != before || s.due[e.slot].entry != e || s.due[e.slot].until != e.until.Load() {
+		if h.older != before || s.due[h.slot].held != h || s.due[h.slot].until != e.until.Load() {
 			t.Fatalf("entry %q is not linked well", e.rec.ID)
 		}
 	}

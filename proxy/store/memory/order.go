@@ -1,32 +1,56 @@
 package memory
 
-// ageList has the entries in order of Put, for eviction.
-type ageList struct{ oldest, newest *entry }
-
-func (l *ageList) push(e *entry) {
-	if e.older = l.newest; e.older != nil {
-		e.older.newer = e
-	} else {
-		l.oldest = e
-	}
-	l.newest = e
+// held is what the budget and the clock know of what the store holds: a record,
+// a document, a log. Under Store.mu.
+type held struct {
+	older, newer *held // age list
+	slot         int   // index in the due heap; -1: it never expires
+	size         int64
+	what         thing // nil once it is out of the store
 }
 
-func (l *ageList) remove(e *entry) {
-	if e.older != nil {
-		e.older.newer = e.newer
-	} else {
-		l.oldest = e.newer
-	}
-	if e.newer != nil {
-		e.newer.older = e.older
-	} else {
-		l.newest = e.older
-	}
-	e.older, e.newer = nil, nil
+// thing is what a held is part of.
+type thing interface {
+	// drop takes the thing out of the store.
+	drop(s *Store)
+	// evict drops it, and what must not stay behind without it.
+	evict(s *Store)
 }
 
-// dueHeap has the entries by expiry, the next one first. Age order is not
+// ageList has what may be evicted in the order of the last Put, for eviction.
+type ageList struct {
+	oldest, newest *held
+	bytes          int64 // Σ size
+}
+
+func (l *ageList) push(h *held) {
+	if h.older = l.newest; h.older != nil {
+		h.older.newer = h
+	} else {
+		l.oldest = h
+	}
+	l.newest = h
+	l.bytes += h.size
+}
+
+func (l *ageList) has(h *held) bool { return h.older != nil || l.oldest == h }
+
+func (l *ageList) remove(h *held) {
+	if h.older != nil {
+		h.older.newer = h.newer
+	} else {
+		l.oldest = h.newer
+	}
+	if h.newer != nil {
+		h.newer.older = h.older
+	} else {
+		l.newest = h.older
+	}
+	h.older, h.newer = nil, nil
+	l.bytes -= h.size
+}
+
+// dueHeap has what can expire, the next one first. Age order is not
 // enough: records choose their own end, and one long-lived record at the head
 // of a queue would keep thousands of expired ones in memory.
 //
@@ -37,21 +61,22 @@ type dueHeap []dueSlot
 
 type dueSlot struct {
 	until int64
-	entry *entry
+	held  *held
 }
 
 const dueChildren = 4
 
-func (h *dueHeap) push(e *entry, until int64) {
+func (h *dueHeap) push(e *held, until int64) {
 	*h = append(*h, dueSlot{})
 	h.up(len(*h)-1, dueSlot{until, e})
 }
 
-func (h *dueHeap) remove(e *entry) {
+func (h *dueHeap) remove(e *held) {
 	at, end := e.slot, len(*h)-1
 	last := (*h)[end]
-	(*h)[end] = dueSlot{} // or the array keeps the entry alive
+	(*h)[end] = dueSlot{} // or the array keeps it alive
 	*h = (*h)[:end]
+	e.slot = -1
 	if at == end {
 		return
 	}
@@ -98,5 +123,5 @@ func (h dueHeap) down(at int, s dueSlot) {
 
 func (h dueHeap) set(at int, s dueSlot) {
 	h[at] = s
-	s.entry.slot = at
+	s.held.slot = at
 }

@@ -1,9 +1,13 @@
 package memory
 
-import "time"
+import (
+	"time"
+
+	"antiphon/proxy/store"
+)
 
 const (
-	// sweepPerPut is how many expired records a Put frees: more than it adds,
+	// sweepPerPut is how many expired things a Put frees: more than it adds,
 	// so that under load garbage shrinks without the janitor, and few enough
 	// that no Put pays for the idle hours before it.
 	sweepPerPut = 2
@@ -12,54 +16,106 @@ const (
 	sweepBatch = 256
 )
 
-// link adds an entry everywhere, then lets readers see it. Under s.mu.
+// link adds an entry everywhere. Readers see it when its until is set. Under
+// s.mu.
 func (s *Store) link(e *entry, until int64) {
 	s.index.add(e)
-	s.age.push(e)
-	s.due.push(e, until)
+	s.hold(&e.held, until)
+	s.age.push(&e.held)
 	s.stats.Records++
-	s.stats.Bytes += e.size
-	e.until.Store(until)
 }
 
-// unlink hides an entry from readers, then removes it everywhere. Under s.mu.
-func (s *Store) unlink(e *entry) {
+// drop hides an entry from readers, then removes it everywhere. Under s.mu.
+func (e *entry) drop(s *Store) {
 	e.until.Store(absent)
 	s.index.remove(e)
-	s.age.remove(e)
-	s.due.remove(e)
+	s.release(&e.held)
 	s.stats.Records--
-	s.stats.Bytes -= e.size
 }
 
-// makeRoom frees what it takes for size more bytes to fit, and a little of what
-// has expired in any case. Under s.mu; size is at most s.max.
-func (s *Store) makeRoom(size, now int64) {
-	s.sweep(now, sweepPerPut)
-	for s.stats.Bytes+size > s.max {
-		// Dead weight first: nobody misses it.
-		if s.sweep(now, 1) == 0 {
-			s.stats.Evictions++
-			s.unlink(s.age.oldest)
-		}
+func (e *entry) evict(s *Store) { e.drop(s) }
+
+// hold takes a thing into the accounts, without a place in the age order.
+func (s *Store) hold(h *held, until int64) {
+	s.stats.Bytes += h.size
+	if until != never {
+		s.due.push(h, until)
 	}
 }
 
-// sweep frees up to limit expired records and returns how many. Under s.mu.
+// release undoes hold, and takes the thing out of the age order.
+func (s *Store) release(h *held) {
+	if s.age.has(h) {
+		s.age.remove(h)
+	}
+	if h.slot >= 0 {
+		s.due.remove(h)
+	}
+	s.stats.Bytes -= h.size
+	h.what = nil
+}
+
+// change gives a thing another size and another end, and takes it out of the
+// age order if it is there.
+func (s *Store) change(h *held, size, until int64) {
+	what := h.what
+	s.release(h)
+	h.size, h.what = size, what
+	s.hold(h, until)
+}
+
+// settle puts a thing where the age order has it that was changed just now.
+func (s *Store) settle(h *held, evictable bool) {
+	if s.age.has(h) {
+		s.age.remove(h)
+	}
+	if evictable {
+		s.age.push(h)
+	}
+}
+
+// makeRoom frees what it takes for size more bytes to fit, and a little of what
+// has expired in any case; or says that no eviction can help, and evicts
+// nothing. Things in pinned stay. Under s.mu; size may be negative.
+func (s *Store) makeRoom(size, now int64, pinned ...*held) error {
+	s.sweep(now, sweepPerPut)
+	// Dead weight first: nobody misses it.
+	for s.stats.Bytes+size > s.max && s.sweep(now, 1) > 0 {
+	}
+	evictable := s.age.bytes
+	for _, h := range pinned {
+		if s.age.has(h) {
+			evictable -= h.size
+		}
+	}
+	if s.stats.Bytes+size-evictable > s.max {
+		return store.ErrFull
+	}
+	for _, h := range pinned {
+		s.settle(h, false)
+	}
+	for s.stats.Bytes+size > s.max {
+		s.stats.Evictions++
+		s.age.oldest.what.evict(s)
+	}
+	return nil
+}
+
+// sweep frees up to limit expired things and returns how many. Under s.mu.
 func (s *Store) sweep(now int64, limit int) int {
 	for n := range limit {
 		if len(s.due) == 0 || s.due[0].until > now {
 			return n
 		}
-		s.expire(s.due[0].entry)
+		s.expire(s.due[0].held.what)
 	}
 	return limit
 }
 
-// expire frees an expired record. Under s.mu.
-func (s *Store) expire(e *entry) {
+// expire frees an expired thing. Under s.mu.
+func (s *Store) expire(t thing) {
 	s.stats.Expired++
-	s.unlink(e)
+	t.drop(s)
 }
 
 // sweepAll frees everything that has expired.

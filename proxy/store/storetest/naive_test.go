@@ -22,6 +22,7 @@ type naive struct {
 	deletes  uint64
 	leftover []*store.Record             // records that went, for faults that keep them findable
 	refused  map[[2]string]*store.Record // items of records that were refused, likewise
+	grown    chan struct{}               // closed by the next Commit
 }
 
 func newNaive(fault string, clock *Clock, maxBytes int64) *naive {
@@ -316,7 +317,7 @@ func (n *naive) Epoch(_ context.Context, tenant string) (uint64, error) {
 func (n *naive) Stats() store.Stats {
 	defer n.lock()()
 	s := store.Stats{
-		Records: int64(len(n.o.recs)), Bytes: n.o.bytes(),
+		Records: int64(len(n.o.recs)), Documents: int64(len(n.o.docs)), Entries: n.o.entryCount(), Bytes: n.o.bytes(),
 		Evictions: n.o.evictions, Expired: n.o.expired,
 	}
 	switch n.fault {

@@ -8,17 +8,23 @@ import (
 )
 
 // oracle is a store that is too simple to be wrong: a list in order of Put, and
-// loops over it. Expired records leave it when time passes.
+// loops over it. What has expired leaves it when time passes. What it does with
+// documents is in docoracle.go.
 type oracle struct {
 	max       int64 // 0: no budget
 	recs      []*store.Record
+	docs      []*oracleDoc
+	logs      []*oracleLog
+	ages      map[*store.Record]int64
+	age       int64  // of what was put or written last
+	version   uint64 // of the last write of a document
 	expired   int64
 	evictions int64
 	deletions map[string]int
 }
 
 func newOracle(maxBytes int64) *oracle {
-	return &oracle{max: maxBytes, deletions: make(map[string]int)}
+	return &oracle{max: maxBytes, deletions: make(map[string]int), ages: make(map[*store.Record]int64)}
 }
 
 func (o *oracle) advanceTo(now time.Time) {
@@ -29,6 +35,8 @@ func (o *oracle) advanceTo(now time.Time) {
 		}
 		return gone
 	})
+	o.docs = slices.DeleteFunc(o.docs, func(d *oracleDoc) bool { return o.past(d.doc.Expires, now) })
+	o.logs = slices.DeleteFunc(o.logs, func(l *oracleLog) bool { return o.past(l.expires, now) })
 }
 
 func (o *oracle) put(now time.Time, rec *store.Record) error {
@@ -41,17 +49,28 @@ func (o *oracle) put(now time.Time, rec *store.Record) error {
 		o.expired++
 		return nil
 	}
-	for o.max > 0 && o.bytes()+int64(rec.Size()) > o.max {
-		o.recs = o.recs[1:]
-		o.evictions++
+	if !o.makeRoom(int64(rec.Size()), nil) {
+		return store.ErrFull
 	}
-	o.recs = append(o.recs, rec)
+	o.add(rec)
 	return nil
+}
+
+func (o *oracle) add(rec *store.Record) {
+	o.age++
+	o.ages[rec] = o.age
+	o.recs = append(o.recs, rec)
 }
 
 func (o *oracle) bytes() (n int64) {
 	for _, r := range o.recs {
 		n += int64(r.Size())
+	}
+	for _, d := range o.docs {
+		n += int64(d.doc.Size())
+	}
+	for _, l := range o.logs {
+		n += l.bytes()
 	}
 	return n
 }

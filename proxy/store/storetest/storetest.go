@@ -128,6 +128,8 @@ var cases = []testCase{
 	{"History", history, nil},
 	{"Model", model, nil},
 	{"ModelBudget", modelBudget, noBudget},
+	{"DocModel", docModel, nil},
+	{"DocModelBudget", docModelBudget, noBudget},
 }
 
 // Run runs the suite.
