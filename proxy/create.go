@@ -61,12 +61,24 @@ func (x *exchange) prepare() *translate.Error {
 			return err
 		}
 	}
+	conversation := x.req.ConversationID()
+	if conversation != "" {
+		var err *translate.Error
+		if history, err = s.enterConversation(x, conversation); err != nil {
+			return err
+		}
+	}
 	if ids := x.req.References(); ids != nil {
-		items, err := s.references(x, ids)
+		items, err := s.references(x, ids, conversation)
 		if err != nil {
 			return err
 		}
 		if err := x.req.Resolve(items); err != nil {
+			return err
+		}
+	}
+	if conversation != "" {
+		if err := s.checkConversationIDs(x, conversation); err != nil {
 			return err
 		}
 	}
@@ -305,11 +317,44 @@ func (x *exchange) commit(dst []byte) []byte {
 	}
 	mark := len(dst)
 	write(x.req.Store, false)
-	if !x.req.Store || x.up.Cancelled() == errClientGone {
+	joins := x.joins()
+	if !x.req.Store && !joins || x.up.Cancelled() == errClientGone {
 		return dst
 	}
+	rec := x.record(dst, now)
+	err := error(nil)
+	if joins {
+		err = x.join(rec)
+	} else {
+		err = x.put(rec)
+	}
+	if err == nil {
+		return dst
+	}
+	if joins {
+		x.turn.LeaveConversation()
+		if errors.Is(err, store.ErrConflict) && x.req.Store {
+			// The conversation was deleted, or the lock was lost: what was made in
+			// it is a response of its own.
+			dst = dst[:mark]
+			write(true, true)
+			if err := x.put(x.record(dst, now)); err == nil {
+				return dst
+			}
+		}
+	}
+	x.storeFailed = true
+	x.errText = err.Error()
+	x.server.metrics.StoreErrors.Add(1)
+	dst = dst[:mark]
+	write(false, true)
+	return dst
+}
+
+// record is what the store gets of the response that was written last to dst.
+func (x *exchange) record(dst []byte, now time.Time) *store.Record {
 	response, output := x.turn.Written(dst)
-	rec := &store.Record{
+	return &store.Record{
 		Tenant:   x.tenant,
 		ID:       x.turn.ID(),
 		Parent:   x.req.PreviousResponseID(),
@@ -320,14 +365,6 @@ func (x *exchange) commit(dst []byte) []byte {
 		Input:    x.storableInput(),
 		ItemIDs:  x.req.StoredKeys(&x.seed),
 	}
-	if err := x.put(rec); err != nil {
-		x.storeFailed = true
-		x.errText = err.Error()
-		x.server.metrics.StoreErrors.Add(1)
-		dst = dst[:mark]
-		write(false, true)
-	}
-	return dst
 }
 
 // storableInput is the request's own input, in memory that the store may keep.

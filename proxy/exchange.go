@@ -49,6 +49,7 @@ type exchange struct {
 	history translate.HistoryBuilder
 	seed    translate.Seed
 	up      upstream.Exchange
+	place   *place // in a conversation; nil without
 
 	streaming bool
 	finished  bool
@@ -119,6 +120,9 @@ func (x *exchange) finish() {
 	x.finished = true
 	x.client.end()
 	x.up.Close(false)
+	if x.place != nil {
+		x.place.leave()
+	}
 	s := x.server
 	if x.streaming {
 		s.metrics.Streams.Add(-1)
@@ -136,7 +140,7 @@ func (x *exchange) recycle() {
 	x.losses.Reset()
 	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
-	x.backend, x.dialect = nil, nil
+	x.backend, x.dialect, x.place = nil, nil, nil
 	x.tenant, x.principal, x.reported = "", "", 0
 	x.streaming, x.finished, x.turnUsed, x.storeFailed = false, false, false, false
 	x.req.Trace = false

@@ -289,10 +289,15 @@ func (r *rig) checkOptions() streamcheck.Options {
 	return streamcheck.Options{OpenResponses: r.cfg.Stream.OpenResponsesNames, AllowDone: r.cfg.Stream.DoneMarker}
 }
 
+// ownPath reports whether a path is answered by the server itself.
+func ownPath(path string) bool {
+	return strings.Contains(path, "/responses") || strings.Contains(path, "/conversations")
+}
+
 // check holds a reply against the grammar of the API.
 func check(t testing.TB, opt streamcheck.Options, resp *http.Response, body []byte) {
 	t.Helper()
-	if resp.Request != nil && !strings.Contains(resp.Request.URL.Path, "/responses") {
+	if resp.Request != nil && !ownPath(resp.Request.URL.Path) {
 		return
 	}
 	if resp.StatusCode == 200 && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
@@ -724,6 +729,34 @@ func (f *faultyStore) Epoch(ctx context.Context, tenant string) (uint64, error) 
 		return 0, err
 	}
 	return f.Store.Epoch(ctx, tenant)
+}
+
+func (f *faultyStore) Commit(ctx context.Context, tenant string, b *store.Batch) error {
+	if err := f.check("commit"); err != nil {
+		return err
+	}
+	return f.Store.Commit(ctx, tenant, b)
+}
+
+func (f *faultyStore) Doc(ctx context.Context, tenant, kind, key string) (*store.Doc, error) {
+	if err := f.check("doc"); err != nil {
+		return nil, err
+	}
+	return f.Store.Doc(ctx, tenant, kind, key)
+}
+
+func (f *faultyStore) Entry(ctx context.Context, tenant, log, key string) (*store.Entry, error) {
+	if err := f.check("entry"); err != nil {
+		return nil, err
+	}
+	return f.Store.Entry(ctx, tenant, log, key)
+}
+
+func (f *faultyStore) Entries(ctx context.Context, tenant, log string, page store.Page) ([]store.Entry, bool, error) {
+	if err := f.check("entries"); err != nil {
+		return nil, false, err
+	}
+	return f.Store.Entries(ctx, tenant, log, page)
 }
 
 func newFaultyStore(t testing.TB) *faultyStore {

@@ -20,10 +20,11 @@ type histories struct {
 type cachedHistory struct {
 	tenant, id string
 	dialect    *translate.Dialect // that it is translated for
-	epoch      uint64             // of the tenant in the store: see store.Epoch
+	epoch      uint64             // of the tenant in the store: see store.Epoch; the version of a conversation
 	until      time.Time          // when the first record of the chain expires
 	history    *translate.History
-	branches   bool // more than one response continues it
+	branches   bool   // more than one response continues it
+	next       uint64 // of a conversation: the place in its log after what is in the history
 }
 
 // newHistories makes a cache of about so many bytes. It is never closed: a
@@ -136,8 +137,9 @@ func (s *Server) history(x *exchange, id string) (*translate.History, *translate
 	return h, nil
 }
 
-// references returns the stored items that the request's item references name.
-func (s *Server) references(x *exchange, ids []string) ([][]byte, *translate.Error) {
+// references returns the stored items that item references name: those of stored
+// responses, and of the conversation that the request is about, if there is one.
+func (s *Server) references(x *exchange, ids []string, conversation string) ([][]byte, *translate.Error) {
 	items := make([][]byte, len(ids))
 	var rec *store.Record
 	for i, id := range ids {
@@ -154,6 +156,15 @@ func (s *Server) references(x *exchange, ids []string) ([][]byte, *translate.Err
 		}
 		if err == nil {
 			items[i] = itemIn(rec, id)
+		}
+		if items[i] == nil && conversation != "" {
+			e, err := s.store.Entry(storeContext(), x.tenant, conversationLog(conversation), id)
+			if err != nil && !isNotFound(err) {
+				return nil, storeDown()
+			}
+			if err == nil {
+				items[i] = e.Body
+			}
 		}
 		if items[i] == nil {
 			return nil, clientError(404, "", "input", "Item with id '"+clip(id)+"' not found. Items are not persisted when "+

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"strconv"
 	"sync"
 	"time"
 
@@ -103,12 +102,6 @@ func (s *Server) remove(x *exchange, id string) bool {
 	return false
 }
 
-// The bounds of a page of input items.
-const (
-	defaultPage = 20
-	maxPage     = 100
-)
-
 // inputItems answers GET /responses/{id}/input_items: the items of the request
 // itself, newest first unless asked otherwise (SPEC §1.5).
 func (s *Server) inputItems(x *exchange, id string) bool {
@@ -117,105 +110,23 @@ func (s *Server) inputItems(x *exchange, id string) bool {
 		x.respondError(x.ctx, err)
 		return false
 	}
-	page, err := x.page()
+	page, err := x.page(true)
 	if err != nil {
 		x.respondError(x.ctx, err)
 		return false
 	}
-	var ids []string
-	var items [][]byte
 	listed, badRecord := translate.AppendListedInput(nil, rec.Input, rec.ID)
 	if badRecord != nil {
 		x.respondError(x.ctx, proxyError(500, "The stored input of this response cannot be read."))
 		return false
 	}
-	translate.EachItem(listed, func(id string, item []byte) bool {
-		ids, items = append(ids, id), append(items, item)
-		return true
-	})
-	from, to, step := 0, len(items), 1
-	if page.descending {
-		from, to, step = len(items)-1, -1, -1
-	}
-	begin := page.after == ""
-	out := append(x.out[:0], `{"object":"list","data":[`...)
-	first, last, count, more := "", "", 0, false
-	for i := from; i != to; i += step {
-		switch {
-		case !begin:
-			begin = ids[i] == page.after
-			continue
-		case ids[i] == page.before && page.before != "":
-			i = to - step
-			continue
-		case count == page.limit:
-			more = true
-			i = to - step
-			continue
-		}
-		if count > 0 {
-			out = append(out, ',')
-		} else {
-			first = ids[i]
-		}
-		out = append(out, items[i]...)
-		last = ids[i]
-		count++
-	}
-	if !begin {
-		x.respondError(x.ctx, clientError(400, "invalid_value", "after",
-			"Invalid 'after': there is no input item with id '"+clip(page.after)+"'."))
+	items, more, ok := page.of(translate.ListItems(listed))
+	if !ok {
+		x.respondError(x.ctx, errNoCursor(page.after))
 		return false
 	}
-	out = append(out, `],"first_id":`...)
-	out = appendID(out, first)
-	out = append(out, `,"last_id":`...)
-	out = appendID(out, last)
-	out = append(out, `,"has_more":`...)
-	x.out = append(strconv.AppendBool(out, more), '}')
-	x.respondJSON(x.out)
+	x.respondList(items, more)
 	return false
-}
-
-func appendID(dst []byte, id string) []byte {
-	if id == "" {
-		return append(dst, "null"...)
-	}
-	return jsonx.AppendString(dst, id)
-}
-
-// page is what a list is asked for.
-type page struct {
-	limit         int
-	descending    bool
-	after, before string
-}
-
-func (x *exchange) page() (p page, err *translate.Error) {
-	args := x.ctx.QueryArgs()
-	p = page{limit: defaultPage, descending: true, after: string(args.Peek("after")), before: string(args.Peek("before"))}
-	if raw := args.Peek("limit"); len(raw) > 0 {
-		n, convErr := strconv.Atoi(string(raw))
-		switch {
-		case convErr != nil:
-			return p, clientError(400, "invalid_type", "limit", "Invalid type for 'limit': expected an integer, but got a string instead.")
-		case n < 1:
-			return p, clientError(400, "integer_below_min_value", "limit", "Invalid 'limit': integer below minimum value. "+
-				"Expected a value >= 1, but got "+strconv.Itoa(n)+" instead.")
-		case n > maxPage:
-			return p, clientError(400, "integer_above_max_value", "limit", "Invalid 'limit': integer above maximum value. "+
-				"Expected a value <= 100, but got "+strconv.Itoa(n)+" instead.")
-		}
-		p.limit = n
-	}
-	switch order := string(args.Peek("order")); order {
-	case "", "desc":
-	case "asc":
-		p.descending = false
-	default:
-		return p, clientError(400, "invalid_value", "order", "Invalid value: '"+clip(order)+"'. Supported values are: 'asc' and 'desc'.")
-	}
-	return p, nil
 }
 
 // queryBool reads a query parameter. Some clients (openai-go) send the query of

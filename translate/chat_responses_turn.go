@@ -54,6 +54,7 @@ type Turn struct {
 	failure  *Error
 	usage    usage
 	counted  bool // usage has come with or after the finish
+	apart    bool // it did not become part of the conversation it was made in
 	tier     []byte
 	upModel  []byte
 
@@ -346,6 +347,10 @@ func (t *Turn) final(completedAt int64, stored bool) finalFields {
 	}
 	return f
 }
+
+// LeaveConversation says that the response could not become part of its
+// conversation. It is for a Terminal that is written again, or a Response.
+func (t *Turn) LeaveConversation() { t.apart = true }
 
 // Written is the response object that Terminal or Response appended last to dst,
 // and where in it the output array stands.

@@ -44,6 +44,10 @@ func (s *Seed) ResponseID() string {
 	return string(s.appendID(buf[:0], "resp_", responseNumber))
 }
 
+// ID is an id of an object that is no part of a response, such as a conversation
+// ("conv_"). A seed is good for one.
+func (s *Seed) ID(prefix string) string { return string(s.appendID(nil, prefix, responseNumber)) }
+
 // The prefixes of item ids.
 const (
 	prefixMessage   = "msg_"

@@ -22,29 +22,31 @@ type ChatOptions struct {
 // Resolve puts stored items in the place of the input's item references:
 // items[i] is the JSON of the item that References()[i] names. It must be called
 // before AppendChat and StorableInput when there are references.
-func (r *Request) Resolve(items [][]byte) *Error {
+func (r *Request) Resolve(items [][]byte) *Error { return resolve(r.items, &r.refDoc, items) }
+
+// resolve parses stored items into d and puts them in the place of references.
+func resolve(items []item, d *jsonx.Doc, stored [][]byte) *Error {
 	all := []byte{'['}
-	for i, it := range items {
+	for i, it := range stored {
 		if i > 0 {
 			all = append(all, ',')
 		}
 		all = append(all, it...)
 	}
 	all = append(all, ']')
-	d := &r.refDoc
 	if err := d.Parse(all, jsonx.Limits{Depth: 1 << 10, Values: 1 << 30}); err != nil {
 		return &Error{Status: 500, Type: TypeServer, Message: "A stored item could not be read.", Origin: OriginProxy}
 	}
 	v := d.First(jsonx.Root)
-	for i := range r.items {
-		if r.items[i].kind != kindReference {
+	for i := range items {
+		if items[i].kind != kindReference {
 			continue
 		}
 		it, err := readItem(d, v, i)
 		if err != nil {
 			return err
 		}
-		r.items[i] = it
+		items[i] = it
 		v = d.Next(v)
 	}
 	return nil

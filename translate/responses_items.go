@@ -141,7 +141,7 @@ func (r *Request) validateInput(n uint32, lim RequestLimits) *Error {
 		}
 		r.items = append(r.items, it)
 	}
-	return r.duplicateID()
+	return duplicateID(r.items)
 }
 
 // readItem reads one input item and checks what every backend needs of it.
@@ -383,24 +383,23 @@ func (it *item) checkReasoning(i int) *Error {
 
 // duplicateID refuses two items with one id, as the API does: a reference to it
 // would be ambiguous.
-func (r *Request) duplicateID() *Error {
+func duplicateID(items []item) *Error {
 	const few = 24
 	var ids []string
 	var seen map[string]struct{}
-	for i := range r.items {
-		it := &r.items[i]
+	for i := range items {
+		it := &items[i]
 		if it.id == 0 || it.kind == kindReference {
 			continue
 		}
 		id := it.doc.Text(it.id)
 		_, again := seen[id]
 		if again || seen == nil && slices.Contains(ids, id) {
-			return invalid("", "input", "Duplicate item found with id "+brief(id)+
-				". Remove duplicate items from your input and try again.")
+			return DuplicateItem(id)
 		}
 		if seen == nil {
 			if ids = append(ids, id); len(ids) > few {
-				seen = make(map[string]struct{}, len(r.items))
+				seen = make(map[string]struct{}, len(items))
 				for _, id := range ids {
 					seen[id] = struct{}{}
 				}
@@ -410,4 +409,9 @@ func (r *Request) duplicateID() *Error {
 		seen[id] = struct{}{}
 	}
 	return nil
+}
+
+// DuplicateItem is the error for an item whose id is taken.
+func DuplicateItem(id string) *Error {
+	return invalid("", "input", "Duplicate item found with id "+brief(id)+". Remove duplicate items from your input and try again.")
 }

@@ -72,6 +72,15 @@ func (t *Turn) appendResponse(dst []byte, f finalFields) []byte {
 	}
 	dst = append(dst, `","store":`...)
 	dst = strconv.AppendBool(dst, f.stored)
+	if n := t.opt.Request.conversation; n != 0 {
+		if t.apart {
+			dst = append(dst, `,"conversation":null`...)
+		} else {
+			dst = append(dst, `,"conversation":{"id":`...)
+			dst = append(dst, t.opt.Request.doc.Raw(n)...)
+			dst = append(dst, '}')
+		}
+	}
 	dst = append(dst, t.echo...)
 	dst = append(dst, '}')
 	t.responseEnd = len(dst)

@@ -177,6 +177,8 @@ type Request struct {
 	items   []item
 	refs    int // item references among items
 
+	conversation uint32 // node of the conversation's id; 0 without
+
 	tools    toolSet
 	outs     outputIndex
 	messages messages
@@ -253,14 +255,35 @@ func (r *Request) PreviousResponseID() string {
 	return r.doc.Text(r.params[pPreviousResponseID])
 }
 
+// ConversationID is the id of the conversation that the response is part of, or "".
+func (r *Request) ConversationID() string {
+	if r.conversation == 0 {
+		return ""
+	}
+	return r.doc.Text(r.conversation)
+}
+
 // References are the ids of the input's item references, in their order.
-func (r *Request) References() []string {
-	if r.refs == 0 {
+func (r *Request) References() []string { return references(r.items, r.refs) }
+
+func references(items []item, refs int) []string {
+	if refs == 0 {
 		return nil
 	}
-	ids := make([]string, 0, r.refs)
+	ids := make([]string, 0, refs)
+	for i := range items {
+		if it := &items[i]; it.kind == kindReference {
+			ids = append(ids, it.doc.Text(it.id))
+		}
+	}
+	return ids
+}
+
+// GivenIDs are the ids of the input's items that have one: those that the client
+// gave, and those of resolved references.
+func (r *Request) GivenIDs() (ids []string) {
 	for i := range r.items {
-		if it := &r.items[i]; it.kind == kindReference {
+		if it := &r.items[i]; it.id != 0 && it.kind != kindReference {
 			ids = append(ids, it.doc.Text(it.id))
 		}
 	}

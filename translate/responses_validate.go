@@ -71,8 +71,6 @@ func (r *Request) validateServed() *Error {
 	switch {
 	case r.Background:
 		return errUnsupported("background", later)
-	case r.has(pConversation):
-		return errUnsupported("conversation", later+" Use 'previous_response_id' to continue a response.")
 	case r.has(pPrompt):
 		id := ""
 		if n := r.doc.GetString(r.params[pPrompt], "id"); n != 0 {
@@ -89,7 +87,7 @@ func (r *Request) EmptyInput() *Error {
 	n := r.params[pInput]
 	empty := r.doc.Kind(n) == jsonx.String && len(r.doc.Str(n)) == 0 ||
 		r.doc.Kind(n) == jsonx.Array && len(r.items) == 0
-	if !empty || r.has(pPreviousResponseID) {
+	if !empty || r.has(pPreviousResponseID) || r.has(pConversation) {
 		return nil
 	}
 	return invalid("missing_required_parameter", "",
@@ -160,7 +158,7 @@ func (r *Request) validateParam(p param, n uint32, lim RequestLimits) *Error {
 	case pToolChoice:
 		return r.validateToolChoice(n)
 	case pMetadata:
-		return r.validateMetadata(n)
+		return validateMetadata(d, n)
 	case pText:
 		return r.validateText(n)
 	case pTemperature:
@@ -207,9 +205,7 @@ func (r *Request) validateParam(p param, n uint32, lim RequestLimits) *Error {
 	case pContextManagement:
 		return r.validateContextManagement(n)
 	case pConversation:
-		if k := d.Kind(n); k != jsonx.String && k != jsonx.Object {
-			return errType(name, "one of a string or an object", got(d, n))
-		}
+		return r.validateConversation(n)
 	case pLog:
 		return checkBool(d, n, name, &r.Trace)
 	}
@@ -302,6 +298,34 @@ func (r *Request) validatePrevious(n uint32) *Error {
 	return nil
 }
 
+func (r *Request) validateConversation(n uint32) *Error {
+	d, path := &r.doc, "conversation"
+	switch d.Kind(n) {
+	case jsonx.String:
+	case jsonx.Object:
+		path = "conversation.id"
+		for k, end := d.First(n), d.End(n); k < end; k = d.Next(k + 1) {
+			if !d.Is(k, "id") {
+				return errUnknown("conversation." + brief(d.Text(k)))
+			}
+		}
+		if n = d.Get(n, "id"); !d.Present(n) {
+			return errMissing(path)
+		}
+		if d.Kind(n) != jsonx.String {
+			return errType(path, "a string", got(d, n))
+		}
+	default:
+		return errType(path, "one of a string or an object", got(d, n))
+	}
+	if !ValidID(d.Str(n)) {
+		return invalid("invalid_value", path, "Invalid '"+path+"': '"+brief(d.Text(n))+
+			"'. Expected an ID that contains letters, numbers, underscores, or dashes, but this value contained additional characters.")
+	}
+	r.conversation = n
+	return nil
+}
+
 // ValidID reports whether an id has a form that ids may have: letters, digits,
 // underscores and dashes, at most 128 of them.
 func ValidID[T string | []byte](id T) bool {
@@ -337,8 +361,7 @@ func (r *Request) validateInclude(n uint32) *Error {
 	return nil
 }
 
-func (r *Request) validateMetadata(n uint32) *Error {
-	d := &r.doc
+func validateMetadata(d *jsonx.Doc, n uint32) *Error {
 	if d.Kind(n) != jsonx.Object {
 		return errType("metadata", "a metadata object", got(d, n))
 	}

@@ -24,6 +24,8 @@ const (
 	RouteRetrieve
 	RouteDelete
 	RouteInputItems
+	RouteConversations
+	RouteConversationItems
 	RouteModels
 	RoutePassthrough
 	RouteLater // endpoints of the API that this version does not have
@@ -33,6 +35,7 @@ const (
 
 var routeNames = [numRoutes]string{
 	"responses.create", "responses.retrieve", "responses.delete", "responses.input_items",
+	"conversations", "conversations.items",
 	"models", "passthrough", "unsupported", "other",
 }
 

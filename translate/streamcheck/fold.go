@@ -59,7 +59,7 @@ func (c *checker) foldResponse() []byte {
 		switch known := c.snapshot.get(key); {
 		case key == "output":
 			w.member(key, c.foldOutput())
-		case results[key] && key != "id":
+		case results[key] && key != "id", key == "conversation" && base.get(key).is(null):
 			w.member(key, base.get(key).raw)
 		case known != nil:
 			w.member(key, known.raw)
