@@ -156,7 +156,7 @@ func (s *Server) end(rec *Request, state string) {
 func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return
+		panic(http.ErrAbortHandler) // half a request gets no answer
 	}
 	var c chat
 	if err := json.Unmarshal(body, &c); err != nil {
@@ -254,7 +254,7 @@ func (s *Server) models(w http.ResponseWriter, r *http.Request) {
 func (s *Server) echo(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return
+		panic(http.ErrAbortHandler)
 	}
 	rec := s.record(r, "", body)
 	writeJSON(w, 200, map[string]any{"object": "echo", "method": r.Method, "path": r.URL.RequestURI(), "body": string(body)})

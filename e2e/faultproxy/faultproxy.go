@@ -23,8 +23,11 @@ const (
 
 // Fault is what happens to one direction of a connection.
 type Fault struct {
-	Do    Action
-	After int64         // bytes that pass before it is done
+	Do Action
+	// After is how many bytes pass before it is done, right after the last of
+	// them. With 0 it is done when the first byte comes, and in its place: what
+	// the other direction carries has got through by then.
+	After int64
 	Delay time.Duration // before the first byte
 	Rate  int           // bytes a second; 0 is as fast as it goes
 }
@@ -98,6 +101,15 @@ func (p *Proxy) Passed() (request, response int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.request, c.response
+}
+
+// HangUp closes the connections that are open, as a server that restarts does.
+func (p *Proxy) HangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		c.close()
+	}
 }
 
 // Close closes the proxy and its connections, and waits until they are closed.
@@ -179,14 +191,17 @@ func (c *conn) pass(dst, src *net.TCPConn, fault Fault, passed *int64) error {
 	}
 	buf := make([]byte, size)
 	for left := fault.After; ; {
-		if fault.Do != Pass && left == 0 {
+		if fault.Do != Pass && fault.After > 0 && left == 0 {
 			return errFault
 		}
 		p := buf
-		if fault.Do != Pass && int64(len(p)) > left {
+		if fault.Do != Pass && left > 0 && int64(len(p)) > left {
 			p = p[:left]
 		}
 		n, err := src.Read(p)
+		if n > 0 && fault.Do != Pass && fault.After == 0 {
+			return errFault
+		}
 		if n > 0 {
 			c.sleep(fault.Delay)
 			fault.Delay = 0

@@ -34,14 +34,34 @@ func (p *Process) Held() (h Held, err error) {
 	if err != nil {
 		return h, err
 	}
-	first, _, _ := strings.Cut(string(body), "\n")
-	_, total, _ := strings.Cut(first, "total ")
-	if h.Goroutines, err = strconv.Atoi(total); err != nil {
-		return h, fmt.Errorf("goroutine profile begins with %q", first)
+	if h.Goroutines, err = goroutines(string(body)); err != nil {
+		return h, err
 	}
 	files, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(p.Pid()), "fd"))
 	h.Descriptors = len(files)
 	return h, err
+}
+
+// goroutines counts the goroutines of a profile, but not those that fasthttp
+// keeps for ten seconds in case another connection comes: they hold nothing.
+func goroutines(profile string) (n int, err error) {
+	first, stacks, _ := strings.Cut(profile, "\n")
+	_, total, _ := strings.Cut(first, "total ")
+	if n, err = strconv.Atoi(total); err != nil {
+		return 0, fmt.Errorf("goroutine profile begins with %q", first)
+	}
+	for stack := range strings.SplitSeq(stacks, "\n\n") {
+		if !strings.Contains(stack, "(*workerPool).workerFunc") || strings.Contains(stack, ").serveConn") {
+			continue
+		}
+		count, _, _ := strings.Cut(stack, " @")
+		waiting, err := strconv.Atoi(strings.TrimSpace(count))
+		if err != nil {
+			return 0, fmt.Errorf("goroutine profile has a stack that begins with %q", count)
+		}
+		n -= waiting
+	}
+	return n, nil
 }
 
 // Settle waits until the process holds no more than before, and a margin for the

@@ -1,6 +1,7 @@
 package openaigo
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -75,9 +76,11 @@ func TestClientDoesNotRead(t *testing.T) {
 	script := fakemodel.Script{Replies: []fakemodel.Reply{{Text: strings.Repeat(long, 500), Piece: len(long)}}}
 	f := faultyClient(t, script, "--set", "limits.write_timeout=2s")
 	f.net.Set(faultproxy.Plan{Response: faultproxy.Fault{Do: faultproxy.Stall, After: 1000}})
+	ctx, leave := context.WithCancel(within(t))
 	done := make(chan played)
-	go func() { done <- consume(t, f.client.Responses.NewStreaming(within(t), ask("Go on."))) }()
+	go func() { done <- consume(t, f.client.Responses.NewStreaming(ctx, ask("Go on."))) }()
 	wantLeft(t, f.Stage)
+	leave()
 	if p := <-done; p.err == nil || p.final != nil {
 		t.Errorf("the stream has ended with %v", p.err)
 	}

@@ -2,14 +2,18 @@ package openaigo
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/openai/openai-go/v3/option"
+
 	"antiphon/e2e/fakemodel"
 	"antiphon/e2e/faultproxy"
+	"antiphon/e2e/harness"
 )
 
 // offsets are bytes at which to break a connection that carries length bytes:
@@ -148,10 +152,15 @@ func TestUpstreamIsSlow(t *testing.T) {
 
 // TestUpstreamIsNotThere: nobody listens.
 func TestUpstreamIsNotThere(t *testing.T) {
-	f := faultyUpstream(t, fakemodel.Says("Hello."))
-	addr := f.Model.Addr()
-	f.Model.Close()
-	p := consume(t, f.client.Responses.NewStreaming(within(t), ask("Hello?")))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	ln.Close()
+	s := harness.New(t, harness.Options{Upstream: func(*fakemodel.Server) (string, error) { return "http://" + addr, nil }})
+	client := newClient(t, s.URL(), option.WithMaxRetries(0))
+	p := consume(t, client.Responses.NewStreaming(within(t), ask("Hello?")))
 	e := wantStatus(t, p.err, http.StatusBadGateway)
 	if strings.Contains(e.RawJSON(), addr) {
 		t.Errorf("the error gives an address away: %s", e.RawJSON())
@@ -164,12 +173,16 @@ func TestUpstreamClosesIdleConnections(t *testing.T) {
 	for _, how := range []faultproxy.Action{faultproxy.Cut, faultproxy.Reset} {
 		t.Run(string(how), func(t *testing.T) {
 			f := faultyUpstream(t, fakemodel.Says("Hello."), "--set", "upstream.connections.max_idle=8")
+			_, before := f.net.Passed()
 			create(t, f.client, ask("Hello?"))
-			_, length := f.net.Passed()
+			_, after := f.net.Passed() // of the same connection
+			length := after - before
 			asked := len(f.Model.Requests(model))
+			f.net.HangUp()
 			f.net.Set(faultproxy.Plan{Response: faultproxy.Fault{Do: how, After: length}})
 			const requests = 30
 			for range requests {
+				time.Sleep(5 * time.Millisecond) // for the end of the connection to arrive
 				if got := create(t, f.client, ask("Hello?")).OutputText(); got != "Hello." {
 					t.Errorf("the text is %q", got)
 				}

@@ -85,9 +85,10 @@ func (x *Exchange) acquire(fresh bool) error {
 	if err != nil {
 		return err
 	}
-	// After a quarter of a second it is worth a look whether a kept connection
-	// has been closed; sooner it hardly ever has.
-	for cn != nil && (fresh || time.Since(cn.idle) > 250*time.Millisecond && !cn.alive()) {
+	// A kept connection gets a look whether it has been closed, but not when it
+	// was used a moment ago: the look is a system call, and under load all
+	// connections were.
+	for cn != nil && (fresh || time.Since(cn.idle) > time.Millisecond && !cn.alive()) {
 		_ = cn.Close()
 		cn = c.pool.takeAgain()
 	}
