@@ -209,7 +209,11 @@ type Limits struct {
 	Depth       int      `yaml:"depth"`       // levels of JSON objects and arrays
 	Values      int      `yaml:"values"`      // JSON values in a request
 	Items       int      `yaml:"items"`       // input items of a request together with its history
-	Concurrency int      `yaml:"concurrency"` // client connections at a time
+	Concurrency int      `yaml:"concurrency"` // requests at a time
+
+	// Tenant bounds each tenant, in this process. A file of API keys can have
+	// other bounds for single keys.
+	Tenant Quota `yaml:"tenant"`
 
 	ReadTimeout  Duration `yaml:"read_timeout"`  // for a whole request to arrive
 	IdleTimeout  Duration `yaml:"idle_timeout"`  // between two requests of a connection

@@ -24,8 +24,8 @@ func TestKeys(t *testing.T) {
 	}
 	f := func(key, want string) {
 		t.Helper()
-		if got, ok := k.Lookup([]byte(key)); got != want || ok != (want != "") {
-			t.Errorf("%q: got %q, %v", key, got, ok)
+		if got, ok := k.Lookup([]byte(key)); ok != (want != "") || ok && got.Principal != want {
+			t.Errorf("%q: got %v, %v", key, got, ok)
 		}
 	}
 	f("sk-alice", "alice")
@@ -46,6 +46,24 @@ func TestKeys(t *testing.T) {
 	}
 	if _, err := LoadKeys(path + "x"); err == nil || !strings.Contains(err.Error(), path+"x") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestGrants(t *testing.T) {
+	k, err := ParseKeys("keys", []byte("a k1\na k2 models=gpt-*,llama3 concurrency=4 tokens_per_minute=1000 # bounded\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, _ := k.Lookup([]byte("k1"))
+	bounded, _ := k.Lookup([]byte("k2"))
+	for model, want := range map[string]bool{"gpt-9": true, "gpt-": true, "gpt": false, "llama3": true, "llama3.1": false, "": false} {
+		if bounded.Allows(model) != want || !free.Allows(model) || !(*Grant)(nil).Allows(model) {
+			t.Errorf("%q: %v", model, !want)
+		}
+	}
+	got := bounded.Or(Quota{RequestsPerMinute: 5, TokensPerMinute: 6, Concurrency: 7})
+	if got != (Quota{RequestsPerMinute: 5, TokensPerMinute: 1000, Concurrency: 4}) {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -73,6 +91,13 @@ func TestKeysRefused(t *testing.T) {
 	f("a "+canary+"\x00", "keys:1: a key consists of printable ASCII")
 	f("a "+strings.Repeat("k", maxKey+1), "keys:1: the key is longer than 1024 bytes")
 	f("\ufeffa k", "keys:1: a principal consists of")
+	f("a k models=", "keys:1: models= must be followed by")
+	f("a k models=x,,y", "keys:1: models= must be followed by")
+	f("a k models=x models=y", "keys:1: models= stands twice")
+	f("a k concurrency=0", "keys:1: concurrency= must be followed by a number from 1")
+	f("a k requests_per_minute=many", "keys:1: requests_per_minute= must be")
+	f("a k tokens_per_minute=1 tokens_per_minute=2", "keys:1: tokens_per_minute= stands twice")
+	f("a k budget=1", "keys:1: more than two words")
 	f(strings.Repeat("x\n", 1000), "… and ")
 }
 
@@ -96,8 +121,8 @@ func FuzzKeys(f *testing.F) {
 			if len(words) < 2 || words[0][0] == '#' || strings.HasPrefix(words[1], "sha256:") {
 				continue
 			}
-			if got, ok := k.Lookup([]byte(words[1])); !ok || got != words[0] {
-				t.Fatalf("%q: got %q, %v", line, got, ok)
+			if got, ok := k.Lookup([]byte(words[1])); !ok || got.Principal != words[0] {
+				t.Fatalf("%q: got %v, %v", line, got, ok)
 			}
 		}
 	})

@@ -20,18 +20,18 @@ func (s *Server) authenticate(x *exchange) *translate.Error {
 	if len(credential) == 0 {
 		credential = x.ctx.Request.Header.Peek("Api-Key") // Azure's clients
 	}
-	if s.keys != nil {
+	if keys := s.keys.Load(); keys != nil {
 		if len(credential) == 0 {
 			x.ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
 			return authError("You didn't provide an API key. Send it in an Authorization header as a bearer token: "+
 				"Authorization: Bearer YOUR_KEY.", "")
 		}
-		principal, ok := s.keys.Lookup(credential)
+		grant, ok := keys.Lookup(credential)
 		if !ok {
 			x.ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
 			return authError("Incorrect API key provided. It is not among the keys of this server.", "invalid_api_key")
 		}
-		x.principal, x.tenant = principal, "p:"+principal
+		x.grant, x.principal, x.tenant = grant, grant.Principal, "p:"+grant.Principal
 		return nil
 	}
 	if len(credential) == 0 {

@@ -16,7 +16,10 @@ import (
 
 // create answers POST /responses.
 func (s *Server) create(x *exchange, _ string) (streaming bool) {
-	err := x.readBody()
+	err := x.admit()
+	if err == nil {
+		err = x.readBody()
+	}
 	if err == nil {
 		err = x.prepare()
 	}
@@ -53,6 +56,9 @@ func (x *exchange) prepare() *translate.Error {
 	s := x.server
 	if err := x.req.Parse(x.body, s.requestLimits); err != nil {
 		return err
+	}
+	if model := x.req.Model(); !x.grant.Allows(model) {
+		return clientError(400, "model_not_found", "model", "The requested model '"+clip(model)+"' does not exist.")
 	}
 	var history *translate.History
 	if id := x.req.PreviousResponseID(); id != "" {
@@ -405,6 +411,7 @@ func (x *exchange) countTurn() {
 	if in, out, ok := x.turn.Tokens(); ok {
 		x.server.metrics.InputTokens.Add(in)
 		x.server.metrics.OutputTokens.Add(out)
+		x.spend(in + out)
 	}
 }
 

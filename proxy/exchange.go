@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"antiphon/config"
 	"antiphon/proxy/metrics"
 	"antiphon/proxy/upstream"
 	"antiphon/translate"
@@ -36,6 +37,8 @@ type exchange struct {
 	requestID []byte
 	tenant    string
 	principal string
+	grant     *config.Grant // what the client's key gives; nil without a file of keys
+	quota     *quota        // of the tenant, while it has been admitted
 
 	body    []byte // the request's body
 	wire    []byte // the request to the upstream: room for a head, then the body
@@ -123,6 +126,7 @@ func (x *exchange) finish() {
 	if x.place != nil {
 		x.place.leave()
 	}
+	x.releaseQuota()
 	s := x.server
 	if x.streaming {
 		s.metrics.Streams.Add(-1)
@@ -140,7 +144,7 @@ func (x *exchange) recycle() {
 	x.losses.Reset()
 	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
-	x.backend, x.dialect, x.place = nil, nil, nil
+	x.backend, x.dialect, x.place, x.grant = nil, nil, nil, nil
 	x.tenant, x.principal, x.reported = "", "", 0
 	x.streaming, x.finished, x.turnUsed, x.storeFailed = false, false, false, false
 	x.req.Trace = false

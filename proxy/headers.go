@@ -35,7 +35,7 @@ func (x *exchange) composeRequest() []byte {
 	} else {
 		h = append(h, "Accept: application/json\r\n"...)
 	}
-	if !x.backend.ownKey && s.keys == nil {
+	if !x.backend.ownKey && s.keys.Load() == nil {
 		h = x.passUp(h, "Authorization")
 		h = x.passUp(h, "Api-Key") // Azure's clients
 	}
@@ -78,7 +78,7 @@ var passedUp = []string{"Openai-Organization", "Openai-Project", "Traceparent", 
 func (x *exchange) passHeaders() {
 	for k, v := range x.up.Header.All() {
 		switch {
-		case bytes.HasPrefix(k, []byte("X-Ratelimit-")):
+		case bytes.HasPrefix(k, []byte("X-Ratelimit-")) && x.quota == nil: // else the client's own limits are there
 		case string(k) == "Retry-After", string(k) == "Retry-After-Ms", string(k) == "X-Should-Retry":
 		default:
 			continue

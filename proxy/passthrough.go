@@ -23,6 +23,10 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	if x.route == metrics.RouteModels {
 		path, _ = apiPath(pathOf(ctx))
 	}
+	if err := x.admitPassing(path); err != nil {
+		x.respondError(ctx, err)
+		return false
+	}
 	limit := int64(s.cfg.Limits.Upload)
 	length := ctx.Request.Header.ContentLength()
 	if int64(length) > limit {
@@ -33,8 +37,12 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	var stream *upstream.StreamBody
 	var body []byte
 	switch {
-	case len(x.backend.cfg.Models) > 0 && isJSON(ctx):
+	case (len(x.backend.cfg.Models) > 0 || x.grant.Bounded()) && isJSON(ctx):
 		if err := x.readAll(int64(s.cfg.Limits.Body)); err != nil {
+			x.respondError(ctx, err)
+			return false
+		}
+		if err := x.mayPass(x.body); err != nil {
 			x.respondError(ctx, err)
 			return false
 		}
@@ -80,6 +88,10 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 			ctx.SetConnectionClose()
 		}
 		x.respondError(ctx, upstreamFailure(err))
+		return false
+	}
+	if x.narrowsModels(path) {
+		x.listModels()
 		return false
 	}
 	return x.passReply()
@@ -170,7 +182,7 @@ func (x *exchange) passHead(dst []byte, path string, length int) []byte {
 func (x *exchange) withheld(name []byte) bool {
 	switch string(bytes.ToLower(name)) {
 	case "authorization", "api-key", "x-api-key", "cookie":
-		return x.backend.ownKey || x.server.keys != nil
+		return x.backend.ownKey || x.server.keys.Load() != nil
 	case "x-request-id", "x-conversation-id":
 		return true
 	}

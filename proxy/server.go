@@ -38,7 +38,7 @@ type Options struct {
 // with Shutdown.
 type Server struct {
 	cfg     config.Config
-	keys    *config.Keys
+	keys    atomic.Pointer[config.Keys] // nil: anybody may come in
 	store   store.Store
 	log     *zap.Logger
 	metrics *metrics.Metrics
@@ -53,6 +53,7 @@ type Server struct {
 
 	http     fasthttp.Server
 	clients  clients
+	quotas   quotas
 	ready    atomic.Bool
 	inFlight atomic.Int64
 }
@@ -60,7 +61,8 @@ type Server struct {
 // New makes a server. It connects nowhere yet.
 func New(opt Options) (*Server, error) {
 	cfg := *opt.Config
-	s := &Server{cfg: cfg, keys: opt.Keys, store: opt.Store, log: opt.Log}
+	s := &Server{cfg: cfg, store: opt.Store, log: opt.Log}
+	s.keys.Store(opt.Keys)
 	var err error
 	if s.backend, err = newBackend(&s.cfg.Upstream, &s.cfg.Limits, opt.Version, opt.Dial); err != nil {
 		return nil, err
@@ -120,6 +122,19 @@ func (s *Server) makeMetrics(version string) {
 
 // Dialect is the dialect that the server speaks to its upstream.
 func (s *Server) Dialect() translate.Dialect { return s.backend.dialect }
+
+// ReloadedKeys puts other keys in the place of those that clients could come in
+// with until now; requests that are being served go on. With an error, and on a
+// server that was made without keys, nothing changes but a metric: who may come
+// in is not to change by accident.
+func (s *Server) ReloadedKeys(keys *config.Keys, err error) {
+	if err != nil || keys == nil || s.keys.Load() == nil {
+		s.metrics.KeysRefused.Add(1)
+		return
+	}
+	s.keys.Store(keys)
+	s.metrics.KeysReloaded.Add(1)
+}
 
 // Serve serves the connections of a listener until Shutdown.
 func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(ln) }

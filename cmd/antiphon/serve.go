@@ -76,6 +76,15 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	ended := make(chan struct{})
+	defer close(ended)
+	if keys != nil {
+		go watchKeys(cfg.Auth.APIKeysFile, srv, log, reload, ended)
+	}
+
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)
 	}

@@ -45,6 +45,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	put("antiphon_exchanges_in_flight", m.InFlight.Load())
 	put("antiphon_streams_in_flight", m.Streams.Load())
 	put("antiphon_rejected_total", m.Rejected.Load())
+	put("antiphon_over_quota_total", m.OverQuota.Load())
+	put("antiphon_key_reloads_total", m.KeysReloaded.Load(), "ok")
+	put("antiphon_key_reloads_total", m.KeysRefused.Load(), "refused")
 	for i, name := range m.lossNames {
 		if i < MaxRules {
 			put("antiphon_losses_total", m.losses[i].Load(), name)

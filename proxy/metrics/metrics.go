@@ -72,6 +72,9 @@ type Metrics struct {
 	InFlight        atomic.Int64 // exchanges being served
 	Streams         atomic.Int64 // of those, streams
 	Rejected        atomic.Int64 // refused because too many were being served
+	OverQuota       atomic.Int64 // refused because the tenant was over its quota
+	KeysReloaded    atomic.Int64
+	KeysRefused     atomic.Int64 // files of keys that could not be read
 	UpstreamRetries atomic.Int64 // requests sent again on a fresh connection
 	Truncations     atomic.Int64 // requests shortened because the context was full
 	InputTokens     atomic.Int64
@@ -157,6 +160,8 @@ var table = []metric{
 	{"antiphon_exchanges_in_flight", "Exchanges being served.", prometheus.GaugeValue, nil},
 	{"antiphon_streams_in_flight", "Streams being served.", prometheus.GaugeValue, nil},
 	{"antiphon_rejected_total", "Requests refused because too many were being served.", prometheus.CounterValue, nil},
+	{"antiphon_over_quota_total", "Requests refused because their tenant was over its quota.", prometheus.CounterValue, nil},
+	{"antiphon_key_reloads_total", "Times that the file of API keys was read again, by result.", prometheus.CounterValue, []string{"result"}},
 	{"antiphon_losses_total", "Entries of loss reports, by rule (see COMPATIBILITY.md).", prometheus.CounterValue, []string{"rule"}},
 	{"antiphon_tokens_total", "Tokens that upstreams reported.", prometheus.CounterValue, []string{"direction"}},
 	{"antiphon_client_bytes_total", "Bytes of request bodies from and reply bodies to clients.", prometheus.CounterValue, []string{"direction"}},

@@ -1,0 +1,102 @@
+package proxy
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+
+	"antiphon/proxy/metrics"
+	"antiphon/translate"
+	"antiphon/translate/jsonx"
+)
+
+// What a key that is for certain models only may pass through. Which model a
+// request is for stands in its path or in its JSON body; one that keeps it
+// elsewhere (a form with an audio file) is refused, because what cannot be read
+// cannot be allowed.
+
+// admitPassing lets a request that is to be passed through begin.
+func (x *exchange) admitPassing(path string) *translate.Error {
+	ctx := x.ctx
+	if name, ok := strings.CutPrefix(path, "/models/"); ok && x.grant.Bounded() {
+		if plain, err := url.PathUnescape(name); err != nil || !x.grant.Allows(plain) {
+			return errNoModel(name)
+		}
+	}
+	if !ctx.IsPost() {
+		return nil
+	}
+	if x.grant.Bounded() && !isJSON(ctx) {
+		return &translate.Error{Status: 403, Type: translate.TypeInvalidRequest, Code: "model_not_readable",
+			Message: "This API key is for certain models only, and this server can only tell the model of a request with a JSON body."}
+	}
+	return x.admit()
+}
+
+// mayPass checks the model in a body that is to be passed through.
+func (x *exchange) mayPass(body []byte) *translate.Error {
+	if !x.grant.Bounded() {
+		return nil
+	}
+	// Readers disagree on which of two equal keys counts: only strict JSON will do.
+	var d jsonx.Doc
+	if err := d.Parse(body, x.server.requestLimits.Limits); err != nil {
+		return clientError(400, "", "", "We could not parse the JSON body of your request: "+err.Error()+".")
+	}
+	if name := stringMember(&d, jsonx.Root, "model"); !x.grant.Allows(name) {
+		return errNoModel(name)
+	}
+	return nil
+}
+
+// stringMember is a member of an object that is a string, or "".
+func stringMember(d *jsonx.Doc, object uint32, key string) string {
+	n := d.GetString(object, key)
+	if n == 0 {
+		return ""
+	}
+	return d.Text(n)
+}
+
+// errNoModel is the Chat API's answer for a model that is not there (SPEC §5.6).
+func errNoModel(name string) *translate.Error {
+	return clientError(404, "model_not_found", "", "The model `"+clip(name)+"` does not exist or you do not have access to it.")
+}
+
+// listModels answers GET /models for a key that is for certain models only.
+func (x *exchange) listModels() {
+	body, err := x.readReply()
+	switch {
+	case errors.Is(err, errClientGone):
+		x.gone()
+		return
+	case err != nil:
+		x.errText = err.Error()
+		x.respondError(x.ctx, upstreamFailure(err))
+		return
+	}
+	x.out = append(x.out[:0], `{"object":"list","data":[`...)
+	var d jsonx.Doc
+	if d.Parse(body, jsonx.Limits{}) == nil {
+		data, first := d.Get(jsonx.Root, "data"), true
+		for v, end := d.First(data), d.End(data); d.Kind(data) == jsonx.Array && v < end; v = d.Next(v) {
+			if !x.grant.Allows(stringMember(&d, v, "id")) {
+				continue
+			}
+			if !first {
+				x.out = append(x.out, ',')
+			}
+			first = false
+			x.out = append(x.out, d.Raw(v)...)
+		}
+	}
+	x.out = append(x.out, "]}"...)
+	x.up.Close(true)
+	x.respondJSON(x.out)
+}
+
+// narrowsModels reports whether the reply is a list of models to be narrowed.
+func (x *exchange) narrowsModels(path string) bool {
+	return x.route == metrics.RouteModels && path == "/models" && x.ctx.IsGet() && x.grant.Bounded() &&
+		x.up.Header.StatusCode() == 200
+}
