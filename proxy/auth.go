@@ -2,9 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"hash"
 
 	"antiphon/translate"
 )
@@ -38,7 +35,7 @@ func (s *Server) authenticate(x *exchange) *translate.Error {
 		x.tenant = anonymous
 		return nil
 	}
-	x.tenant = s.tenantOf(credential)
+	x.tenant = s.tenants.of(credential)
 	return nil
 }
 
@@ -53,18 +50,4 @@ func bearer(header []byte) []byte {
 		return bytes.TrimSpace(header[len(scheme):])
 	}
 	return header
-}
-
-// tenantOf names the tenant of a credential. The hash is keyed, so that names
-// that get into logs or stores say nothing about the credential.
-func (s *Server) tenantOf(credential []byte) string {
-	mac := s.tenantMACs.Get().(hash.Hash) //nolint:forcetypeassert // the pool's only type
-	mac.Reset()
-	_, _ = mac.Write(credential)
-	var sum [sha256.Size]byte
-	var name [2 + 32]byte
-	copy(name[:], "c:")
-	hex.Encode(name[2:], mac.Sum(sum[:0])[:16])
-	s.tenantMACs.Put(mac)
-	return string(name[:])
 }

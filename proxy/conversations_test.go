@@ -460,7 +460,7 @@ func TestConversationLease(t *testing.T) {
 }
 
 // tenant is the tenant of the rig's own requests.
-func (r *rig) tenant() string { return r.srv.tenantOf(bearer([]byte(canaryKey))) }
+func (r *rig) tenant() string { return r.srv.tenants.of(bearer([]byte(canaryKey))) }
 
 type state struct {
 	items []listed

@@ -147,7 +147,7 @@ func TestDrainDeadline(t *testing.T) {
 	if v.Status != "failed" || v.text() != "a" || !strings.Contains(v.Error.Message, "shutting down") {
 		t.Errorf("the stream ends with %s", v.raw)
 	}
-	rec, err := r.opt.Store.Get(context.Background(), r.srv.tenantOf([]byte("sk-CANARY-1")), v.ID)
+	rec, err := r.opt.Store.Get(context.Background(), r.srv.tenants.of([]byte("sk-CANARY-1")), v.ID)
 	if err != nil || string(rec.Response) != string(v.raw) {
 		t.Errorf("stored: %+v %v", rec, err)
 	}

@@ -2,13 +2,9 @@ package proxy
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +42,7 @@ type Server struct {
 	backend       *backend
 	histories     *histories
 	requestLimits translate.RequestLimits
-	tenantMACs    sync.Pool // of hash.Hash: HMACs under one key
+	tenants       tenantNames
 	sealer        *seal.Sealer
 
 	headRoom [headReserve]byte // zeros: the room before a request body
@@ -61,7 +57,7 @@ type Server struct {
 // New makes a server. It connects nowhere yet.
 func New(opt Options) (*Server, error) {
 	cfg := *opt.Config
-	s := &Server{cfg: cfg, store: opt.Store, log: opt.Log}
+	s := &Server{cfg: cfg, store: statefulOnly{opt.Store}, log: opt.Log}
 	s.keys.Store(opt.Keys)
 	var err error
 	if s.backend, err = newBackend(&s.cfg.Upstream, &s.cfg.Limits, opt.Version, opt.Dial); err != nil {
@@ -70,9 +66,7 @@ func New(opt Options) (*Server, error) {
 	if s.histories, err = newHistories(int64(cfg.Store.HistoryCacheBytes)); err != nil {
 		return nil, fmt.Errorf("history cache: %w", err)
 	}
-	tenantKey := make([]byte, 32)
-	_, _ = rand.Read(tenantKey) // never fails
-	s.tenantMACs.New = func() any { return hmac.New(sha256.New, tenantKey) }
+	s.tenants.docs = opt.Store
 	if s.sealer, err = newSealer(&cfg.Seal, opt.Store); err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func (s *Sealer) keys() ([]key, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askFor)
 	defer cancel()
-	secrets, err := agreed(ctx, s.docs)
+	secrets, err := Agreed(ctx, s.docs, docName)
 	var ring []key
 	if err == nil {
 		ring, err = newRing(secrets)
@@ -115,11 +115,11 @@ type stored struct {
 	Keys [][]byte `json:"keys"` // base64; the first seals, all open
 }
 
-// agreed returns the secrets that all replicas on the store agree on: those that
-// are there, else new ones if they are the first.
-func agreed(ctx context.Context, docs store.Documents) ([][]byte, error) {
+// Agreed returns the secrets of that name that all replicas on the store agree on:
+// those that are there, else a new one of MinSecret bytes if they are the first.
+func Agreed(ctx context.Context, docs store.Documents, name string) ([][]byte, error) {
 	for {
-		doc, err := docs.Doc(ctx, store.SystemTenant, docKind, docName)
+		doc, err := docs.Doc(ctx, store.SystemTenant, docKind, name)
 		if err == nil {
 			var have stored
 			if err := json.Unmarshal(doc.Body, &have); err != nil {
@@ -137,7 +137,7 @@ func agreed(ctx context.Context, docs store.Documents) ([][]byte, error) {
 			return nil, err
 		}
 		err = docs.Commit(ctx, store.SystemTenant, &store.Batch{Put: []store.DocWrite{{
-			Doc: &store.Doc{Kind: docKind, Key: docName, Body: body}, If: store.Absent,
+			Doc: &store.Doc{Kind: docKind, Key: name, Body: body}, If: store.Absent,
 		}}})
 		if err != nil && !errors.Is(err, store.ErrConflict) {
 			return nil, err
