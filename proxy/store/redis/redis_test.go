@@ -1,0 +1,77 @@
+package redis
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"antiphon/proxy/store"
+	"antiphon/proxy/store/redistest"
+	"antiphon/proxy/store/storetest"
+)
+
+// server is what all tests share that do not harm it.
+var server *redistest.Server
+
+func TestMain(m *testing.M) {
+	// After each step of a model everything is asked for: by default fewer runs
+	// than where a question takes a microsecond.
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("15")
+	}
+	var err error
+	if server, err = redistest.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(goleak.IgnoreTopFunction("antiphon/proxy/store/redistest.(*Server).run.func1"),
+			goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait")); err != nil {
+			fmt.Fprintln(os.Stderr, "goroutines are left:", err)
+			code = 1
+		}
+	}
+	server.Stop()
+	os.Exit(code)
+}
+
+// testTimeout leaves tests that are not about time alone.
+const testTimeout = 20 * time.Second
+
+var stores atomic.Int64
+
+// options are those of an empty store on that server.
+func options(s *redistest.Server) Options {
+	return Options{URL: s.URL(), Prefix: fmt.Sprintf("test%d:", stores.Add(1))}
+}
+
+func open(tb testing.TB, o Options) *Store {
+	tb.Helper()
+	s, err := Open(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t,
+		func(t *testing.T, clock *storetest.Clock) store.Store {
+			o := options(server)
+			o.Now = clock.Now
+			o.Timeout = testTimeout
+			return open(t, o)
+		},
+		storetest.Capabilities{Operations: 20_000})
+}
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, 5000, func(b *testing.B) store.Store { return open(b, options(server)) })
+}
