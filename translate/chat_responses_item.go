@@ -294,6 +294,7 @@ func (t *Turn) leaveOpen() {
 
 // appendOutput appends the items of the output array.
 func (t *Turn) appendOutput(dst []byte) []byte {
+	dst = append(dst, t.earlier...)
 	for n, i := range t.order {
 		if n > 0 {
 			dst = append(dst, ',')
@@ -356,16 +357,8 @@ func (t *Turn) emit(dst []byte, it *outItem, raw, logprobs []byte) []byte {
 
 // obfuscate pads a delta of n bytes to a multiple of 16, as the live API does.
 func (t *Turn) obfuscate(dst []byte, n int) []byte {
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789ab"
-	dst = append(dst, `,"obfuscation":"`...)
-	for range 16 - n%16 {
-		// xorshift64: what it writes need not be secret, only its length matters.
-		t.prng ^= t.prng << 13
-		t.prng ^= t.prng >> 7
-		t.prng ^= t.prng << 17
-		dst = append(dst, letters[t.prng>>58])
-	}
-	return append(dst, '"')
+	dst, t.prng = appendPadding(dst, 16-n%16, t.prng)
+	return dst
 }
 
 // whole makes a fragment of a JSON string stand on its own: half of a surrogate
