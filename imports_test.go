@@ -24,6 +24,7 @@ var rules = map[string][]string{
 	"proxy/store":           {},
 	"proxy/store/memory":    {"proxy/store"},
 	"proxy/store/codec":     {"github.com/klauspost/compress"},
+	"proxy/store/redis":     {"proxy/store", "proxy/store/codec", "github.com/valkey-io/valkey-go"},
 	"proxy/store/redistest": {},                                                                         // test support
 	"proxy/store/storetest": {"proxy/store", "github.com/anishathalye/porcupine", "pgregory.net/rapid"}, // test support
 	"proxy/seal":            {"proxy/store"},
@@ -32,7 +33,7 @@ var rules = map[string][]string{
 	"proxy/metrics":         {"github.com/prometheus/client_golang"},
 	"proxy": {
 		"config", "translate", "translate/jsonx", "translate/sse", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
-		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2", "github.com/prometheus/client_golang",
+		"github.com/valyala/fasthttp", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2", "github.com/prometheus/client_golang",
 	},
 	"cmd/antiphon": {"config", "proxy", "proxy/store", "proxy/store/memory", "go.uber.org/zap"},
 }

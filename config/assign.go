@@ -255,7 +255,8 @@ func legalValues(t reflect.Type) []string {
 	case reflect.TypeFor[translate.Replay]():
 		return texts(translate.ReplayNone, translate.ReplayLoop, translate.ReplayAll)
 	case reflect.TypeFor[translate.EffortForm]():
-		return texts(translate.EffortField, translate.EffortObject, translate.EffortUnknown)
+		return texts(translate.EffortField, translate.EffortObject, translate.EffortEnabled, translate.EffortThinking,
+			translate.EffortThinkingField, translate.EffortEnable, translate.EffortTemplate, translate.EffortUnknown)
 	case reflect.TypeFor[translate.ThinkTags]():
 		return texts(translate.TagsOff, translate.TagsAuto, translate.TagsImplicit)
 	}

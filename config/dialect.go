@@ -125,6 +125,11 @@ func checkDialect(d *translate.Dialect) []*Error {
 	if d.Tools.Choices.Has(translate.ChoiceRequired) && !isWord(d.Tools.RequiredWord) {
 		wrong("tools.required_word", `must be one word, such as required, while tools.choices has "required"`)
 	}
+	for _, name := range d.Tools.CallExtras {
+		if !isWord(name) || slices.Contains([]string{"id", "type", "function", "index"}, name) {
+			wrong("tools.call_extras", "must consist of names of members that a tool call has beside id, type, function and index")
+		}
+	}
 	if d.Reasoning.Replay != translate.ReplayNone && !isWord(d.Reasoning.ReplayField) {
 		wrong("reasoning.replay_field", "must be the name of a message key, such as reasoning_content, unless reasoning.replay is none")
 	}

@@ -88,16 +88,16 @@ func (x *exchange) prepare() *translate.Error {
 			return err
 		}
 	}
-	if err := x.req.EmptyInput(); err != nil && !x.mayBeEmpty {
+	if err := x.req.EmptyInput(); err != nil {
 		return err
 	}
-	x.past = history
 	// Chat messages say the same in fewer bytes, but for tools, whose schemas
 	// are wrapped once more.
 	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/8+history.Bytes()), s.headRoom[:]...)
 	var err *translate.Error
 	x.wire, err = x.req.AppendChat(x.wire, translate.ChatOptions{
 		Dialect: x.dialect, Model: x.backend.modelName(x.req.Model()), History: history, Losses: &x.losses,
+		Sealer: x,
 	})
 	if err != nil {
 		return err
@@ -174,34 +174,24 @@ func (x *exchange) ask() *translate.Error {
 	if err := x.send(); err != nil {
 		return err
 	}
+	s := x.server
 	x.reportLosses()
 	x.passHeaders()
-	x.beginTurn()
-	return nil
-}
-
-// beginTurn makes the turn ready. What was known before, as for a response that
-// has waited for its turn, stays as it is.
-func (x *exchange) beginTurn() {
-	s := x.server
-	created := x.created
-	if !x.seeded {
-		x.entropy(x.seed[:])
-		created = x.start
-	}
+	x.entropy(x.seed[:])
 	x.turnUsed = true
 	x.turn.Reset(translate.TurnOptions{
+		Sealer:        x,
 		Request:       &x.req,
 		Dialect:       x.dialect,
 		Seed:          x.seed,
-		Created:       created.Unix(),
-		Queued:        x.seeded,
+		Created:       x.start.Unix(),
 		Events:        x.req.Stream,
 		MaxBytes:      int(x.backend.cfg.MaxResponseBytes),
 		OpenResponses: s.cfg.Stream.OpenResponsesNames,
 		Obfuscate:     s.obfuscates(&x.req),
 		Losses:        &x.losses,
 	})
+	return nil
 }
 
 // send sends the request to the upstream until there is a reply worth reading.
@@ -335,10 +325,6 @@ func (x *exchange) commit(dst []byte) []byte {
 	}
 	mark := len(dst)
 	write(x.req.Store, false)
-	if x.local != nil {
-		response, output := x.turn.Written(dst)
-		x.local.keep(x, response[output[0]:output[1]])
-	}
 	joins := x.joins()
 	if !x.req.Store && !joins || x.up.Cancelled() == errClientGone {
 		return dst

@@ -50,16 +50,9 @@ type exchange struct {
 	turn    translate.Turn
 	losses  translate.Losses
 	history translate.HistoryBuilder
-	past    *translate.History // that the request continues; nil at the beginning of one
 	seed    translate.Seed
-	seeded  bool      // seed and created were known before: the response has waited
-	created time.Time // of a response that has waited
-	lane    string    // of a WebSocket
-	local   *wsState  // responses that only this connection can continue; nil for HTTP
 	up      upstream.Exchange
 	place   *place // in a conversation; nil without
-
-	mayBeEmpty bool // the request need not have any input
 
 	streaming bool
 	finished  bool
@@ -153,7 +146,6 @@ func (x *exchange) recycle() {
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
 	x.backend, x.dialect, x.place, x.grant = nil, nil, nil, nil
 	x.tenant, x.principal, x.reported = "", "", 0
-	x.past, x.local, x.lane, x.seeded, x.mayBeEmpty = nil, nil, "", false, false
 	x.streaming, x.finished, x.turnUsed, x.storeFailed = false, false, false, false
 	x.req.Trace = false
 	x.outcome, x.status, x.attempts = metrics.OutcomeOK, 0, 0

@@ -85,9 +85,6 @@ func (h *histories) moved(c *cachedHistory) {
 
 // history returns what previous_response_id stands for.
 func (s *Server) history(x *exchange, id string) (*translate.History, *translate.Error) {
-	if h, err := x.local.history(x, id); h != nil || err != nil {
-		return h, err
-	}
 	ctx := storeContext()
 	epoch, err := s.store.Epoch(ctx, x.tenant)
 	if err != nil {
@@ -119,6 +116,7 @@ func (s *Server) history(x *exchange, id string) (*translate.History, *translate
 			return nil, previousError(id, err)
 		}
 	}
+	x.history.Sealer = x
 	for i, r := range chain {
 		if i > 0 && i == len(chain)-1 {
 			// Not being cached, the parent was continued before: a branch.
@@ -148,9 +146,6 @@ func (s *Server) references(x *exchange, ids []string, conversation string) ([][
 	for i, id := range ids {
 		if rec != nil {
 			items[i] = itemIn(rec, id)
-		}
-		if items[i] == nil {
-			items[i] = x.local.item(id)
 		}
 		if items[i] != nil {
 			continue

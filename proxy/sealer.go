@@ -6,6 +6,7 @@ import (
 	"antiphon/config"
 	"antiphon/proxy/seal"
 	"antiphon/proxy/store"
+	"antiphon/translate"
 )
 
 // newSealer makes the keeper of what clients carry for us: with the keys that
@@ -24,4 +25,19 @@ func newSealer(cfg *config.Seal, st store.Store) (*seal.Sealer, error) {
 	secret := make([]byte, seal.MinSecret)
 	_, _ = rand.Read(secret) // never fails
 	return seal.New(secret)
+}
+
+// An exchange seals and opens the reasoning of its tenant.
+var _ translate.Sealer = (*exchange)(nil)
+
+// Seal implements translate.Sealer.
+func (x *exchange) Seal(dst, plain []byte) ([]byte, bool) {
+	out, err := x.server.sealer.Seal(dst, x.tenant, seal.Reasoning, plain)
+	return out, err == nil
+}
+
+// Open implements translate.Sealer.
+func (x *exchange) Open(dst, sealed []byte) ([]byte, bool) {
+	out, err := x.server.sealer.Open(dst, x.tenant, seal.Reasoning, sealed)
+	return out, err == nil
 }

@@ -33,6 +33,11 @@ func (t *Turn) call(dst []byte, d *jsonx.Doc, n uint32, legacy bool) []byte {
 	if name != 0 {
 		nameText = d.Str(name)
 	}
+	if len(t.opt.Dialect.Tools.CallExtras) > 0 {
+		if dst = t.callExtras(dst, d, n, idText); t.state >= stateEnded {
+			return dst
+		}
+	}
 	i := t.callFor(position, idText, nameText, d.Present(arguments) && !emptyString(d, arguments))
 	if i < 0 {
 		if dst, i = t.newCall(dst, position, idText); i < 0 {

@@ -358,6 +358,7 @@ func (t *Turn) end(dst []byte) []byte {
 		}
 		dst = t.close(dst, i, status)
 	}
+	dst = t.closeDetails(dst)
 	t.advance(stateEnded)
 	return dst
 }

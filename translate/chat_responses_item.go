@@ -54,6 +54,10 @@ type outItem struct {
 	annotations []byte // of the open part (JSON with commas)
 	notes       int    // annotations
 
+	details []byte // of reasoning: the backend's reasoning_details (JSON with commas)
+	extras  []byte // of reasoning: members of calls after it (JSON with commas)
+	sealed  []byte // of reasoning that is done: its encrypted_content
+
 	callID, name []byte // of a call
 	upstreamID   []byte // the backend's id, by which its fragments are told apart
 	position     int    // the backend's index, or -1
@@ -64,6 +68,7 @@ func (it *outItem) reset() {
 	*it = outItem{
 		id: it.id[:0], content: it.content[:0], text: it.text[:0], half: it.half[:0], head: it.head[:0],
 		json: it.json[:0], logprobs: it.logprobs[:0], annotations: it.annotations[:0],
+		details: it.details[:0], extras: it.extras[:0], sealed: it.sealed[:0],
 		callID: it.callID[:0], name: it.name[:0], upstreamID: it.upstreamID[:0],
 	}
 }
@@ -128,6 +133,11 @@ func (it *outItem) append(dst []byte, status string) []byte {
 			dst = append(dst, it.content...)
 		}
 		dst = append(dst, ']')
+		if len(it.sealed) > 0 {
+			dst = append(dst, `,"encrypted_content":"`...)
+			dst = append(dst, it.sealed...)
+			dst = append(dst, '"')
+		}
 		if status == "incomplete" {
 			dst = append(dst, `,"status":"incomplete"`...)
 		}
@@ -264,6 +274,9 @@ func (t *Turn) close(dst []byte, i int, status string) []byte {
 	} else {
 		dst = t.closePart(dst, it, false)
 	}
+	if it.kind == outReasoning {
+		t.seal(it)
+	}
 	it.json = it.append(it.json[:0], status)
 	it.state = itemDone
 	if !t.events {
@@ -294,7 +307,6 @@ func (t *Turn) leaveOpen() {
 
 // appendOutput appends the items of the output array.
 func (t *Turn) appendOutput(dst []byte) []byte {
-	dst = append(dst, t.earlier...)
 	for n, i := range t.order {
 		if n > 0 {
 			dst = append(dst, ',')
@@ -357,8 +369,16 @@ func (t *Turn) emit(dst []byte, it *outItem, raw, logprobs []byte) []byte {
 
 // obfuscate pads a delta of n bytes to a multiple of 16, as the live API does.
 func (t *Turn) obfuscate(dst []byte, n int) []byte {
-	dst, t.prng = appendPadding(dst, 16-n%16, t.prng)
-	return dst
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789ab"
+	dst = append(dst, `,"obfuscation":"`...)
+	for range 16 - n%16 {
+		// xorshift64: what it writes need not be secret, only its length matters.
+		t.prng ^= t.prng << 13
+		t.prng ^= t.prng >> 7
+		t.prng ^= t.prng << 17
+		dst = append(dst, letters[t.prng>>58])
+	}
+	return append(dst, '"')
 }
 
 // whole makes a fragment of a JSON string stand on its own: half of a surrogate

@@ -4,6 +4,25 @@ import (
 	"antiphon/translate/jsonx"
 )
 
+// openReasoning sees to it that a reasoning item is open: t.cur, or -1 when the
+// response has failed.
+func (t *Turn) openReasoning(dst []byte) []byte {
+	if t.cur >= 0 && t.items[t.cur].kind != outReasoning {
+		dst = t.close(dst, t.cur, "completed")
+	}
+	if t.cur >= 0 {
+		return dst
+	}
+	dst = t.closeWholeCalls(dst)
+	i := t.newItem(outReasoning)
+	if i < 0 {
+		return t.tooLarge(dst)
+	}
+	dst = t.add(dst, i, prefixReasoning)
+	t.cur = i
+	return dst
+}
+
 // thought takes in a fragment of the model's reasoning. It becomes reasoning
 // text, or a summary when the client has asked for one: that is all that most
 // clients show.
@@ -11,24 +30,17 @@ func (t *Turn) thought(dst, raw []byte, kind jsonx.StringKind) []byte {
 	if len(raw) == 0 || t.state >= stateEnded {
 		return dst
 	}
-	if t.cur >= 0 && t.items[t.cur].kind != outReasoning {
-		dst = t.close(dst, t.cur, "completed")
+	if dst = t.openReasoning(dst); t.cur < 0 {
+		return dst
 	}
-	if t.cur < 0 {
-		dst = t.closeWholeCalls(dst)
-		i := t.newItem(outReasoning)
-		if i < 0 {
-			return t.tooLarge(dst)
-		}
-		dst = t.add(dst, i, prefixReasoning)
-		t.cur = i
+	it := &t.items[t.cur]
+	if it.part == noPart {
 		part := thoughtPart
 		if t.opt.Request.SummaryWanted {
 			part = summaryPart
 		}
-		dst = t.openPart(dst, &t.items[i], part)
+		dst = t.openPart(dst, it, part)
 	}
-	it := &t.items[t.cur]
 	return t.delta(dst, it, t.whole(it, raw, kind), nil)
 }
 
@@ -45,8 +57,8 @@ func (t *Turn) reasoning(dst []byte, d *jsonx.Doc, f *choiceFields) []byte {
 			}
 		}
 		if d.Kind(n) == jsonx.String && len(d.Str(n)) > 0 {
-			t.noteReasoningData(d, f.reasoningDetails)
-			return t.thought(dst, d.Str(n), d.StrKind(n))
+			dst = t.thought(dst, d.Str(n), d.StrKind(n))
+			return t.keepDetails(dst, d, f.reasoningDetails)
 		}
 	}
 	if d.Kind(f.reasoningDetails) != jsonx.Array {
@@ -61,22 +73,7 @@ func (t *Turn) reasoning(dst []byte, d *jsonx.Doc, f *choiceFields) []byte {
 			dst = t.thought(dst, d.Str(n), d.StrKind(n))
 		}
 	}
-	t.noteReasoningData(d, f.reasoningDetails)
-	return dst
-}
-
-// noteReasoningData reports what a backend wants back one day and the API has no
-// place for.
-func (t *Turn) noteReasoningData(d *jsonx.Doc, details uint32) {
-	if d.Kind(details) != jsonx.Array || t.opt.Losses == nil {
-		return
-	}
-	for v, end := d.First(details), d.End(details); v < end; v = d.Next(v) {
-		if d.Kind(d.Get(v, "data")) == jsonx.String {
-			t.lose(ruleReplyReasoningData, "output["+string(appendInt(nil, len(t.order)))+"]", "")
-			return
-		}
-	}
+	return t.keepDetails(dst, d, f.reasoningDetails)
 }
 
 // lose reports a loss once for each rule and path.

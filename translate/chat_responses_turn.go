@@ -45,14 +45,13 @@ type Turn struct {
 
 	tagKind jsonx.StringKind // what the text that went through think was made of
 	tokens  []byte           // logprobs of the text that think holds back
+	late    []byte           // reasoning_details that came when their item was done (JSON with commas)
 	args    jsonx.Doc        // scratch for arguments
 
 	chose    bool       // there was a choice
 	finish   finishKind // why the backend stopped
 	finished bool
 	cutShort string // incomplete_details.reason
-	stopped  bool   // somebody has cancelled it
-	earlier  []byte // output items of a turn that was taken up from another: see Resume
 	failure  *Error
 	usage    usage
 	counted  bool // usage has come with or after the finish
@@ -105,11 +104,10 @@ type TurnOptions struct {
 	// Obfuscate pads deltas with random letters, so that their sizes say less
 	// to somebody who watches the encrypted connection.
 	Obfuscate bool
-	// Queued says that the events of Queue have been said already, maybe by
-	// another process: the first event is in_progress then.
-	Queued bool
 	// Losses receives what the reply loses.
 	Losses *Losses
+	// Sealer makes the encrypted_content of reasoning items; nil: there is none.
+	Sealer Sealer
 }
 
 const defaultMaxBytes = 64 << 20
@@ -124,7 +122,7 @@ func (t *Turn) Reset(opt TurnOptions) {
 		opt.MaxBytes = defaultMaxBytes
 	}
 	if t.held > most { // unusually large: let it go
-		t.items, t.count, t.scratch, t.echo = nil, 0, nil, nil
+		t.items, t.count, t.scratch, t.echo, t.late = nil, 0, nil, nil, nil
 		t.think = thinkSplitter{}
 	}
 	for i := range t.items[:t.count] {
@@ -135,7 +133,7 @@ func (t *Turn) Reset(opt TurnOptions) {
 	*t = Turn{
 		opt: opt, events: opt.Events, cur: -1, doc: doc, args: args, items: items,
 		order: t.order[:0], id: t.id[:0], echo: t.echo[:0], scratch: t.scratch[:0], tier: t.tier[:0], upModel: t.upModel[:0],
-		shape: t.shape, think: t.think, tokens: t.tokens[:0],
+		shape: t.shape, think: t.think, tokens: t.tokens[:0], late: t.late[:0],
 	}
 	t.shape.clear()
 	t.think.reset(opt.Dialect.Reasoning.Tags)
@@ -162,11 +160,7 @@ func (t *Turn) Begin(dst []byte) []byte {
 		return dst
 	}
 	f := finalFields{status: "in_progress", stored: t.opt.Request.Store}
-	if t.opt.Queued {
-		t.sequence = queuedEvents
-	} else {
-		dst = t.lifecycle(dst, evCreated, f)
-	}
+	dst = t.lifecycle(dst, evCreated, f)
 	return t.lifecycle(dst, evInProgress, f)
 }
 
@@ -291,8 +285,6 @@ func (t *Turn) Status() string {
 	switch {
 	case t.state < stateEnded:
 		return "in_progress"
-	case t.stopped:
-		return "cancelled"
 	case t.failure != nil:
 		return "failed"
 	case t.cutShort != "":
@@ -338,8 +330,6 @@ func (t *Turn) Terminal(dst []byte, completedAt int64, stored, again bool) []byt
 		return t.lifecycle(dst, evFailed, f)
 	case "incomplete":
 		return t.lifecycle(dst, evIncomplete, f)
-	case "cancelled": // the API has no event for that: the stream just ends
-		return dst
 	}
 	return t.lifecycle(dst, evCompleted, f)
 }

@@ -118,6 +118,7 @@ func dialectFacts() (facts []fact) {
 	flag("images", func(d *Dialect) *bool { return &d.Images })
 	flag("files", func(d *Dialect) *bool { return &d.Files })
 	flag("audio", func(d *Dialect) *bool { return &d.Audio })
+	flag("reasoning.details", func(d *Dialect) *bool { return &d.Reasoning.Details })
 	flag("refusal_field", func(d *Dialect) *bool { return &d.RefusalField })
 
 	facts = append(facts, enumFacts("system_messages", func(d *Dialect) *SystemPolicy { return &d.SystemMessages },
@@ -134,16 +135,18 @@ func dialectFacts() (facts []fact) {
 	facts = append(facts, enumFacts("reasoning.replay", func(d *Dialect) *Replay { return &d.Reasoning.Replay },
 		ReplayNone, ReplayLoop, ReplayAll)...)
 	facts = append(facts, enumFacts("reasoning.effort_form", func(d *Dialect) *EffortForm { return &d.Reasoning.EffortForm },
-		EffortField, EffortObject, EffortUnknown)...)
+		EffortField, EffortObject, EffortEnabled, EffortThinking, EffortThinkingField, EffortEnable, EffortTemplate, EffortUnknown)...)
 	facts = append(facts, enumFacts("reasoning.think_tags", func(d *Dialect) *ThinkTags { return &d.Reasoning.Tags },
 		TagsOff, TagsAuto, TagsImplicit)...)
-	var words, fields []string
+	var words, fields, placeholders []string
 	for _, p := range presets {
 		words, fields = append(words, p.Tools.RequiredWord), append(fields, p.Reasoning.ReplayField)
+		placeholders = append(placeholders, p.Reasoning.Placeholder)
 	}
 	distinct := func(s []string) []string { slices.Sort(s); return slices.Compact(s) }
 	facts = append(facts, enumFacts("tools.required_word", func(d *Dialect) *string { return &d.Tools.RequiredWord }, distinct(words)...)...)
 	facts = append(facts, enumFacts("reasoning.replay_field", func(d *Dialect) *string { return &d.Reasoning.ReplayField }, distinct(fields)...)...)
+	facts = append(facts, enumFacts("reasoning.placeholder", func(d *Dialect) *string { return &d.Reasoning.Placeholder }, distinct(placeholders)...)...)
 
 	for i, name := range ParamNames {
 		facts = append(facts, bitFacts("accepts."+name, func(d *Dialect) *ParamSet { return &d.Accepts }, 1<<i)...)
@@ -159,6 +162,15 @@ func dialectFacts() (facts []fact) {
 				others: []func(*Dialect){func(d *Dialect) {
 					d.ExtraParams = slices.DeleteFunc(d.ExtraParams, func(s string) bool { return s == name })
 				}},
+			})
+		}
+		for _, name := range p.Tools.CallExtras {
+			facts = append(facts, fact{
+				name: p.Name + "'s tools.call_extras " + name,
+				holds: func(d *Dialect, preset string) bool {
+					return preset == p.Name && slices.Contains(d.Tools.CallExtras, name)
+				},
+				others: []func(*Dialect){func(d *Dialect) { d.Tools.CallExtras = nil }},
 			})
 		}
 		for from, to := range p.Reasoning.Efforts {

@@ -79,6 +79,10 @@ type ToolAbilities struct {
 
 	// CallIDs is the form of tool call ids the server insists on.
 	CallIDs CallIDForm `yaml:"call_ids"`
+
+	// CallExtras are members of a tool call, beside those of the reference API,
+	// that the server gives and wants back unchanged with the same call.
+	CallExtras []string `yaml:"call_extras"`
 }
 
 // ReasoningHabits say how a dialect takes and gives reasoning.
@@ -89,12 +93,22 @@ type ReasoningHabits struct {
 	// ReplayField is the key of an assistant message that carries it.
 	ReplayField string `yaml:"replay_field"`
 
+	// Details says that the server gives reasoning_details and takes them back
+	// unchanged. They go where Replay says, in place of ReplayField.
+	Details bool `yaml:"details"`
+
+	// Placeholder is what ReplayField says beside a call where Replay wants
+	// reasoning and there is none, for servers that refuse a call without it. ""
+	// leaves the key out.
+	Placeholder string `yaml:"placeholder"`
+
 	// EffortForm is how the request asks for an effort.
 	EffortForm EffortForm `yaml:"effort_form"`
 
 	// Efforts maps an effort of the Responses API to the server's word for it.
-	// An effort that is not in the map is sent as it is; one mapped to "" is
-	// left out and reported.
+	// An effort that is not in the map is sent as it is, or, where EffortForm is
+	// a switch, as "disabled" for none and "enabled" for all others. One that is
+	// mapped to "" is left out and reported.
 	Efforts map[string]string `yaml:"efforts"`
 
 	// Tags says whether reasoning may stand between <think> and </think> in
@@ -179,6 +193,18 @@ const (
 	EffortField EffortForm = "reasoning_effort"
 	// EffortObject is "reasoning":{"effort":"low"} (OpenRouter).
 	EffortObject EffortForm = "reasoning"
+	// EffortEnabled is "reasoning":{"enabled":true}, a switch (Together).
+	EffortEnabled EffortForm = "reasoning_enabled"
+	// EffortThinking is "thinking":{"type":"enabled"}, a switch (GLM, Kimi).
+	EffortThinking EffortForm = "thinking"
+	// EffortThinkingField is the switch "thinking" with "reasoning_effort" beside
+	// it when it is on (DeepSeek). The word "disabled" turns it off.
+	EffortThinkingField EffortForm = "thinking_and_effort"
+	// EffortEnable is "enable_thinking":true, a switch (Qwen's own API).
+	EffortEnable EffortForm = "enable_thinking"
+	// EffortTemplate is "chat_template_kwargs":{"enable_thinking":true}, a switch
+	// of the chat template (Qwen, GLM and others on vLLM, SGLang, llama.cpp).
+	EffortTemplate EffortForm = "chat_template_kwargs"
 	// EffortUnknown leaves it out, and reports it.
 	EffortUnknown EffortForm = "none"
 )

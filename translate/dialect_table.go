@@ -62,6 +62,7 @@ func generic() Dialect {
 			RequiredWord: "required",
 			NameMax:      64,
 			CallIDs:      CallIDsAny,
+			CallExtras:   []string{},
 		},
 		Structured: StructuredSchema,
 		Reasoning: ReasoningHabits{
@@ -149,15 +150,65 @@ var presets = []Dialect{
 	}),
 	preset("deepseek", func(d *Dialect) {
 		// No developer role, no store, no parallel_tool_calls; content must be
-		// a string; reasoning_content of a tool loop must come back, else 400
-		// (CLIProxyAPI#3451, codex#24500).
+		// a string. What was thought before a call must come back in all later
+		// requests, else 400 (CLIProxyAPI#3451, codex#24500, pi#3636); what was
+		// thought before an answer may, and is ignored. Thinking is a switch, with
+		// the efforts high and max: https://api-docs.deepseek.com/guides/thinking_mode
 		d.JoinText = true
 		d.Images, d.Files, d.Audio = false, false, false
 		d.Accepts = samplingParams | ParamLogprobs | ParamStreamUsage
 		d.ExtraParams = []string{"stop", "thinking"}
 		d.Structured = StructuredObject
+		d.Reasoning.Replay = ReplayAll
+		d.Reasoning.Placeholder = " "
+		d.Reasoning.EffortForm = EffortThinkingField
+		d.Reasoning.Efforts = map[string]string{
+			"none": effortOff, "minimal": "high", "low": "high", "medium": "high", "xhigh": "max",
+		}
+		d.Reasoning.Tags = TagsOff
+	}),
+	preset("kimi", func(d *Dialect) {
+		// "reasoning_content is missing in assistant tool call message": for every
+		// such message while thinking is on (mastra#12592, opencode#16318);
+		// obsidian-yolo#243 fills it in. reasoning_effort beside thinking is refused.
+		d.Files, d.Audio = false, false
+		d.Accepts = samplingParams | ParamStreamUsage | ParamPromptCacheKey
+		d.ExtraParams = []string{"stop", "thinking"}
+		d.Reasoning.Replay = ReplayAll
+		d.Reasoning.Placeholder = " "
+		d.Reasoning.EffortForm = EffortThinking
+		d.Reasoning.Tags = TagsOff
+	}),
+	preset("glm", func(d *Dialect) {
+		// Role developer is error 1214 (PI-Desktop#30). Thinking is a switch; what
+		// was thought in a tool loop must come back, older thoughts are cleared
+		// unless clear_thinking is false: https://docs.z.ai/guides/capabilities/thinking-mode
+		d.Files, d.Audio = false, false
+		d.Accepts = ParamTemperature | ParamTopP | ParamStreamUsage
+		d.ExtraParams = []string{"stop", "thinking", "do_sample", "tool_stream"}
+		d.Structured = StructuredObject
 		d.Reasoning.Replay = ReplayLoop
+		d.Reasoning.EffortForm = EffortThinking
+		d.Reasoning.Tags = TagsOff
+	}),
+	preset("minimax", func(d *Dialect) {
+		// A second system message is error 2013 (oh-my-pi#954). Thoughts come in
+		// <think>, or with reasoning_split as reasoning_details, which are to be
+		// sent back whole: https://platform.minimax.io/docs/guides/text-m2-function-call
+		d.Files, d.Audio = false, false
+		d.Accepts = ParamTemperature | ParamTopP | ParamStreamUsage
+		d.ExtraParams = []string{"stop", "reasoning_split"}
+		d.Reasoning.Replay = ReplayAll
+		d.Reasoning.Details = true
 		d.Reasoning.EffortForm = EffortUnknown
+	}),
+	preset("qwen", func(d *Dialect) {
+		// Alibaba's own API. Role developer is refused (BrainPilot#549), a second
+		// system message raises in the template (dynamo#10206), thinking is the
+		// switch enable_thinking, and earlier thoughts are not read.
+		d.Accepts = samplingParams | ParamLogprobs | ParamParallelToolCalls | ParamStreamUsage
+		d.ExtraParams = []string{"stop", "seed", "top_k", "enable_thinking", "thinking_budget", "enable_search"}
+		d.Reasoning.EffortForm = EffortEnable
 		d.Reasoning.Tags = TagsOff
 	}),
 	preset("mistral", func(d *Dialect) {
@@ -192,12 +243,20 @@ var presets = []Dialect{
 			"stop", "seed", "logit_bias", "top_k", "top_a", "min_p", "repetition_penalty", "models",
 			"route", "provider", "plugins", "transforms", "web_search_options", "prediction",
 		}
+		// reasoning_details, signatures and all, must come back unchanged while
+		// tools are being called: https://openrouter.ai/docs/guides/best-practices/reasoning-tokens
+		d.Reasoning.Replay = ReplayLoop
+		d.Reasoning.ReplayField = "reasoning"
+		d.Reasoning.Details = true
 		d.Reasoning.EffortForm = EffortObject
 		d.Reasoning.Tags = TagsOff
 	}),
 	preset("gemini", func(d *Dialect) {
 		// https://ai.google.dev/gemini-api/docs/openai: finish "stop" on tool
-		// turns and missing indexes are for the reader; unknown keys are 400.
+		// turns and missing indexes are for the reader; unknown keys are 400. A
+		// call's thought signature, in extra_content, must come back with it, else
+		// 400: https://ai.google.dev/gemini-api/docs/thought-signatures
+		d.Tools.CallExtras = []string{"extra_content"}
 		d.Files = false
 		d.MaxTokens = MaxCompletionTokens
 		d.Accepts = ParamTemperature | ParamTopP | ParamParallelToolCalls | ParamStreamUsage
@@ -215,6 +274,14 @@ var hostDialects = []struct{ host, dialect string }{
 	{".services.ai.azure.com", "azure"},
 	{".cognitiveservices.azure.com", "azure"},
 	{"api.deepseek.com", "deepseek"},
+	{"api.moonshot.ai", "kimi"},
+	{"api.moonshot.cn", "kimi"},
+	{"api.z.ai", "glm"},
+	{"open.bigmodel.cn", "glm"},
+	{"api.minimax.io", "minimax"},
+	{"api.minimaxi.com", "minimax"},
+	{"dashscope.aliyuncs.com", "qwen"},
+	{"dashscope-intl.aliyuncs.com", "qwen"},
 	{"api.mistral.ai", "mistral"},
 	{"codestral.mistral.ai", "mistral"},
 	{"api.groq.com", "groq"},
@@ -244,6 +311,7 @@ func LookupDialect(name string) (Dialect, bool) {
 	}
 	d := presets[i]
 	d.ExtraParams = slices.Clone(d.ExtraParams)
+	d.Tools.CallExtras = slices.Clone(d.Tools.CallExtras)
 	d.Reasoning.Efforts = maps.Clone(d.Reasoning.Efforts)
 	return d, true
 }

@@ -87,7 +87,7 @@ func (p *requestCheck) run(body []byte) {
 	}
 	stored := p.stored()
 	var err *Error
-	p.chat, err = p.r.AppendChat(p.chat[:0], ChatOptions{Dialect: p.d, Losses: p.losses})
+	p.chat, err = p.r.AppendChat(p.chat[:0], ChatOptions{Dialect: p.d, Losses: p.losses, Sealer: codeSealer{}})
 	if err != nil {
 		p.apiError(err)
 		return
@@ -188,7 +188,7 @@ func (p *requestCheck) followUp(stored []byte) {
 				p.errorf("%v", err)
 				return
 			}
-			chat, apiErr := r.AppendChat(nil, ChatOptions{Dialect: p.d, History: h, Losses: new(Losses)})
+			chat, apiErr := r.AppendChat(nil, ChatOptions{Dialect: p.d, History: h, Losses: new(Losses), Sealer: codeSealer{}})
 			if apiErr != nil {
 				p.errorf("%v", apiErr)
 				continue

@@ -29,7 +29,7 @@ type turnCheck struct {
 // turnRequests are requests that ask different things of a reply.
 var turnRequests = []string{
 	`{"model":"m","input":"Hi","stream":true}`,
-	`{"model":"m","input":"Hi","stream":true,"reasoning":{"summary":"auto"}}`,
+	`{"model":"m","input":"Hi","stream":true,"reasoning":{"summary":"auto"},"include":["reasoning.encrypted_content"]}`,
 	`{"model":"m","input":"Hi","stream":true,"include":["message.output_text.logprobs"]}`,
 	`{"model":"m","input":"Hi","stream":true,"tools":[{"type":"function","name":"f"},{"type":"function","name":"g h"}],"parallel_tool_calls":false}`,
 	`{"model":"m","input":"Hi","stream":true,"tools":[{"type":"function","name":"f"},{"type":"function","name":"g h"}],` +
@@ -40,7 +40,10 @@ var turnRequests = []string{
 func newTurnCheck(tb testing.TB) *turnCheck {
 	c := &turnCheck{requests: make([]Request, len(turnRequests)), seen: map[uint64]struct{}{}}
 	for _, tags := range []ThinkTags{TagsAuto, TagsOff, TagsImplicit} {
-		c.dialects = append(c.dialects, preset("generic", func(d *Dialect) { d.Reasoning.Tags = tags }))
+		c.dialects = append(c.dialects, preset("generic", func(d *Dialect) {
+			d.Reasoning.Tags = tags
+			d.Reasoning.Details, d.Tools.CallExtras = tags != TagsImplicit, []string{"extra_content"}
+		}))
 	}
 	for i, body := range turnRequests {
 		if err := c.requests[i].Parse([]byte(body), RequestLimits{}); err != nil {
@@ -58,6 +61,7 @@ func (c *turnCheck) options(n uint) TurnOptions {
 	opt := TurnOptions{
 		Request: &c.requests[n%6], Dialect: &c.dialects[n/6%3], Seed: testSeed, Created: testCreated, Events: true,
 		Obfuscate: n/18%2 == 1, OpenResponses: n/36%2 == 1, Losses: new(Losses),
+		Sealer: codeSealer{},
 	}
 	switch n / 72 % 4 {
 	case 2:

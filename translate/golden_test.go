@@ -58,6 +58,7 @@ type caseOptions struct {
 	obfuscate bool
 	maxBytes  int
 	model     string // upstream's name of the model
+	unsealed  bool   // "seal: off": there are no keys for envelopes
 	cut       string // how the upstream ends: "" (cleanly), "eof" (without [DONE]), "reset"
 }
 
@@ -100,6 +101,8 @@ func (c *goldenCase) readOptions(t *testing.T) {
 			c.opt.maxBytes, _ = strconv.Atoi(value)
 		case "model":
 			c.opt.model = value
+		case "seal":
+			c.opt.unsealed = value == "off"
 		default:
 			t.Fatalf("option %q", line)
 		}
@@ -169,6 +172,8 @@ func setDialect(d *Dialect, key, value string) error {
 		d.Tools.RequiredWord = value
 	case "tools.name_max":
 		d.Tools.NameMax, _ = strconv.Atoi(value)
+	case "tools.call_extras":
+		d.Tools.CallExtras = strings.Split(value, ",")
 	case "tools.call_ids":
 		d.Tools.CallIDs = CallIDForm(value)
 	case "structured_output":
@@ -177,6 +182,10 @@ func setDialect(d *Dialect, key, value string) error {
 		d.Reasoning.Replay = Replay(value)
 	case "reasoning.replay_field":
 		d.Reasoning.ReplayField = value
+	case "reasoning.details":
+		d.Reasoning.Details = yes
+	case "reasoning.placeholder":
+		d.Reasoning.Placeholder = value
 	case "reasoning.effort_form":
 		d.Reasoning.EffortForm = EffortForm(value)
 	case "reasoning.efforts":
@@ -216,6 +225,10 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 	if x.err = x.req.Parse(body, RequestLimits{}); x.err != nil {
 		return x
 	}
+	var sealer Sealer = plainSealer{}
+	if c.opt.unsealed {
+		sealer = nil
+	}
 	h := &History{}
 	if turns := c.file("history.json"); turns != nil {
 		var stored []struct{ Input, Output json.RawMessage }
@@ -224,7 +237,8 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 		}
 		for _, s := range stored {
 			var err error
-			if h, err = h.Extend(s.Input, s.Output, &c.dialect); err != nil {
+			b := HistoryBuilder{Sealer: sealer}
+			if h, err = b.Extend(h, s.Input, s.Output, &c.dialect); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -246,13 +260,14 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 	if x.err = x.req.EmptyInput(); x.err != nil {
 		return x
 	}
-	x.chat, x.err = x.req.AppendChat(nil, ChatOptions{Dialect: &c.dialect, Model: c.opt.model, History: h, Losses: &x.losses})
+	x.chat, x.err = x.req.AppendChat(nil, ChatOptions{Dialect: &c.dialect, Model: c.opt.model, History: h, Losses: &x.losses, Sealer: sealer})
 	if x.err == nil && c.opt.loss == "strict" {
 		x.err = x.losses.Refusal()
 	}
 	x.options = TurnOptions{
 		Request: &x.req, Dialect: &c.dialect, Seed: testSeed, Created: testCreated, Events: true,
 		MaxBytes: c.opt.maxBytes, OpenResponses: c.opt.open, Obfuscate: c.opt.obfuscate, Losses: &x.losses,
+		Sealer: sealer,
 	}
 	return x
 }

@@ -36,6 +36,7 @@ type chatMessage struct {
 type chatCall struct {
 	ID, Type string
 	Function struct{ Name, Arguments string }
+	Extra    json.RawMessage `json:"extra_content"`
 }
 
 // ownChatKeys are the keys that translation writes itself, besides the dialect's
@@ -56,7 +57,7 @@ func readChat(chat []byte, d *Dialect) (body chatBody, faults []string) {
 		return body, faults
 	}
 	for k := range keys {
-		if !slices.Contains(ownChatKeys, k) && !slices.Contains(d.ExtraParams, k) {
+		if !slices.Contains(ownChatKeys, k) && !slices.Contains(d.ExtraParams, k) && k != d.Reasoning.EffortForm.key() {
 			fault("key %q", k)
 		}
 	}
@@ -167,7 +168,7 @@ func legal(chat []byte, d *Dialect) (faults []string) {
 				bad("content %s", m.Content)
 			}
 		case "assistant":
-			keys = append(keys, "tool_calls", "refusal", d.Reasoning.ReplayField)
+			keys = append(keys, "tool_calls", "refusal", d.Reasoning.ReplayField, detailsKey)
 			waiting = m.legalAssistant(d, bad)
 		default:
 			bad("role")
@@ -237,6 +238,10 @@ func (m *chatMessage) legalAssistant(d *Dialect, bad func(string, ...any)) (ids 
 	}
 	if m.keys[d.Reasoning.ReplayField] != nil && d.Reasoning.Replay == ReplayNone {
 		bad("reasoning")
+	}
+	if len(m.ToolCalls) > 0 && d.Reasoning.Replay == ReplayAll && d.Reasoning.Placeholder != "" &&
+		m.keys[d.Reasoning.ReplayField] == nil && m.keys[detailsKey] == nil {
+		bad("a call without reasoning")
 	}
 	if len(m.parts) > 0 {
 		bad("content parts")

@@ -92,6 +92,10 @@ func (l *Losses) Refusal() *Error {
 		if info.Advisory || info.Action == Defaulted {
 			continue
 		}
+		if e.Rule == ruleReasoningSealed {
+			return invalid("invalid_encrypted_content", e.Path, "The encrypted content in '"+e.Path+
+				"' could not be verified: it was not made by this server for this client, or it was changed.")
+		}
 		msg := "This request cannot be passed on without loss, and loss is set to strict: '" + e.Path +
 			"' would be " + info.Action.String() + " (" + info.ID + "). " + info.What
 		if e.Detail != "" {

@@ -31,6 +31,9 @@ const (
 	ruleOutputParts
 	ruleReasoningAlone
 	ruleReasoningForgotten
+	ruleReasoningSealed
+	ruleReasoningMissing
+	ruleMessagePhase
 	ruleSystemMoved
 	ruleAssistantAfterTool
 	ruleArguments
@@ -48,6 +51,7 @@ const (
 	ruleReplyAudio
 	ruleReplyUTF8
 	ruleReplyReasoningData
+	ruleReplyUnsealed
 	ruleReplyPart
 	numRules
 )
@@ -86,6 +90,9 @@ var lossRules = [numRules]RuleInfo{
 	ruleOutputParts:        {"part.tool_output", Emulated, true, "Images and files in a tool's output follow in a user message, because chat tool messages only hold text."},
 	ruleReasoningAlone:     {"reasoning.alone", Dropped, true, "Reasoning that led to nothing is not sent."},
 	ruleReasoningForgotten: {"reasoning.forgotten", Dropped, true, "The backend does not take earlier reasoning back, or only that of a tool loop that is still going on."},
+	ruleReasoningSealed:    {"reasoning.encrypted", Dropped, false, "Encrypted reasoning that this server did not make for this client, or that was changed, is not sent."},
+	ruleReasoningMissing:   {"reasoning.missing", Repaired, true, "The backend insists on reasoning beside a call. There is none, because the client did not send it or the model had none, so a placeholder was put there."},
+	ruleMessagePhase:       {"message.phase", Dropped, true, "A chat message has no phase."},
 	ruleSystemMoved:        {"message.system_moved", Repaired, true, "The backend takes one system message at the head, so a later one was moved there."},
 	ruleAssistantAfterTool: {"message.assistant_after_tool", Repaired, true, "The backend wants the assistant to speak between a tool and the user, so a short message was put there."},
 	ruleArguments:          {"call.arguments", Repaired, false, "A call's arguments were no JSON object and have been wrapped in one."},
@@ -103,6 +110,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyChoices:         {"reply.choices", Dropped, true, "The backend sent more than one choice; the first is given."},
 	ruleReplyAudio:           {"reply.audio", Dropped, true, "Audio in a reply has no place in a response's output."},
 	ruleReplyUTF8:            {"reply.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
-	ruleReplyReasoningData:   {"reply.reasoning_data", Dropped, true, "Encrypted or signed reasoning data of the backend was left out."},
+	ruleReplyReasoningData:   {"reply.reasoning_data", Dropped, true, "Encrypted or signed data of the backend was left out: its dialect does not take it back, or nobody can carry it."},
+	ruleReplyUnsealed:        {"reply.not_sealed", Dropped, true, "Reasoning could not be encrypted for the client, because it is too large or the keys are out of reach."},
 	ruleReplyPart:            {"reply.part", Dropped, true, "A part or annotation of the reply that the Responses API has no place for was left out."},
 }

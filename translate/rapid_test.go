@@ -233,7 +233,7 @@ func TestRoundTrip(t *testing.T) {
 		d := rapid.SampledFrom(dialects).Draw(t, "dialect")
 		d.Reasoning.Tags = TagsOff
 		text := rapid.SampledFrom([]string{"", "Hello", "a \"b\"\n", "é😀"}).Draw(t, "text")
-		thought := rapid.SampledFrom([]string{"", "Hm\n"}).Draw(t, "thought")
+		thought := rapid.SampledFrom([]string{"", "Hm\n", "it's \"^\\\" é😀"}).Draw(t, "thought")
 		names := []string{"f", "mcp__a_very_long_server_name_for_testing__and_a_tool_name_that_goes_on", "w\u00e4tter.x"}
 		type call struct{ id, name, arguments string }
 		var calls []call
@@ -247,7 +247,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 
 		var r Request
-		if err := r.Parse([]byte(`{"model":"m","input":"Hi","tools":[`+strings.Join(tools, ",")+`]}`), RequestLimits{}); err != nil {
+		if err := r.Parse([]byte(`{"model":"m","input":"Hi","include":["reasoning.encrypted_content"],"tools":[`+strings.Join(tools, ",")+`]}`), RequestLimits{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.AppendChat(nil, ChatOptions{Dialect: &d, Losses: new(Losses)}); err != nil {
@@ -258,17 +258,18 @@ func TestRoundTrip(t *testing.T) {
 			if i > 0 {
 				message += ","
 			}
-			message += `{"id":` + quote(c.id) + `,"type":"function","function":{"name":` + quote(sentName(c.name, d.Tools.NameMax)) + `,"arguments":` + quote(c.arguments) + `}}`
+			message += `{"id":` + quote(c.id) + `,"extra_content":{"n":` + strconv.Itoa(i) + `},"type":"function","function":{"name":` + quote(sentName(c.name, d.Tools.NameMax)) + `,"arguments":` + quote(c.arguments) + `}}`
 		}
 		var turn Turn
-		turn.Reset(TurnOptions{Request: &r, Dialect: &d, Seed: testSeed, Created: testCreated, Losses: new(Losses)})
+		turn.Reset(TurnOptions{Request: &r, Dialect: &d, Seed: testSeed, Created: testCreated, Losses: new(Losses), Sealer: codeSealer{}})
 		turn.FeedMessage(nil, []byte(`{"choices":[{"message":`+message+`]},"finish_reason":"stop"}]}`))
 		response := turn.Response(nil, testCreated, true)
 		written, at := turn.Written(response)
 
 		// Through the store, and through a client that keeps everything itself.
 		output := string(written[at[0]:at[1]])
-		past, err := (&History{}).Extend(r.AppendStoredInput(nil, &testSeed), []byte(output), &d)
+		builder := HistoryBuilder{Sealer: codeSealer{}}
+		past, err := builder.Extend(&History{}, r.AppendStoredInput(nil, &testSeed), []byte(output), &d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,6 +287,11 @@ func TestRoundTrip(t *testing.T) {
 		stateless := follow(t, `{"model":"m","input":[{"role":"user","content":"Hi"},`+items+next+`]}`, &d, nil)
 		if stored != stateless {
 			t.Fatalf("stored\n%s\nstateless\n%s", stored, stateless)
+		}
+		// And through one that keeps of reasoning only what is sealed, as opencode.
+		sealed := follow(t, `{"model":"m","input":[{"role":"user","content":"Hi"},`+onlySealed(t, items)+next+`]}`, &d, nil)
+		if stored != sealed {
+			t.Fatalf("stored\n%s\nsealed\n%s", stored, sealed)
 		}
 
 		if text == "" && len(calls) == 0 && thought != "" {
@@ -305,6 +311,9 @@ func TestRoundTrip(t *testing.T) {
 				d.Tools.CallIDs == CallIDsAny && got.ID != c.id {
 				t.Fatalf("%+v became %+v", c, got)
 			}
+			if extra, want := string(got.Extra), len(d.Tools.CallExtras) > 0; want != (extra == `{"n":`+strconv.Itoa(i)+`}`) {
+				t.Fatalf("call %d has the extra %q", i, extra)
+			}
 		}
 		var replayed string
 		if raw := m.keys[d.Reasoning.ReplayField]; raw != nil {
@@ -313,6 +322,9 @@ func TestRoundTrip(t *testing.T) {
 		want := ""
 		if d.Reasoning.Replay == ReplayAll {
 			want = thought
+			if want == "" && len(calls) > 0 {
+				want = d.Reasoning.Placeholder
+			}
 		}
 		if replayed != want {
 			t.Fatalf("reasoning %q, replayed %q", thought, replayed)
@@ -326,7 +338,7 @@ func follow(t *rapid.T, body string, d *Dialect, past *History) string {
 	if err := r.Parse([]byte(body), RequestLimits{}); err != nil {
 		t.Fatal(err)
 	}
-	chat, err := r.AppendChat(nil, ChatOptions{Dialect: d, History: past, Losses: new(Losses)})
+	chat, err := r.AppendChat(nil, ChatOptions{Dialect: d, History: past, Losses: new(Losses), Sealer: codeSealer{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,4 +346,24 @@ func follow(t *rapid.T, body string, d *Dialect, past *History) string {
 		t.Fatalf("%s: %s\n%s", d.Name, faults, chat)
 	}
 	return string(chat)
+}
+
+// onlySealed leaves nothing of reasoning items but what is sealed.
+func onlySealed(t *rapid.T, items string) string {
+	var list []map[string]any
+	if err := json.Unmarshal([]byte("["+strings.TrimSuffix(items, ",")+"]"), &list); err != nil {
+		t.Fatal(err)
+	}
+	out := ""
+	for _, it := range list {
+		if it["type"] == "reasoning" {
+			it = map[string]any{"type": "reasoning", "content": nil, "summary": []any{}, "encrypted_content": it["encrypted_content"]}
+		}
+		one, err := json.Marshal(it)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out += string(one) + ","
+	}
+	return out
 }

@@ -32,14 +32,9 @@ func (m *messages) assistant(current bool) bool {
 	before := m.reopen()
 	m.begin("assistant")
 	m.appendSaid(before, hasText)
-	policy := m.dialect.Reasoning.Replay
-	wanted := hasThoughts && (policy == ReplayAll || current && policy == ReplayLoop)
-	if wanted || len(before.thoughts) > 0 {
-		m.appendThoughts(before.thoughts, wanted)
-	}
-	if hasThoughts && !wanted {
-		m.loseThoughts()
-	}
+	wanted := m.replay == ReplayAll || current && m.replay == ReplayLoop
+	m.recall(hasThoughts, wanted)
+	m.appendThoughts(before, wanted && hasCalls, m.turn[0].at)
 	if hasCalls {
 		m.appendCalls()
 	}
@@ -48,8 +43,8 @@ func (m *messages) assistant(current bool) bool {
 }
 
 // lastSaid is what the last message holds, if it is the assistant's: the insides
-// of JSON strings.
-type lastSaid struct{ text, refusal, thoughts []byte }
+// of JSON strings, and of the array of reasoning_details.
+type lastSaid struct{ text, refusal, thoughts, details []byte }
 
 // reopen takes the last message back if it is the assistant's and roles must
 // take turns: it becomes the beginning of the next one.
@@ -70,7 +65,10 @@ func (m *messages) reopen() (said lastSaid) {
 		}
 		return nil
 	}
-	said = lastSaid{inside("content"), inside("refusal"), inside(m.dialect.Reasoning.ReplayField)}
+	said = lastSaid{inside("content"), inside("refusal"), inside(m.dialect.Reasoning.ReplayField), nil}
+	if n := d.Get(jsonx.Root, detailsKey); d.Kind(n) == jsonx.Array {
+		said.details = bytes.Trim(d.Raw(n), "[]")
+	}
 	if n := len(m.thoughts); n > 0 && m.thoughts[n-1].from > start {
 		m.thoughts = m.thoughts[:n-1]
 	}
@@ -175,76 +173,6 @@ func (m *messages) separate() {
 	}
 }
 
-// appendThoughts appends the turn's reasoning under the dialect's key, after
-// what was there before; turn says that the turn's own is wanted.
-func (m *messages) appendThoughts(before []byte, turn bool) {
-	from := len(m.dst)
-	m.separate()
-	first := len(m.dst) == from // nothing stands between it and the role
-	m.dst = jsonx.AppendString(m.dst, m.dialect.Reasoning.ReplayField)
-	m.dst = append(m.dst, `:"`...)
-	start := len(m.dst)
-	m.dst = append(m.dst, before...)
-	for _, it := range m.turn {
-		if it.kind != kindReasoning || !turn {
-			continue
-		}
-		array := thoughtsOf(it)
-		if array == 0 {
-			m.loseThoughts()
-			continue
-		}
-		if len(m.dst) > start {
-			m.dst = append(m.dst, `\n\n`...)
-		}
-		m.dst = appendTexts(m.dst, it.doc, array, `\n\n`)
-	}
-	if len(m.dst) == start {
-		m.dst = m.dst[:from]
-		return
-	}
-	m.dst = append(m.dst, '"')
-	if first { // so that the span can be cut out, comma and all
-		m.dst = append(m.dst, ',')
-	}
-	m.thoughts = append(m.thoughts, span{from, len(m.dst)})
-}
-
-// thoughtsOf is where a reasoning item has its text: the reasoning itself, if
-// there is any; else its summary, which is how a client that asked for one got
-// it. 0 stands for neither.
-func thoughtsOf(it *item) uint32 {
-	for _, array := range [...]uint32{it.content, it.summary} {
-		if array != 0 && hasTexts(it.doc, array) {
-			return array
-		}
-	}
-	return 0
-}
-
-func hasTexts(d *jsonx.Doc, array uint32) bool {
-	for v, end := d.First(array), d.End(array); v < end; v = d.Next(v) {
-		if isText(d, v) && len(d.Str(d.Get(v, "text"))) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// loseThoughts reports, once in a request, that earlier reasoning is not sent.
-func (m *messages) loseThoughts() {
-	if m.forgot || m.losses == nil {
-		return
-	}
-	for _, it := range m.turn {
-		if it.kind == kindReasoning && (thoughtsOf(it) != 0 || it.doc.Present(it.doc.Get(it.node, "encrypted_content"))) {
-			m.forgot = true
-			m.lose(ruleReasoningForgotten, itemPath(it.at), "")
-			return
-		}
-	}
-}
-
 func (m *messages) appendCalls() {
 	m.separate()
 	m.dst = append(m.dst, `"tool_calls":[`...)
@@ -263,7 +191,9 @@ func (m *messages) appendCalls() {
 		m.dst = m.appendCallName(m.dst, it)
 		m.dst = append(m.dst, `,"arguments":`...)
 		m.dst = m.appendArguments(m.dst, it)
-		m.dst = append(m.dst, "}}"...)
+		m.dst = append(m.dst, '}')
+		m.dst = append(m.dst, m.memory.extrasOf(it)...)
+		m.dst = append(m.dst, '}')
 	}
 	m.dst = append(m.dst, ']')
 }

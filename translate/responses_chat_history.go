@@ -19,8 +19,9 @@ import (
 type History struct {
 	before   *History // the segments before this one, or nil
 	messages []byte   // this segment's chat messages with commas between them
-	thoughts []span   // in messages: reasoning that goes once the user speaks again
-	forget   bool     // the user speaks in this segment: what was thought before it has gone
+	thoughts []span   // in messages: reasoning, which a request may have to leave out
+	old      int      // how many of thoughts stand before the last user message
+	spoke    bool     // the user speaks in this segment: what was thought before it is old
 
 	system    []byte   // of all segments: system messages that a head message has to join, escaped
 	open      []string // ids of calls that have no output yet
@@ -71,6 +72,9 @@ func (h *History) Extend(input, output []byte, dialect *Dialect) (*History, erro
 
 // HistoryBuilder makes histories, and keeps memory from one to the next.
 type HistoryBuilder struct {
+	// Sealer opens the encrypted_content of reasoning items; nil: none opens.
+	Sealer Sealer
+
 	input, output jsonx.Doc
 	items         []item
 	outs          outputIndex
@@ -106,12 +110,14 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	next := &History{system: h.system}
 	if flat {
 		m.reset(dialect, nil, make([]byte, 0, h.bytes+len(input)+len(output)))
+		m.sealer = b.Sealer
 		m.start(h, spoke)
 	} else {
 		m.reset(dialect, nil, make([]byte, 0, len(input)+len(output)+len(output)/4))
+		m.sealer = b.Sealer
 		m.last = h.last
 		if h.count > 0 {
-			next.before, next.forget = h, spoke
+			next.before, next.spoke = h, spoke
 		}
 	}
 	if dialect.SystemMessages != SystemAnywhere {
@@ -127,8 +133,8 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	if next.before != nil {
 		next.count += h.count
 	}
-	if dialect.Reasoning.Replay == ReplayLoop {
-		next.thoughts = slices.Clone(m.thoughts)
+	if dialect.Reasoning.Replay != ReplayNone {
+		next.thoughts, next.old = slices.Clone(m.thoughts), m.old
 	}
 	m.dst = nil
 	next.measure()
@@ -168,8 +174,9 @@ func readItems(items []item, d *jsonx.Doc, stored []byte) ([]item, error) {
 	return items, nil
 }
 
-// start copies a history behind the head. If the user has spoken since, the
-// reasoning of the loop before is left out.
+// start copies a history behind the head. Where the backend only gets the
+// reasoning of the turn that is going on, that of the turns before is left out;
+// spoke says that the user has spoken since.
 func (m *messages) start(h *History, spoke bool) {
 	if h.count == 0 {
 		return
@@ -178,7 +185,7 @@ func (m *messages) start(h *History, spoke bool) {
 	m.count += h.count
 	m.last = h.last
 	if h.before == nil {
-		m.contentAt = m.appendSegment(h, skip, spoke)
+		m.contentAt = m.appendSegment(h, skip, m.forgets(h, spoke))
 		return
 	}
 	// From the last to the first, and then the other way round.
@@ -187,12 +194,12 @@ func (m *messages) start(h *History, spoke bool) {
 	for ; h != nil; h = h.before {
 		segments = append(segments, h)
 	}
-	forgotten := 0 // how many of the segments, from the first on, have lost their reasoning
+	forgotten := 0 // how many of the segments, from the first on, only hold old reasoning
 	if spoke {
 		forgotten = len(segments)
 	} else {
 		for i, h := range segments {
-			if h.forget {
+			if h.spoke {
 				forgotten = len(segments) - 1 - i
 				break
 			}
@@ -208,38 +215,45 @@ func (m *messages) start(h *History, spoke bool) {
 			m.dst = append(m.dst, ',')
 		}
 		written = true
-		m.appendSegment(h, 0, i < forgotten)
+		m.appendSegment(h, 0, m.forgets(h, i < forgotten))
 	}
 }
 
+// forgets is how many thoughts of a segment are left out, from its first on; old
+// says that all of it is old.
+func (m *messages) forgets(h *History, old bool) int {
+	switch {
+	case m.replay != ReplayLoop:
+		return 0
+	case old:
+		return len(h.thoughts)
+	}
+	return h.old
+}
+
 // appendSegment appends the messages of a segment but for the first skip bytes,
-// and without reasoning if that is to be forgotten. It returns where the content
-// of the last message is.
-func (m *messages) appendSegment(h *History, skip int, forget bool) (contentAt int) {
+// and without its first thoughts. It returns where the content of the last
+// message is.
+func (m *messages) appendSegment(h *History, skip, forget int) (contentAt int) {
 	base := len(m.dst) - skip
 	contentAt = m.contentAt
 	if h.contentAt >= skip {
 		contentAt = base + h.contentAt
 	}
-	if !forget || len(h.thoughts) == 0 {
-		m.dst = append(m.dst, h.messages[skip:]...)
-		for _, t := range h.thoughts {
-			m.thoughts = append(m.thoughts, span{base + t.from, base + t.to})
-		}
-		return contentAt
-	}
-	from, cut := skip, 0
-	for _, t := range h.thoughts {
+	from := skip
+	for _, t := range h.thoughts[:forget] {
 		m.dst = append(m.dst, h.messages[from:t.from]...)
-		if t.to <= h.contentAt {
-			cut += t.to - t.from
+		base -= t.to - t.from
+		if h.contentAt >= skip && t.to <= h.contentAt {
+			contentAt -= t.to - t.from
 		}
 		from = t.to
 	}
 	m.dst = append(m.dst, h.messages[from:]...)
-	if h.contentAt >= skip {
-		contentAt -= cut
+	for _, t := range h.thoughts[forget:] {
+		m.thoughts = append(m.thoughts, span{base + t.from, base + t.to})
 	}
+	m.old = max(h.old-forget, 0)
 	return contentAt
 }
 

@@ -25,6 +25,8 @@ const (
 type messages struct {
 	dialect *Dialect
 	losses  *Losses // may be nil
+	sealer  Sealer  // may be nil
+	replay  Replay  // which reasoning the backend gets: the dialect's, or less
 	dst     []byte
 
 	// Of the segment at hand:
@@ -38,8 +40,14 @@ type messages struct {
 	count     int    // messages
 	last      role   // of the last message
 	contentAt int    // where its content begins in dst, if it has any
-	thoughts  []span // where dst has reasoning that goes once the user speaks again
+	thoughts  []span // where dst has reasoning
+	old       int    // how many of them stand before the last user message
 	forgot    bool   // it was reported that reasoning is left out
+	phased    bool   // it was reported that phases are left out
+
+	memory    memory // of the turn's reasoning
+	opened    []byte // what was in an envelope
+	openedDoc jsonx.Doc
 
 	scratch  []byte
 	args     jsonx.Doc
@@ -79,9 +87,16 @@ func (m *messages) segment(items []item, outs *outputIndex, open []string, keepO
 		case kindUser:
 			m.flush(i, false)
 			m.plain(it, "user")
+			if i == m.lastUser {
+				m.old = len(m.thoughts)
+			}
 		case kindAssistant:
 			m.beginText(i)
 			m.turn = append(m.turn, it)
+			if it.phase != 0 && !m.phased {
+				m.phased = true
+				m.lose(ruleMessagePhase, itemPath(i)+".phase", it.doc.Text(it.phase))
+			}
 		case kindReasoning, kindCall:
 			m.turn = append(m.turn, it)
 		case kindOutput:

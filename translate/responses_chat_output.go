@@ -131,9 +131,8 @@ func (m *messages) orphan(it *item) {
 	before := m.reopen()
 	m.begin("assistant")
 	m.appendSaid(before, false)
-	if len(before.thoughts) > 0 {
-		m.appendThoughts(before.thoughts, false)
-	}
+	m.memory.reset()
+	m.appendThoughts(before, m.replay == ReplayAll || m.replay == ReplayLoop && it.at > m.lastUser, it.at)
 	m.separate()
 	m.dst = append(m.dst, `"tool_calls":[{"id":`...)
 	m.dst = m.appendCallID(m.dst, id)

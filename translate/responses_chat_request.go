@@ -2,6 +2,7 @@ package translate
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"antiphon/translate/jsonx"
@@ -17,6 +18,8 @@ type ChatOptions struct {
 	History *History
 	// Losses receives what the translation loses.
 	Losses *Losses
+	// Sealer opens the encrypted_content of reasoning items; nil: none opens.
+	Sealer Sealer
 }
 
 // Resolve puts stored items in the place of the input's item references:
@@ -71,6 +74,10 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 
 	m := &r.messages
 	m.reset(dialect, opt.Losses, dst)
+	m.sealer = opt.Sealer
+	if r.forgetsTurns(dialect) {
+		m.replay = ReplayLoop
+	}
 	r.head(m, h)
 	m.start(h, slices.ContainsFunc(r.items, func(it item) bool { return it.kind == kindUser }))
 	m.segment(r.items, &r.outs, h.open, false)
@@ -106,9 +113,10 @@ func (m *messages) reset(dialect *Dialect, losses *Losses, dst []byte) {
 	clear(m.turn)
 	clear(m.pictures)
 	*m = messages{
-		dialect: dialect, losses: losses, dst: dst,
+		dialect: dialect, losses: losses, dst: dst, replay: dialect.Reasoning.Replay,
 		turn: m.turn[:0], pictures: m.pictures[:0], thoughts: m.thoughts[:0],
 		scratch: m.scratch[:0], args: m.args, taken: m.taken[:0], takenDoc: m.takenDoc,
+		memory: m.memory, opened: m.opened[:0], openedDoc: m.openedDoc,
 	}
 }
 
@@ -311,7 +319,12 @@ func (r *Request) appendReasoning(dst []byte, dialect *Dialect, losses *Losses) 
 		case d.Is(k, "summary"), d.Is(k, "generate_summary"):
 			losses.add(ruleSummary, "reasoning.summary", "")
 		case d.Is(k, "context"):
-			if !d.Is(v, "auto") {
+			policy := dialect.Reasoning.Replay
+			switch {
+			case d.Is(v, "auto"):
+			case d.Is(v, "all_turns") && policy == ReplayAll:
+			case d.Is(v, "current_turn") && (policy == ReplayLoop || r.forgetsTurns(dialect)):
+			default:
 				losses.add(ruleReasoningContext, "reasoning.context", d.Text(v))
 			}
 		case d.Is(k, "mode"):
@@ -325,22 +338,94 @@ func (r *Request) appendReasoning(dst []byte, dialect *Dialect, losses *Losses) 
 	return dst
 }
 
+// forgetsTurns reports whether the request asks that the backend only sees the
+// reasoning of the turn that is going on, and the dialect can do without the rest.
+func (r *Request) forgetsTurns(dialect *Dialect) bool {
+	h := &dialect.Reasoning
+	return h.Replay == ReplayAll && h.Placeholder == "" &&
+		r.has(pReasoning) && r.doc.Is(r.doc.Get(r.params[pReasoning], "context"), "current_turn")
+}
+
+// The words of an effort form that is a switch.
+const (
+	effortOn  = "enabled"
+	effortOff = "disabled"
+)
+
+// isSwitch reports whether the form knows two efforts only.
+func (f EffortForm) isSwitch() bool {
+	switch f {
+	case EffortEnabled, EffortThinking, EffortEnable, EffortTemplate:
+		return true
+	}
+	return false
+}
+
+// key is the request key that the form writes.
+func (f EffortForm) key() string {
+	switch f {
+	case EffortObject, EffortEnabled:
+		return "reasoning"
+	case EffortThinking, EffortThinkingField:
+		return "thinking"
+	case EffortEnable:
+		return "enable_thinking"
+	case EffortTemplate:
+		return "chat_template_kwargs"
+	}
+	return "reasoning_effort"
+}
+
 func (r *Request) appendEffort(dst []byte, effort string, dialect *Dialect, losses *Losses) []byte {
+	form := dialect.Reasoning.EffortForm
 	word, mapped := dialect.Reasoning.Efforts[effort]
-	if !mapped {
+	switch {
+	case mapped:
+	case form.isSwitch() && effort == "none":
+		word = effortOff
+	case form.isSwitch():
+		word = effortOn
+	default:
 		word = effort
 	}
-	if dialect.Reasoning.EffortForm == EffortUnknown || word == "" {
+	if form == EffortUnknown || word == "" {
 		losses.add(ruleEffortDropped, "reasoning.effort", effort)
 		return dst
 	}
-	if word != effort {
+	if slices.Contains(dialect.ExtraParams, form.key()) && r.unknownKey(form.key()) != 0 {
+		// The client speaks the backend's own language, and knows better.
+		losses.add(ruleEffortDropped, "reasoning.effort", form.key()+" is given")
+		return dst
+	}
+	if word != effort && (effort != "none" || word != effortOff) {
 		losses.add(ruleEffortMapped, "reasoning.effort", effort+" → "+word)
 	}
-	if dialect.Reasoning.EffortForm == EffortObject {
+	on := word != effortOff
+	switch form {
+	case EffortObject:
 		dst = append(dst, `,"reasoning":{"effort":`...)
 		dst = jsonx.AppendString(dst, word)
 		return append(dst, '}')
+	case EffortEnabled:
+		dst = append(dst, `,"reasoning":{"enabled":`...)
+		return append(strconv.AppendBool(dst, on), '}')
+	case EffortEnable:
+		dst = append(dst, `,"enable_thinking":`...)
+		return strconv.AppendBool(dst, on)
+	case EffortTemplate:
+		dst = append(dst, `,"chat_template_kwargs":{"enable_thinking":`...)
+		return append(strconv.AppendBool(dst, on), '}')
+	case EffortThinking, EffortThinkingField:
+		dst = append(dst, `,"thinking":{"type":"`...)
+		if on {
+			dst = append(dst, effortOn...)
+		} else {
+			dst = append(dst, effortOff...)
+		}
+		dst = append(dst, `"}`...)
+		if !on || form == EffortThinking {
+			return dst
+		}
 	}
 	dst = append(dst, `,"reasoning_effort":`...)
 	return jsonx.AppendString(dst, word)

@@ -38,6 +38,8 @@ type item struct {
 	name    uint32 // "name"
 	payload uint32 // of a call its arguments or the like, of an output its output
 	summary uint32 // of reasoning
+	sealed  uint32 // of reasoning, its encrypted_content
+	phase   uint32 // of a message
 }
 
 // isFunction reports whether the item is a plain function call or the output of
@@ -108,6 +110,9 @@ func keyOf(d *jsonx.Doc, k uint32) []byte {
 
 func itemPath(i int) string { return "input[" + strconv.Itoa(i) + "]" }
 
+// phaseValues are the phases of an assistant's message.
+var phaseValues = []string{"commentary", "final_answer"}
+
 var roleNames = []string{"assistant", "system", "developer", "user"}
 
 // validateInput reads input into r.items.
@@ -171,6 +176,10 @@ func readItem(d *jsonx.Doc, n uint32, i int) (it item, err *Error) {
 			it.name = v
 		case "summary":
 			it.summary = v
+		case "encrypted_content":
+			it.sealed = v
+		case "phase":
+			it.phase = v
 		case "arguments":
 			arguments = v
 		case "output":
@@ -281,6 +290,14 @@ func (it *item) readMessage(i int) *Error {
 	default:
 		return errValue(itemPath(i)+".role", d.Text(it.role), roleNames...)
 	}
+	if it.phase != 0 {
+		if it.kind != kindAssistant {
+			return errUnknown(itemPath(i) + ".phase")
+		}
+		if err := checkEnum(d, it.phase, itemPath(i)+".phase", phaseValues); err != nil {
+			return err
+		}
+	}
 	path := itemPath(i) + ".content"
 	switch d.Kind(it.content) {
 	case jsonx.String:
@@ -364,6 +381,9 @@ func (it *item) checkOutput(i int, payload string) *Error {
 
 func (it *item) checkReasoning(i int) *Error {
 	d, path := it.doc, itemPath(i)
+	if it.sealed != 0 && d.Kind(it.sealed) != jsonx.String {
+		return errType(path+".encrypted_content", "a string", got(d, it.sealed))
+	}
 	for _, m := range []struct {
 		name string
 		node uint32

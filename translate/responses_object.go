@@ -12,14 +12,14 @@ import (
 
 // finalFields are the members that change.
 type finalFields struct {
-	status      string // queued, in_progress, completed, incomplete, failed, cancelled
+	status      string // in_progress, completed, incomplete, failed
 	completedAt int64  // Unix seconds; 0 for null
 	stored      bool
 }
 
 // appendResponse appends the response object.
 func (t *Turn) appendResponse(dst []byte, f finalFields) []byte {
-	running := f.status == "in_progress" || f.status == "queued"
+	running := f.status == "in_progress"
 	t.responseAt = len(dst)
 	dst = append(dst, `{"id":"`...)
 	dst = append(dst, t.id...)
@@ -147,7 +147,7 @@ var echoed = []struct {
 // appendEcho appends the echo of the request: ,"key":value for each member that
 // does not change. It has no line ends.
 func (r *Request) appendEcho(dst []byte) []byte {
-	plain := !r.has(pPromptCacheOptions) && !r.Background
+	plain := !r.has(pPromptCacheOptions)
 	for _, e := range echoed {
 		if r.params[e.param] != 0 {
 			plain = false
@@ -158,8 +158,7 @@ func (r *Request) appendEcho(dst []byte) []byte {
 		return append(dst, plainEcho...)
 	}
 	d := &r.doc
-	dst = append(dst, `,"background":`...)
-	dst = strconv.AppendBool(dst, r.Background)
+	dst = append(dst, `,"background":false`...)
 	for _, e := range echoed {
 		dst = append(dst, ',', '"')
 		dst = append(dst, paramNames[e.param]...)

@@ -160,6 +160,8 @@ type Request struct {
 	Stream, Store, Background bool
 	// IncludeLogprobs says that include asks for message.output_text.logprobs.
 	IncludeLogprobs bool
+	// IncludeEncrypted says that include asks for reasoning.encrypted_content.
+	IncludeEncrypted bool
 	// Obfuscation is stream_options.include_obfuscation, when HasObfuscation.
 	Obfuscation, HasObfuscation bool
 	// SummaryWanted says that reasoning.summary is not null.

@@ -353,8 +353,11 @@ func (r *Request) validateInclude(n uint32) *Error {
 		if err := checkEnum(d, v, "include["+strconv.Itoa(i)+"]", includeValues); err != nil {
 			return err
 		}
-		if d.Is(v, "message.output_text.logprobs") {
+		switch {
+		case d.Is(v, "message.output_text.logprobs"):
 			r.IncludeLogprobs = true
+		case d.Is(v, "reasoning.encrypted_content"):
+			r.IncludeEncrypted = true
 		}
 		i++
 	}
