@@ -137,16 +137,19 @@ var presets = []Dialect{
 	}),
 	preset("ollama", func(d *Dialect) {
 		// Captures ollama-*: max_completion_tokens is ignored, tool_choice is
-		// ignored (09, 10), efforts other than four words are 400 (33g),
-		// audio and file parts are refused (31, 27d), and reasoning is read
-		// back from "reasoning".
+		// ignored (09, 10), audio and file parts are refused (31, 27d), and
+		// reasoning is read back from "reasoning". Each part of a content
+		// becomes a message of its own, so texts go in one. Efforts other than
+		// "none" are 400 for all models but gpt-oss, also for those that think:
+		// who has that one overrides reasoning.efforts.
 		d.Files, d.Audio = false, false
+		d.JoinText = true
 		d.Accepts = samplingParams | ParamLogprobs | ParamStreamUsage
 		d.ExtraParams = chatOnlyParams
 		d.Tools.Choices = 0
 		d.Reasoning.Replay = ReplayLoop
 		d.Reasoning.ReplayField = "reasoning"
-		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
+		d.Reasoning.Efforts = map[string]string{"minimal": "", "low": "", "medium": "", "high": "", "xhigh": "", "max": ""}
 	}),
 	preset("deepseek", func(d *Dialect) {
 		// No developer role, no store, no parallel_tool_calls; content must be

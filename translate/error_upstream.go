@@ -118,7 +118,7 @@ func (e *Error) settle() *Error {
 		e.Message = strings.TrimSpace("The upstream answered with HTTP status " + strconv.Itoa(e.Status) +
 			", which is no reply to a chat request. " + e.Message)
 		e.Status, e.Type = 502, TypeServer
-	case e.Type != "" && e.Type != "None":
+	case e.Type != "" && e.Type != "None" && e.Type != "api_error": // which ollama says of every fault
 	case e.Status == 401:
 		e.Type = TypeAuthentication
 	case e.Status == 403:

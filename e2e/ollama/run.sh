@@ -19,7 +19,7 @@ flags="-O0 -g0"
 # server builds ollama, unless there is one of the same version from the same tools.
 server() {
   local stamp headers
-  stamp=$(cat server/go.mod server/go.sum headers/go.sum server/include/*/* run.sh | cksum; go version; gcc -dumpfullversion; g++ -dumpfullversion)
+  stamp=$(echo "$flags"; cat server/go.mod server/go.sum headers/go.sum server/include/*/* | cksum; go version; gcc -dumpfullversion; g++ -dumpfullversion)
   [ -x "$cache/ollama" ] && [ "$(cat "$cache/ollama.stamp" 2>/dev/null)" = "$stamp" ] && return
   say "building ollama's server"
   # A module's archive leaves out vendor directories, and ollama keeps three C++ headers in one. Two of them the models

@@ -85,14 +85,14 @@ func TestSchemaInChain(t *testing.T) {
 	}
 }
 
-// TestBadSchema: what ollama cannot make a grammar of is its error, before any event.
+// TestBadSchema: what ollama cannot make anything of is its error, before any event.
 func TestBadSchema(t *testing.T) {
 	bad := body{"format": body{"type": "json_schema", "name": "x", "schema": body{"type": "nonsense"}}}
 	for _, streaming := range []bool{false, true} {
 		status, header, raw := fetch(t, "POST", byName.url+"/v1/responses",
 			with(greedy(markov, "Hello"), body{"text": bad, "stream": streaming}))
 		e := readError(t, status, header, raw, http.StatusInternalServerError)
-		if !strings.Contains(e.Message, "grammar") {
+		if !strings.Contains(e.Message, "schema") {
 			t.Errorf("stream %v: the error is %q", streaming, e.Message)
 		}
 	}

@@ -76,11 +76,11 @@ func TestInstructions(t *testing.T) {
 // arrive as one message nevertheless.
 func TestParts(t *testing.T) {
 	parts := list{
-		body{"type": "input_text", "text": "one "},
+		body{"type": "input_text", "text": "one"},
 		body{"type": "input_text", "text": "two"},
 	}
 	r := ask(t, byName, greedy(markov, list{body{"role": "user", "content": parts}}))
-	_, want := chat(t, body{"model": markov, "messages": list{user("one two")}})
+	_, want := chat(t, body{"model": markov, "messages": list{user("one\ntwo")}})
 	if r.Usage.Input != want {
 		t.Errorf("%d tokens, want %d as for one message", r.Usage.Input, want)
 	}
