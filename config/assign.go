@@ -250,6 +250,8 @@ func legalValues(t reflect.Type) []string {
 		return texts(translate.MaxCompletionTokens, translate.MaxTokens)
 	case reflect.TypeFor[translate.Structured]():
 		return texts(translate.StructuredSchema, translate.StructuredObject, translate.StructuredNone)
+	case reflect.TypeFor[translate.Tokenizer]():
+		return texts(translate.TokenizerNone, translate.TokenizerMessages, translate.TokenizerTemplate)
 	case reflect.TypeFor[translate.CallIDForm]():
 		return texts(translate.CallIDsAny, translate.CallIDsAlnum9)
 	case reflect.TypeFor[translate.Replay]():

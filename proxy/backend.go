@@ -19,10 +19,11 @@ type backend struct {
 	target  config.Target
 	client  *upstream.Client
 
-	chatHead   []byte          // the head of a chat request, up to what differs
-	ownHeaders []byte          // headers that every request to the upstream gets
-	ownKey     bool            // the upstream's credential is configured
-	overridden map[string]bool // client headers that ownHeaders replace
+	chatHead       []byte          // the head of a chat request, up to what differs
+	tokenizerHeads [][]byte        // the heads of the dialect's Tokenizer.Paths
+	ownHeaders     []byte          // headers that every request to the upstream gets
+	ownKey         bool            // the upstream's credential is configured
+	overridden     map[string]bool // client headers that ownHeaders replace
 }
 
 // dialer connects in place of the network; nil is the network.
@@ -82,9 +83,16 @@ func (b *backend) composeHeads(version string) {
 	for name, value := range b.cfg.Headers {
 		add(name, value.Reveal())
 	}
-	h := append(b.chatHead, "POST "...)
-	h = append(h, b.target.BasePath...)
-	h = append(h, "/chat/completions"...)
+	b.chatHead = b.composeHead(b.target.BasePath+"/chat/completions", version)
+	root := strings.TrimSuffix(b.target.BasePath, "/v1")
+	for _, path := range b.dialect.Tokenizer.Paths() {
+		b.tokenizerHeads = append(b.tokenizerHeads, b.composeHead(root+path, version))
+	}
+}
+
+// composeHead writes the head of a POST of JSON, up to what differs.
+func (b *backend) composeHead(path, version string) []byte {
+	h := append([]byte("POST "), path...)
 	if b.target.Query != "" {
 		h = append(h, '?')
 		h = append(h, b.target.Query...)
@@ -95,7 +103,7 @@ func (b *backend) composeHeads(version string) {
 	if !b.overridden["user-agent"] {
 		h = append(h, "User-Agent: antiphon/"+version+"\r\n"...)
 	}
-	b.chatHead = append(h, b.ownHeaders...)
+	return append(h, b.ownHeaders...)
 }
 
 // modelName is the upstream's name for a model, or "" if that is the same.

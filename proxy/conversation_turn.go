@@ -135,11 +135,16 @@ func (p *place) leave() {
 	})
 }
 
-// enterConversation takes a place in the request's conversation, and returns what
-// was said in it.
-func (s *Server) enterConversation(x *exchange, id string) (*translate.History, *translate.Error) {
-	x.place = new(place)
-	doc, err := x.place.take(s, x, id)
+// conversationFor returns what was said in the request's conversation. With enter
+// the request takes a place in it first.
+func (s *Server) conversationFor(x *exchange, id string, enter bool) (history *translate.History, err *translate.Error) {
+	var doc *store.Doc
+	if enter {
+		x.place = new(place)
+		doc, err = x.place.take(s, x, id)
+	} else {
+		doc, err = s.conversation(x, id)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -57,49 +57,17 @@ func (x *exchange) prepare() *translate.Error {
 	if err := x.req.Parse(x.body, s.requestLimits); err != nil {
 		return err
 	}
-	if model := x.req.Model(); !x.grant.Allows(model) {
-		return clientError(400, "model_not_found", "model", "The requested model '"+clip(model)+"' does not exist.")
+	if err := x.allowed(); err != nil {
+		return err
 	}
-	var history *translate.History
-	if id := x.req.PreviousResponseID(); id != "" {
-		var err *translate.Error
-		if history, err = s.history(x, id); err != nil {
-			return err
-		}
-	}
-	conversation := x.req.ConversationID()
-	if conversation != "" {
-		var err *translate.Error
-		if history, err = s.enterConversation(x, conversation); err != nil {
-			return err
-		}
-	}
-	if ids := x.req.References(); ids != nil {
-		items, err := s.references(x, ids, conversation)
-		if err != nil {
-			return err
-		}
-		if err := x.req.Resolve(items); err != nil {
-			return err
-		}
-	}
-	if conversation != "" {
-		if err := s.checkConversationIDs(x, conversation); err != nil {
-			return err
-		}
+	history, err := x.recall(true)
+	if err != nil {
+		return err
 	}
 	if err := x.req.EmptyInput(); err != nil {
 		return err
 	}
-	// Chat messages say the same in fewer bytes, but for tools, whose schemas
-	// are wrapped once more.
-	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/8+history.Bytes()), s.headRoom[:]...)
-	var err *translate.Error
-	x.wire, err = x.req.AppendChat(x.wire, translate.ChatOptions{
-		Dialect: x.dialect, Model: x.backend.modelName(x.req.Model()), History: history, Losses: &x.losses,
-		Sealer: x,
-	})
-	if err != nil {
+	if err := x.toChat(translate.ChatOptions{History: history}); err != nil {
 		return err
 	}
 	if s.cfg.Loss == config.LossStrict {
@@ -107,6 +75,61 @@ func (x *exchange) prepare() *translate.Error {
 	}
 	return nil
 }
+
+// allowed refuses a model that the client's key is not for.
+func (x *exchange) allowed() *translate.Error {
+	if model := x.req.Model(); model != "" && !x.grant.Allows(model) {
+		return clientError(400, "model_not_found", "model", "The requested model '"+clip(model)+"' does not exist.")
+	}
+	return nil
+}
+
+// recall finds what the request refers to in the store: the responses or the
+// conversation that it continues, and the items that stand for references. With
+// enter the request takes a place in its conversation.
+func (x *exchange) recall(enter bool) (history *translate.History, err *translate.Error) {
+	s := x.server
+	if id := x.req.PreviousResponseID(); id != "" {
+		if history, err = s.history(x, id); err != nil {
+			return nil, err
+		}
+	}
+	conversation := x.req.ConversationID()
+	if conversation != "" {
+		if history, err = s.conversationFor(x, conversation, enter); err != nil {
+			return nil, err
+		}
+	}
+	if ids := x.req.References(); ids != nil {
+		items, err := s.references(x, ids, conversation)
+		if err != nil {
+			return nil, err
+		}
+		if err := x.req.Resolve(items); err != nil {
+			return nil, err
+		}
+	}
+	if conversation != "" {
+		if err := s.checkConversationIDs(x, conversation); err != nil {
+			return nil, err
+		}
+	}
+	return history, nil
+}
+
+// toChat translates the request for the upstream, into x.wire. What opt does not
+// say is the exchange's.
+func (x *exchange) toChat(opt translate.ChatOptions) (err *translate.Error) {
+	opt.Dialect, opt.Model, opt.Losses, opt.Sealer = x.dialect, x.backend.modelName(x.req.Model()), &x.losses, x
+	// Chat messages say the same in fewer bytes, but for tools, whose schemas
+	// are wrapped once more.
+	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/8+opt.History.Bytes()), x.server.headRoom[:]...)
+	x.wire, err = x.req.AppendChat(x.wire, opt)
+	return err
+}
+
+// chatBody is the translated request.
+func (x *exchange) chatBody() []byte { return x.wire[len(x.server.headRoom):] }
 
 // readBody reads the request's body into x.body.
 func (x *exchange) readBody() *translate.Error {
@@ -218,8 +241,7 @@ func (x *exchange) send() *translate.Error {
 		if !x.req.TruncateAuto || !e.ContextOverflow() || try >= maxTruncations || x.up.Cancelled() != nil {
 			return e
 		}
-		chat := x.wire[len(s.headRoom):]
-		shorter, dropped := translate.Truncate(append(grow(x.parts, len(x.wire)), s.headRoom[:]...), chat, e)
+		shorter, dropped := translate.Truncate(append(grow(x.parts, len(x.wire)), s.headRoom[:]...), x.chatBody(), e)
 		if dropped == 0 {
 			return e
 		}

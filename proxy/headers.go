@@ -27,10 +27,15 @@ const headReserve = 2 << 10
 // composeRequest writes the head of the request to the upstream right before the
 // body in x.wire, so that both go out in one write, and returns the two.
 func (x *exchange) composeRequest() []byte {
+	return x.composeTo(x.backend.chatHead, x.req.Stream)
+}
+
+// composeTo is composeRequest for a head, and a stream or not.
+func (x *exchange) composeTo(head []byte, stream bool) []byte {
 	s := x.server
 	body := len(x.wire) - len(s.headRoom)
-	h := append(x.head[:0], x.backend.chatHead...)
-	if x.req.Stream {
+	h := append(x.head[:0], head...)
+	if stream {
 		h = append(h, "Accept: text/event-stream\r\n"...)
 	} else {
 		h = append(h, "Accept: application/json\r\n"...)

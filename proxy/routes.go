@@ -31,7 +31,7 @@ var routes = []route{
 	{"DELETE", "/responses/{id}", metrics.RouteDelete, (*Server).remove},
 	{"GET", "/responses/{id}/input_items", metrics.RouteInputItems, (*Server).inputItems},
 	{"POST", "/responses/{id}/cancel", metrics.RouteLater, (*Server).cancelResponse},
-	{"POST", "/responses/input_tokens", metrics.RouteLater, (*Server).later},
+	{"POST", "/responses/input_tokens", metrics.RouteInputTokens, (*Server).inputTokens},
 	{"POST", "/responses/compact", metrics.RouteLater, (*Server).later},
 	{"POST", "/conversations", metrics.RouteConversations, (*Server).createConversation},
 	{"GET", "/conversations/{id}", metrics.RouteConversations, (*Server).getConversation},

@@ -58,6 +58,9 @@ type Dialect struct {
 	// Tools are the abilities around function calling.
 	Tools ToolAbilities `yaml:"tools"`
 
+	// Tokenizer is how the server can be asked how many tokens a request takes.
+	Tokenizer Tokenizer `yaml:"tokenizer"`
+
 	// Structured is the strictest response_format the server honours.
 	Structured Structured `yaml:"structured_output"`
 
@@ -157,6 +160,22 @@ const (
 	StructuredSchema Structured = "json_schema"
 	StructuredObject Structured = "json_object"
 	StructuredNone   Structured = "none"
+)
+
+// Tokenizer is how a server can be asked how many tokens a request takes.
+type Tokenizer string
+
+// The values of Tokenizer.
+const (
+	// TokenizerNone: it cannot be asked.
+	TokenizerNone Tokenizer = "none"
+	// TokenizerMessages is POST /tokenize, which takes messages and tools and
+	// answers with {"count":N} (vLLM).
+	TokenizerMessages Tokenizer = "messages"
+	// TokenizerTemplate is POST /apply-template, which makes {"prompt":"…"} of
+	// messages and tools, and then POST /tokenize, which takes {"content":"…"} and
+	// answers with {"tokens":[…]} (llama.cpp).
+	TokenizerTemplate Tokenizer = "template"
 )
 
 // CallIDForm is a form of tool call ids.

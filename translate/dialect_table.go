@@ -64,6 +64,7 @@ func generic() Dialect {
 			CallIDs:      CallIDsAny,
 			CallExtras:   []string{},
 		},
+		Tokenizer:  TokenizerNone,
 		Structured: StructuredSchema,
 		Reasoning: ReasoningHabits{
 			Replay:      ReplayNone,
@@ -116,6 +117,7 @@ var presets = []Dialect{
 		d.MaxTokens = MaxCompletionTokens
 		d.Accepts = commonParams | ParamUser
 		d.ExtraParams = vllmParams
+		d.Tokenizer = TokenizerMessages // vllm/entrypoints/serve/tokenize: TokenizeChatRequest
 		d.Reasoning.Replay = ReplayLoop
 		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
 	}),
@@ -131,7 +133,8 @@ var presets = []Dialect{
 		// refusal part is refused (27g), unknown keys are ignored (29).
 		d.Accepts = commonParams | ParamUser
 		d.ExtraParams = llamaParams
-		d.Files = false // no file part in its chat API
+		d.Tokenizer = TokenizerTemplate // tools/server/README.md
+		d.Files = false                 // no file part in its chat API
 		d.Tools.Choices = ChoiceNone | ChoiceRequired
 		d.Reasoning.Replay = ReplayLoop
 	}),

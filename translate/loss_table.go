@@ -17,6 +17,7 @@ const (
 	ruleFormat
 	ruleFormatWeaker
 	ruleTruncated
+	ruleTokensEstimated
 	ruleToolUnsupported
 	ruleToolMember
 	ruleToolStrict
@@ -74,6 +75,8 @@ var lossRules = [numRules]RuleInfo{
 	ruleFormat:            {"text.format.dropped", Dropped, false, "The backend cannot be held to JSON."},
 	ruleFormatWeaker:      {"text.format.weaker", Emulated, false, "The backend can be held to JSON, but not to a schema."},
 	ruleTruncated:         {"truncation", Emulated, true, "The oldest turns were left out because the context was full, as truncation auto asks."},
+
+	ruleTokensEstimated: {"input_tokens.estimated", Emulated, true, "The backend cannot be asked how many tokens the request takes, so they are estimated."},
 
 	ruleToolUnsupported: {"tool.unsupported", Dropped, false, "A tool that only the live API can run is not offered to the backend."},
 	ruleToolMember:      {"tool.member", Dropped, true, "A chat function has no such member; the tool works without it."},

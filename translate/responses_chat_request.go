@@ -65,10 +65,13 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 		h = &noHistory
 	}
 	dst = append(dst, `{"model":`...)
-	if opt.Model != "" {
+	switch {
+	case opt.Model != "":
 		dst = jsonx.AppendString(dst, opt.Model)
-	} else {
+	case r.has(pModel):
 		dst = append(dst, d.Raw(r.params[pModel])...)
+	default:
+		dst = append(dst, "null"...)
 	}
 	dst = append(dst, `,"messages":[`...)
 

@@ -143,6 +143,17 @@ func paramByName(name []byte) param {
 	return pUnknown
 }
 
+// RequestForm says which endpoint a request is for: they take the same
+// parameters, but do not ask for the same ones.
+type RequestForm uint8
+
+// The values of RequestForm.
+const (
+	FormCreate  RequestForm = iota // POST /responses: model and input
+	FormCount                      // POST /responses/input_tokens: nothing in particular
+	FormCompact                    // POST /responses/compact: model
+)
+
 // RequestLimits bound one request body.
 type RequestLimits struct {
 	jsonx.Limits
@@ -179,6 +190,7 @@ type Request struct {
 	items   []item
 	refs    int // item references among items
 
+	form         RequestForm
 	conversation uint32 // node of the conversation's id; 0 without
 
 	tools    toolSet
@@ -192,7 +204,13 @@ type Request struct {
 // the API would say it (SPEC §2.1, §5.6), or nil. The body must not change while
 // the request is in use. Lone surrogate escapes in it are overwritten.
 func (r *Request) Parse(body []byte, lim RequestLimits) *Error {
+	return r.ParseForm(body, FormCreate, lim)
+}
+
+// ParseForm is Parse for any of the endpoints.
+func (r *Request) ParseForm(body []byte, form RequestForm, lim RequestLimits) *Error {
 	r.reset()
+	r.form = form
 	lim.Mend = true
 	if err := r.doc.Parse(body, lim.Limits); err != nil {
 		return badJSON(err)
@@ -246,8 +264,13 @@ func badJSON(err *jsonx.SyntaxError) *Error {
 // has reports whether a parameter is there and not null.
 func (r *Request) has(p param) bool { return r.params[p] != 0 }
 
-// Model is the model name as the client gave it.
-func (r *Request) Model() string { return r.doc.Text(r.params[pModel]) }
+// Model is the model name as the client gave it, or "" where it need not.
+func (r *Request) Model() string {
+	if !r.has(pModel) {
+		return ""
+	}
+	return r.doc.Text(r.params[pModel])
+}
 
 // PreviousResponseID is the id of the response to continue, or "".
 func (r *Request) PreviousResponseID() string {

@@ -28,14 +28,19 @@ func (r *Request) validate(lim RequestLimits) *Error {
 		}
 	}
 	switch {
+	case model == 0 && r.form == FormCount:
 	case model == 0:
 		return errMissing("model")
-	case d.Kind(model) == jsonx.Null:
+	case d.Kind(model) == jsonx.Null && r.form != FormCount:
 		return errType("model", "a string", "an object")
+	case d.Kind(model) == jsonx.Null:
 	case d.Kind(model) != jsonx.String:
 		return errType("model", "a string", got(d, model))
 	case len(d.Str(model)) == 0:
 		return errMissing("model")
+	}
+	switch {
+	case input == 0 && r.form != FormCreate, d.Kind(input) == jsonx.Null && r.form != FormCreate:
 	case input == 0:
 		if k := r.unknownKey("messages"); k != 0 {
 			return invalid("unsupported_parameter", "", "Unsupported parameter: 'messages'. In the Responses API, this "+
@@ -85,7 +90,7 @@ func (r *Request) validateServed() *Error {
 // after it has looked for the previous response, which makes up for it.
 func (r *Request) EmptyInput() *Error {
 	n := r.params[pInput]
-	empty := r.doc.Kind(n) == jsonx.String && len(r.doc.Str(n)) == 0 ||
+	empty := n == 0 || r.doc.Kind(n) == jsonx.String && len(r.doc.Str(n)) == 0 ||
 		r.doc.Kind(n) == jsonx.Array && len(r.items) == 0
 	if !empty || r.has(pPreviousResponseID) || r.has(pConversation) {
 		return nil

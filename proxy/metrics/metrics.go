@@ -24,6 +24,7 @@ const (
 	RouteRetrieve
 	RouteDelete
 	RouteInputItems
+	RouteInputTokens
 	RouteConversations
 	RouteConversationItems
 	RouteModels
@@ -34,7 +35,7 @@ const (
 )
 
 var routeNames = [numRoutes]string{
-	"responses.create", "responses.retrieve", "responses.delete", "responses.input_items",
+	"responses.create", "responses.retrieve", "responses.delete", "responses.input_items", "responses.input_tokens",
 	"conversations", "conversations.items",
 	"models", "passthrough", "unsupported", "other",
 }

@@ -1,0 +1,96 @@
+package proxy
+
+import (
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"antiphon/translate"
+)
+
+// inputTokens answers POST /responses/input_tokens: how many tokens the request
+// would take, counted by the upstream if it can be asked, else estimated. An
+// estimate says so in the loss report.
+func (s *Server) inputTokens(x *exchange, _ string) bool {
+	tokens, err := x.countRequest()
+	switch {
+	case x.up.Cancelled() == errClientGone:
+		x.gone()
+	case err != nil:
+		x.respondError(x.ctx, err)
+	default:
+		x.reportLosses()
+		out := append(x.out[:0], `{"object":"response.input_tokens","input_tokens":`...)
+		out = strconv.AppendInt(out, tokens, 10)
+		x.out = append(out, '}')
+		x.respondJSON(x.out)
+	}
+	return false
+}
+
+func (x *exchange) countRequest() (int64, *translate.Error) {
+	if err := x.readBody(); err != nil {
+		return 0, err
+	}
+	if err := x.req.ParseForm(x.body, translate.FormCount, x.server.requestLimits); err != nil {
+		return 0, err
+	}
+	if err := x.allowed(); err != nil {
+		return 0, err
+	}
+	x.req.Stream = false // it is never sent as it is
+	history, err := x.recall(false)
+	if err != nil {
+		return 0, err
+	}
+	if err := x.req.EmptyInput(); err != nil {
+		return 0, err
+	}
+	if err := x.toChat(translate.ChatOptions{History: history}); err != nil {
+		return 0, err
+	}
+	return x.countTokens(), nil
+}
+
+// countTokens counts the tokens of the request in x.wire, which stays as it is. It
+// estimates them, and reports that, if the upstream cannot be asked, or does not
+// answer.
+func (x *exchange) countTokens() int64 {
+	if len(x.backend.tokenizerHeads) > 0 {
+		if n, ok := x.askTokenizer(); ok {
+			return n
+		}
+	}
+	translate.NoteEstimate(&x.losses)
+	return translate.EstimateTokens(x.chatBody())
+}
+
+// askTokenizer asks the upstream's tokenizer.
+func (x *exchange) askTokenizer() (tokens int64, ok bool) {
+	s := x.server
+	chat := x.wire
+	defer func() {
+		x.wire, _ = chat, release(x.wire)
+	}()
+	x.wire = nil
+	var reply []byte
+	for step, head := range x.backend.tokenizerHeads {
+		x.wire = append(grow(x.wire, len(chat)+len(reply)), s.headRoom[:]...)
+		if x.wire, ok = x.backend.dialect.Tokenizer.AppendQuestion(x.wire, step, chat[len(s.headRoom):], reply); !ok {
+			return 0, false
+		}
+		err := x.up.Do(x.backend.client, x.composeTo(head, false), nil)
+		x.attempts += x.up.Attempts
+		if err != nil {
+			return 0, false
+		}
+		body, err := x.readReply()
+		if err != nil || x.up.Header.StatusCode() != fasthttp.StatusOK {
+			x.up.Close(err == nil)
+			return 0, false
+		}
+		reply = append([]byte(nil), body...)
+		x.up.Close(true)
+	}
+	return x.backend.dialect.Tokenizer.Answer(reply)
+}
