@@ -76,6 +76,11 @@ func assignEntry(v reflect.Value, s *setting, depth int) *Error {
 		return s.complain("the key contains a control character, or the placeholder %s", hidden)
 	}
 	value := reflect.New(v.Type().Elem()).Elem()
+	if have := v.MapIndex(reflect.ValueOf(key)); have.IsValid() {
+		value.Set(have)
+	} else if u, ok := value.Addr().Interface().(*Upstream); ok {
+		*u = defaultUpstream("")
+	}
 	if err := assign(value, s, depth+1); err != nil {
 		return err
 	}
@@ -236,6 +241,8 @@ func legalValues(t reflect.Type) []string {
 		return texts(LogDebug, LogInfo, LogWarn, LogError)
 	case reflect.TypeFor[LogFormat]():
 		return texts(LogJSON, LogConsole)
+	case reflect.TypeFor[UpstreamAPI]():
+		return texts(APIChat, APIResponses)
 	case reflect.TypeFor[LossPolicy]():
 		return texts(LossAllow, LossWarn, LossStrict)
 	case reflect.TypeFor[HeartbeatStyle]():

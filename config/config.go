@@ -27,6 +27,9 @@ const (
 	DefaultConnectionIdle     = Duration(4 * time.Second)
 	DefaultMaxIdleConnections = 1024
 
+	DefaultHealthFailures = 3
+	DefaultHealthPause    = Duration(10 * time.Second)
+
 	DefaultMaxResponseBytes = 64 * MiB
 
 	DefaultStoreKind         = "memory"
@@ -73,8 +76,13 @@ type Config struct {
 	// place for.
 	Loss LossPolicy `yaml:"loss"`
 
-	// Upstream is the Chat Completions server behind.
+	// Upstream is the server behind. It gets what no other one serves.
 	Upstream Upstream `yaml:"upstream"`
+
+	// Upstreams are further servers, by their names, each for the models that it
+	// serves. What one does not set has its default; nothing is taken from Upstream,
+	// which is named "default" among them.
+	Upstreams map[string]Upstream `yaml:"upstreams"`
 
 	// Auth says who may come in.
 	Auth Auth `yaml:"auth"`
@@ -104,7 +112,10 @@ type Log struct {
 	Format LogFormat `yaml:"format"`
 }
 
-// Upstream is the Chat Completions server behind.
+// DefaultUpstream is the name of Config.Upstream among the upstreams.
+const DefaultUpstream = "default"
+
+// Upstream is a server behind.
 type Upstream struct {
 	// URL of the server, with or without /v1; Target says how it is read. It
 	// may have a path prefix and a query, which goes with every request.
@@ -129,9 +140,26 @@ type Upstream struct {
 	// Overrides change single fields of the dialect.
 	Overrides Overrides `yaml:"overrides"`
 
+	// API is what the server speaks.
+	API UpstreamAPI `yaml:"api"`
+
 	// Models maps the model name of a request to the upstream's name for it.
-	// Other names are sent as they are.
+	// Other names are sent as they are. The upstream serves the names that stand
+	// here, too.
 	Models map[string]string `yaml:"models"`
+
+	// Serves are the models that the upstream is for, by the names that clients
+	// give; one that ends in * stands for all that begin so. The longest that fits
+	// decides; several upstreams with the same share the load. Only for Upstreams.
+	Serves []string `yaml:"serves"`
+
+	// Fallback are the names of upstreams that are asked, in this order, when this
+	// one cannot be reached or answers 429 or 5xx before anything of its reply has
+	// gone to the client.
+	Fallback []string `yaml:"fallback"`
+
+	// Health says when the upstream is left alone for a while.
+	Health Health `yaml:"health"`
 
 	Timeouts    UpstreamTimeouts `yaml:"timeouts"`
 	Connections Connections      `yaml:"connections"`
@@ -139,6 +167,23 @@ type Upstream struct {
 
 	// MaxResponseBytes bounds one reply of the upstream, streamed or not.
 	MaxResponseBytes ByteSize `yaml:"max_response_bytes"`
+}
+
+// UpstreamAPI is the API that an upstream speaks.
+type UpstreamAPI string
+
+// The values of UpstreamAPI.
+const (
+	APIChat      UpstreamAPI = "chat"      // Chat Completions
+	APIResponses UpstreamAPI = "responses" // the Responses API
+)
+
+// Health is about an upstream that has another to stand in for it: after so many
+// failures in a row it is asked only when there is no other, until the pause is
+// over.
+type Health struct {
+	Failures int      `yaml:"failures"` // 0 is never
+	Pause    Duration `yaml:"pause"`
 }
 
 // UpstreamTimeouts bound the phases of a request to the upstream. None bounds
@@ -303,27 +348,33 @@ const (
 	ObfuscationNever     Obfuscation = "never"
 )
 
+func defaultUpstream(url string) Upstream {
+	return Upstream{
+		URL: url,
+		API: APIChat,
+		Timeouts: UpstreamTimeouts{
+			Connect:   DefaultConnectTimeout,
+			Write:     DefaultWriteTimeout,
+			FirstByte: DefaultFirstByteTimeout,
+			Idle:      DefaultStreamIdle,
+		},
+		Connections: Connections{
+			Max:     DefaultMaxConnections,
+			Idle:    DefaultConnectionIdle,
+			MaxIdle: DefaultMaxIdleConnections,
+		},
+		Health:           Health{Failures: DefaultHealthFailures, Pause: DefaultHealthPause},
+		MaxResponseBytes: DefaultMaxResponseBytes,
+	}
+}
+
 // Default is the configuration of a user who sets nothing. It is valid.
 func Default() *Config {
 	return &Config{
-		Listen: DefaultListen,
-		Log:    Log{Level: DefaultLogLevel, Format: DefaultLogFormat},
-		Loss:   DefaultLoss,
-		Upstream: Upstream{
-			URL: DefaultUpstreamURL,
-			Timeouts: UpstreamTimeouts{
-				Connect:   DefaultConnectTimeout,
-				Write:     DefaultWriteTimeout,
-				FirstByte: DefaultFirstByteTimeout,
-				Idle:      DefaultStreamIdle,
-			},
-			Connections: Connections{
-				Max:     DefaultMaxConnections,
-				Idle:    DefaultConnectionIdle,
-				MaxIdle: DefaultMaxIdleConnections,
-			},
-			MaxResponseBytes: DefaultMaxResponseBytes,
-		},
+		Listen:   DefaultListen,
+		Log:      Log{Level: DefaultLogLevel, Format: DefaultLogFormat},
+		Loss:     DefaultLoss,
+		Upstream: defaultUpstream(DefaultUpstreamURL),
 		Store: Store{
 			Kind:              DefaultStoreKind,
 			MaxBytes:          DefaultStoreBytes,

@@ -203,7 +203,11 @@ func TestReference(t *testing.T) {
 		t.Errorf("overrides of the reference are not the generic preset:\n got %+v\nwant %+v", got, want)
 	}
 	u := &c.Upstream
-	u.Key, u.Headers, u.Models, u.Overrides = Secret{}, nil, nil, Overrides{}
+	u.Key, u.Headers, u.Models, u.Overrides, u.Fallback = Secret{}, nil, nil, Overrides{}, nil
+	if spare := c.Upstreams["spare"]; spare.URL != "http://127.0.0.1:8001" || len(spare.Serves) != 2 || spare.Timeouts != Default().Upstream.Timeouts {
+		t.Errorf("the further upstream: %+v", spare)
+	}
+	c.Upstreams = nil
 	if len(c.Seal.Keys) != 2 || c.Seal.Keys[0].Reveal() == c.Seal.Keys[1].Reveal() {
 		t.Error("the keys of seal are not the two of the reference")
 	}

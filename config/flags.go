@@ -27,6 +27,7 @@ func (f *Flags) Bind(fs *flag.FlagSet) {
 	value("listen", "listen", "`host:port` of the API", DefaultListen)
 	value("admin", "admin", "`host:port` of /metrics, /healthz, /readyz and /debug/pprof", "none")
 	value("upstream", "upstream.url", "`URL` of the Chat Completions server, with or without /v1", DefaultUpstreamURL)
+	value("upstream-api", "upstream.api", "`API` that the upstream speaks: chat or responses", string(APIChat))
 	value("dialect", "upstream.dialect", "preset `name` of the upstream's dialect", "by the host of the upstream")
 	value("loss", "loss", "`policy` for what the upstream has no place for: allow, warn or strict", string(DefaultLoss))
 	value("store", "store.kind", "`kind` of the store of responses: memory", DefaultStoreKind)

@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,11 @@ func (c Config) MarshalYAML() (any, error) {
 	type plain Config // without this method
 	p := plain(c)
 	p.Upstream.URL = redactURL(p.Upstream.URL)
+	p.Upstreams = maps.Clone(p.Upstreams)
+	for name, u := range p.Upstreams {
+		u.URL = redactURL(u.URL)
+		p.Upstreams[name] = u
+	}
 	var n yaml.Node
 	if err := n.Encode(p); err != nil {
 		return nil, err

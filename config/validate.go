@@ -30,7 +30,7 @@ func (c *Config) validate() []*Error {
 	v := &validator{places: c.places}
 	v.enums(reflect.ValueOf(*c), "")
 	v.listeners(c)
-	v.upstream(&c.Upstream)
+	v.upstreams(c)
 	v.store(&c.Store)
 	v.seal(&c.Seal)
 	v.limits(&c.Limits)
@@ -80,7 +80,11 @@ func (v *validator) count(key string, n, low, high int) {
 func (v *validator) enums(section reflect.Value, prefix string) {
 	for f := range fields(section.Type()) {
 		value := section.FieldByIndex(f.index)
-		if isSection(f.typ) {
+		if f.typ.Kind() == reflect.Map && isSection(f.typ.Elem()) {
+			for name, one := range value.Seq2() {
+				v.enums(one, joinPath([]string{prefix + f.key, name.String()})+".")
+			}
+		} else if isSection(f.typ) {
 			v.enums(value, prefix+f.key+".")
 		} else if legal := legalValues(f.typ); legal != nil && !slices.Contains(legal, value.String()) {
 			v.fail(prefix+f.key, "unknown value; it can be %s", orList(legal))
@@ -124,14 +128,68 @@ func (v *validator) address(key, address string) (host string, port uint64, ok b
 	return host, port, true
 }
 
-func (v *validator) upstream(u *Upstream) {
+// upstreams checks each upstream, and what they say of each other.
+func (v *validator) upstreams(c *Config) {
+	v.upstream("upstream", &c.Upstream)
+	if len(c.Upstream.Serves) > 0 {
+		v.fail("upstream.serves", "has no effect: upstream gets what no other one serves; remove it, or put it below upstreams")
+	}
+	v.fallback("upstream", DefaultUpstream, c.Upstream.Fallback, c)
+	for name := range c.Upstreams {
+		section, u := joinPath([]string{"upstreams", name}), c.Upstreams[name]
+		switch {
+		case !isPrincipal([]byte(name)) || len(name) > maxPrincipal:
+			v.fail(section, "a name consists of 1 to 64 letters, digits, dots, hyphens and underscores")
+		case name == DefaultUpstream:
+			v.fail(section, "this is the name of upstream, which is not in the list; use another")
+		}
+		v.upstream(section, &u)
+		if len(u.Serves) == 0 && len(u.Models) == 0 && !c.fallsBackOn(name) {
+			v.fail(section+".serves", "the upstream would get no request; write the models that it serves, such as [llama-*]")
+		}
+		if slices.Contains(u.Serves, "") {
+			v.fail(section+".serves", "must consist of names of models, such as llama-*")
+		}
+		v.fallback(section, name, u.Fallback, c)
+	}
+}
+
+func (v *validator) fallback(section, own string, names []string, c *Config) {
+	for i, name := range names {
+		_, known := c.Upstreams[name]
+		switch {
+		case name == own:
+			v.fail(section+".fallback", "an upstream cannot stand in for itself")
+		case !known && name != DefaultUpstream:
+			v.fail(section+".fallback", "there is no upstream %q; it can be default or a name below upstreams", name)
+		case slices.Contains(names[:i], name):
+			v.fail(section+".fallback", "%s stands twice", name)
+		}
+	}
+}
+
+// fallsBackOn reports whether an upstream stands in for another.
+func (c *Config) fallsBackOn(name string) bool {
+	if slices.Contains(c.Upstream.Fallback, name) {
+		return true
+	}
+	for _, u := range c.Upstreams {
+		if slices.Contains(u.Fallback, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *validator) upstream(section string, u *Upstream) {
 	target, problem := parseTarget(u.URL)
 	if problem != "" {
-		v.fail("upstream.url", "%s", problem)
+		v.fail(section+".url", "%s", problem)
 	}
 	if problem == "" || u.Dialect != "" {
 		_, errs := u.effectiveDialect()
 		for _, e := range errs {
+			e.Key = section + strings.TrimPrefix(e.Key, "upstream")
 			if e.File == "" && e.Line == 0 {
 				at := v.place(e.Key)
 				e.File, e.Line = at.file, at.line
@@ -139,68 +197,70 @@ func (v *validator) upstream(u *Upstream) {
 			v.errs = append(v.errs, e)
 		}
 	}
-	v.headers(u)
+	v.headers(section, u)
 	for alias, model := range u.Models {
 		if strings.TrimSpace(alias) == "" || strings.TrimSpace(model) == "" {
-			v.fail(joinPath([]string{"upstream", "models", alias}), "both names must be given, such as gpt-5: my-model")
+			v.fail(section+".models."+joinPath([]string{alias}), "both names must be given, such as gpt-5: my-model")
 		}
 	}
 	t := &u.Timeouts
-	v.duration("upstream.timeouts.connect", t.Connect, minPhase, Duration(10*time.Minute))
-	v.duration("upstream.timeouts.write", t.Write, minPhase, maxPhase)
-	v.duration("upstream.timeouts.first_byte", t.FirstByte, minPhase, maxPhase)
-	v.duration("upstream.timeouts.idle", t.Idle, minPhase, maxPhase)
-	v.count("upstream.connections.max", u.Connections.Max, 1, 1_000_000)
-	v.duration("upstream.connections.idle", u.Connections.Idle, minPhase, Duration(time.Hour))
-	v.count("upstream.connections.max_idle", u.Connections.MaxIdle, 0, 1_000_000)
-	v.size("upstream.max_response_bytes", u.MaxResponseBytes, 1*KiB, 64*GiB)
+	v.duration(section+".timeouts.connect", t.Connect, minPhase, Duration(10*time.Minute))
+	v.duration(section+".timeouts.write", t.Write, minPhase, maxPhase)
+	v.duration(section+".timeouts.first_byte", t.FirstByte, minPhase, maxPhase)
+	v.duration(section+".timeouts.idle", t.Idle, minPhase, maxPhase)
+	v.count(section+".health.failures", u.Health.Failures, 0, 1_000_000)
+	v.duration(section+".health.pause", u.Health.Pause, minPhase, Duration(time.Hour))
+	v.count(section+".connections.max", u.Connections.Max, 1, 1_000_000)
+	v.duration(section+".connections.idle", u.Connections.Idle, minPhase, Duration(time.Hour))
+	v.count(section+".connections.max_idle", u.Connections.MaxIdle, 0, 1_000_000)
+	v.size(section+".max_response_bytes", u.MaxResponseBytes, 1*KiB, 64*GiB)
 	if problem == "" && !target.TLS {
-		v.unusedTLS(&u.TLS)
+		v.unusedTLS(section, &u.TLS)
 	}
 	if u.TLS.ServerName != "" {
 		if _, problem := checkHost(strings.ToLower(u.TLS.ServerName)); problem != "" {
-			v.fail("upstream.tls.server_name", "must be a host name, without scheme and port")
+			v.fail(section+".tls.server_name", "must be a host name, without scheme and port")
 		}
 	}
 }
 
 // unusedTLS refuses what would have no effect: whoever has set it believes the
 // connection to be safe.
-func (v *validator) unusedTLS(t *TLS) {
-	const message = "has no effect, because upstream.url begins with http://; use https://, or remove this"
+func (v *validator) unusedTLS(section string, t *TLS) {
+	message := "has no effect, because " + section + ".url begins with http://; use https://, or remove this"
 	if t.CAFile != "" {
-		v.fail("upstream.tls.ca_file", message)
+		v.fail(section+".tls.ca_file", "%s", message)
 	}
 	if t.InsecureSkipVerify {
-		v.fail("upstream.tls.insecure_skip_verify", message)
+		v.fail(section+".tls.insecure_skip_verify", "%s", message)
 	}
 	if t.ServerName != "" {
-		v.fail("upstream.tls.server_name", message)
+		v.fail(section+".tls.server_name", "%s", message)
 	}
 }
 
-func (v *validator) headers(u *Upstream) {
+func (v *validator) headers(section string, u *Upstream) {
 	if hasControl(u.Key.Reveal()) || !isASCII(u.Key.Reveal()) {
-		v.fail("upstream.key", "must consist of printable ASCII characters")
+		v.fail(section+".key", "must consist of printable ASCII characters")
 	}
 	switch {
 	case u.KeyHeader == "":
 	case !isToken(u.KeyHeader):
-		v.fail("upstream.key_header", "must be the name of a header, such as api-key, without spaces or a colon")
+		v.fail(section+".key_header", "must be the name of a header, such as api-key, without spaces or a colon")
 	case ownHeader(u.KeyHeader):
-		v.fail("upstream.key_header", "antiphon sets this header itself; use another")
+		v.fail(section+".key_header", "antiphon sets this header itself; use another")
 	case u.Key.IsZero():
-		v.fail("upstream.key_header", "has no effect without upstream.key; set that, or remove this")
+		v.fail(section+".key_header", "has no effect without %s.key; set that, or remove this", section)
 	}
 	seen := map[string]bool{}
 	for name, value := range u.Headers {
-		key := joinPath([]string{"upstream", "headers", name})
+		key := section + ".headers." + joinPath([]string{name})
 		lower := strings.ToLower(name)
 		switch {
 		case !isToken(name):
 			v.fail(key, "not the name of a header; use letters, digits and hyphens")
 		case lower == "authorization" || strings.EqualFold(name, u.KeyHeader):
-			v.fail(key, "a credential belongs into upstream.key (key_header: %s sends it without Bearer)", name)
+			v.fail(key, "a credential belongs into %s.key (key_header: %s sends it without Bearer)", section, name)
 		case ownHeader(name):
 			v.fail(key, "antiphon sets this header itself; remove it")
 		case seen[lower]:

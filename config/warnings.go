@@ -1,6 +1,8 @@
 package config
 
 import (
+	"iter"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -17,37 +19,55 @@ func (c *Config) Warnings() []string {
 			list = append(list, text)
 		}
 	}
-	u := &c.Upstream
-	target, err := u.Target()
-	if err != nil {
-		return nil
-	}
-	open := !loopback(c.Listen) && c.Auth.APIKeysFile == ""
-	warn(open && !u.Key.IsZero(),
-		"listen: anyone who can reach "+c.Listen+" spends upstream.key; set auth.api_keys_file")
-	warn(open && u.Key.IsZero(),
-		"listen: anyone who can reach "+c.Listen+" can use the upstream; set auth.api_keys_file, or let the upstream check keys")
-	warn(c.Auth.APIKeysFile != "" && u.Key.IsZero() && !private(target.Hostname),
-		"upstream.key: not set, and with auth.api_keys_file no client's Authorization is forwarded, so that the upstream gets no credential")
-	warn(c.Admin != "" && !loopback(c.Admin),
-		"admin: metrics and profiles are readable by anyone who can reach "+c.Admin)
-	warn(!target.TLS && !u.Key.IsZero() && !private(target.Hostname),
-		"upstream.url: upstream.key travels in clear text to "+target.Hostname+"; use https://")
-	warn(u.TLS.InsecureSkipVerify,
-		"upstream.tls.insecure_skip_verify: anyone on the way to the upstream can read keys and answers")
-	d, err := u.EffectiveDialect()
-	warn(err == nil && d.Name == "azure" && !strings.Contains(target.BasePath, "/openai"),
-		"upstream.url: Azure's path is /openai/v1, or /openai/deployments/NAME with ?api-version=…")
-	for _, effort := range u.unknownEfforts() {
-		warn(true, "upstream.overrides.reasoning.efforts: "+effort+" is not an effort that this version knows")
-	}
-	warn(u.Connections.Max < c.Limits.Concurrency,
-		"upstream.connections.max: smaller than limits.concurrency, so that clients may be refused while others wait")
 	warn(c.Store.MaxBytes < c.Limits.Body,
 		"store.max_bytes: smaller than limits.body, so that a large request cannot be stored")
-	warn(u.MaxResponseBytes > c.Store.MaxBytes,
-		"store.max_bytes: smaller than upstream.max_response_bytes, so that a large response cannot be stored")
+	open := !loopback(c.Listen) && c.Auth.APIKeysFile == ""
+	for section, u := range c.sections() {
+		target, err := u.Target()
+		if err != nil {
+			continue
+		}
+		warn(open && !u.Key.IsZero(),
+			"listen: anyone who can reach "+c.Listen+" spends "+section+".key; set auth.api_keys_file")
+		warn(open && u.Key.IsZero() && section == "upstream",
+			"listen: anyone who can reach "+c.Listen+" can use the upstream; set auth.api_keys_file, or let the upstream check keys")
+		warn(c.Auth.APIKeysFile != "" && u.Key.IsZero() && !private(target.Hostname),
+			section+".key: not set, and with auth.api_keys_file no client's Authorization is forwarded, so that the upstream gets no credential")
+		warn(c.Auth.APIKeysFile == "" && u.Key.IsZero() && len(c.Upstreams) > 0 && !private(target.Hostname),
+			section+".key: not set, so that this upstream gets the client's Authorization, as others may; set a key for each")
+		warn(!target.TLS && !u.Key.IsZero() && !private(target.Hostname),
+			section+".url: "+section+".key travels in clear text to "+target.Hostname+"; use https://")
+		warn(u.TLS.InsecureSkipVerify,
+			section+".tls.insecure_skip_verify: anyone on the way to the upstream can read keys and answers")
+		d, err := u.EffectiveDialect()
+		warn(err == nil && d.Name == "azure" && !strings.Contains(target.BasePath, "/openai"),
+			section+".url: Azure's path is /openai/v1, or /openai/deployments/NAME with ?api-version=…")
+		for _, effort := range u.unknownEfforts() {
+			warn(true, section+".overrides.reasoning.efforts: "+effort+" is not an effort that this version knows")
+		}
+		warn(u.Connections.Max < c.Limits.Concurrency,
+			section+".connections.max: smaller than limits.concurrency, so that clients may be refused while others wait")
+		warn(u.MaxResponseBytes > c.Store.MaxBytes,
+			"store.max_bytes: smaller than "+section+".max_response_bytes, so that a large response cannot be stored")
+	}
+	warn(c.Admin != "" && !loopback(c.Admin),
+		"admin: metrics and profiles are readable by anyone who can reach "+c.Admin)
 	return list
+}
+
+// sections are all upstreams by their dotted paths, upstream first.
+func (c *Config) sections() iter.Seq2[string, *Upstream] {
+	return func(yield func(string, *Upstream) bool) {
+		if !yield("upstream", &c.Upstream) {
+			return
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
+			u := c.Upstreams[name]
+			if !yield(joinPath([]string{"upstreams", name}), &u) {
+				return
+			}
+		}
+	}
 }
 
 // loopback reports whether an address of a listener is for this machine only.
