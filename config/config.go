@@ -1,6 +1,11 @@
 package config
 
-import "time"
+import (
+	"iter"
+	"maps"
+	"slices"
+	"time"
+)
 
 // Defaults of all keys that have one, in the order of the file.
 const (
@@ -114,6 +119,22 @@ type Log struct {
 
 // DefaultUpstream is the name of Config.Upstream among the upstreams.
 const DefaultUpstream = "default"
+
+// All are the upstreams by their names: Upstream first, the others in the order of
+// their names.
+func (c *Config) All() iter.Seq2[string, *Upstream] {
+	return func(yield func(string, *Upstream) bool) {
+		if !yield(DefaultUpstream, &c.Upstream) {
+			return
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
+			u := c.Upstreams[name]
+			if !yield(name, &u) {
+				return
+			}
+		}
+	}
+}
 
 // Upstream is a server behind.
 type Upstream struct {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"iter"
-	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -58,12 +57,12 @@ func (c *Config) Warnings() []string {
 // sections are all upstreams by their dotted paths, upstream first.
 func (c *Config) sections() iter.Seq2[string, *Upstream] {
 	return func(yield func(string, *Upstream) bool) {
-		if !yield("upstream", &c.Upstream) {
-			return
-		}
-		for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
-			u := c.Upstreams[name]
-			if !yield(joinPath([]string{"upstreams", name}), &u) {
+		for name, u := range c.All() {
+			section := "upstream"
+			if name != DefaultUpstream {
+				section = joinPath([]string{"upstreams", name})
+			}
+			if !yield(section, u) {
 				return
 			}
 		}

@@ -48,6 +48,9 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("tenant", x.tenant)
 	enc.AddInt64("bytes_in", x.bytesIn)
 	enc.AddInt64("bytes_out", x.bytesOut)
+	if x.attempts > 0 && x.backend != nil && len(x.server.router.all) > 1 {
+		enc.AddString("upstream", x.backend.name)
+	}
 	if x.attempts > 0 {
 		enc.AddInt("attempts", x.attempts)
 		enc.AddDuration("upstream_first_byte", x.firstByte)

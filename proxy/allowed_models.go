@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"errors"
 	"net/url"
 	"strings"
 
-	"antiphon/proxy/metrics"
 	"antiphon/translate"
 	"antiphon/translate/jsonx"
 )
@@ -16,11 +14,13 @@ import (
 // cannot be allowed.
 
 // admitPassing lets a request that is to be passed through begin.
-func (x *exchange) admitPassing(path string) *translate.Error {
+func (x *exchange) admitPassing() *translate.Error {
 	ctx := x.ctx
-	if name, ok := strings.CutPrefix(path, "/models/"); ok && x.grant.Bounded() {
-		if plain, err := url.PathUnescape(name); err != nil || !x.grant.Allows(plain) {
-			return errNoModel(name)
+	if own, ok := apiPath(pathOf(ctx)); ok && x.grant.Bounded() {
+		if name, ok := strings.CutPrefix(own, "/models/"); ok {
+			if plain, err := url.PathUnescape(name); err != nil || !x.grant.Allows(plain) {
+				return errNoModel(name)
+			}
 		}
 	}
 	if !ctx.IsPost() {
@@ -61,42 +61,4 @@ func stringMember(d *jsonx.Doc, object uint32, key string) string {
 // errNoModel is the Chat API's answer for a model that is not there (SPEC §5.6).
 func errNoModel(name string) *translate.Error {
 	return clientError(404, "model_not_found", "", "The model `"+clip(name)+"` does not exist or you do not have access to it.")
-}
-
-// listModels answers GET /models for a key that is for certain models only.
-func (x *exchange) listModels() {
-	body, err := x.readReply()
-	switch {
-	case errors.Is(err, errClientGone):
-		x.gone()
-		return
-	case err != nil:
-		x.errText = err.Error()
-		x.respondError(x.ctx, upstreamFailure(err))
-		return
-	}
-	x.out = append(x.out[:0], `{"object":"list","data":[`...)
-	var d jsonx.Doc
-	if d.Parse(body, jsonx.Limits{}) == nil {
-		data, first := d.Get(jsonx.Root, "data"), true
-		for v, end := d.First(data), d.End(data); d.Kind(data) == jsonx.Array && v < end; v = d.Next(v) {
-			if !x.grant.Allows(stringMember(&d, v, "id")) {
-				continue
-			}
-			if !first {
-				x.out = append(x.out, ',')
-			}
-			first = false
-			x.out = append(x.out, d.Raw(v)...)
-		}
-	}
-	x.out = append(x.out, "]}"...)
-	x.up.Close(true)
-	x.respondJSON(x.out)
-}
-
-// narrowsModels reports whether the reply is a list of models to be narrowed.
-func (x *exchange) narrowsModels(path string) bool {
-	return x.route == metrics.RouteModels && path == "/models" && x.ctx.IsGet() && x.grant.Bounded() &&
-		x.up.Header.StatusCode() == 200
 }

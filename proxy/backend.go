@@ -12,8 +12,9 @@ import (
 )
 
 // backend is one upstream: where it is, how it is spoken to, and with what
-// credential. It never changes once it is made.
+// credential. But for its health it never changes once it is made.
 type backend struct {
+	name    string
 	cfg     *config.Upstream
 	dialect translate.Dialect
 	target  config.Target
@@ -24,13 +25,16 @@ type backend struct {
 	ownHeaders     []byte          // headers that every request to the upstream gets
 	ownKey         bool            // the upstream's credential is configured
 	overridden     map[string]bool // client headers that ownHeaders replace
+
+	fallback []*backend
+	health   health
 }
 
 // dialer connects in place of the network; nil is the network.
 type dialer = func(network, addr string, timeout time.Duration) (net.Conn, error)
 
-func newBackend(cfg *config.Upstream, limits *config.Limits, version string, dial dialer) (*backend, error) {
-	b := &backend{cfg: cfg}
+func newBackend(name string, cfg *config.Upstream, limits *config.Limits, version string, dial dialer) (*backend, error) {
+	b := &backend{name: name, cfg: cfg}
 	var err error
 	if b.dialect, err = cfg.EffectiveDialect(); err != nil {
 		return nil, err

@@ -123,7 +123,7 @@ func TestClientGoneWhileConnecting(t *testing.T) {
 	r := newRig(t, "http://"+upstreamtest.Deaf(t))
 	l := r.dial()
 	l.request("POST", "/v1/responses", plain)
-	r.until("the exchange", func() bool { active, _ := r.srv.backend.client.Stats(); return active == 1 })
+	r.until("the exchange", func() bool { active, _ := r.srv.router.stats(); return active == 1 })
 	_ = l.conn.Close()
 	left := time.Now()
 	if line := r.logged(0); line["outcome"] != "client_gone" || time.Since(left) > time.Second {

@@ -148,6 +148,7 @@ func (s *Server) conversationFor(x *exchange, id string, enter bool) (history *t
 	if err != nil {
 		return nil, err
 	}
+	x.conversation = doc.Version
 	return s.conversationHistory(x, id, doc.Version)
 }
 

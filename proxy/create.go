@@ -60,6 +60,7 @@ func (x *exchange) prepare() *translate.Error {
 	if err := x.allowed(); err != nil {
 		return err
 	}
+	x.routeTo(x.req.Model(), x.req.PromptCacheKey())
 	history, err := x.recall(true)
 	if err != nil {
 		return err
@@ -125,6 +126,25 @@ func (x *exchange) toChat(opt translate.ChatOptions) (err *translate.Error) {
 	// are wrapped once more.
 	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/8+opt.History.Bytes()), x.server.headRoom[:]...)
 	x.wire, err = x.req.AppendChat(x.wire, opt)
+	x.chat = opt
+	return err
+}
+
+// toChatAgain translates the request anew, for another upstream.
+func (x *exchange) toChatAgain() (err *translate.Error) {
+	x.losses.Reset()
+	opt := x.chat
+	if id := x.req.PreviousResponseID(); id != "" {
+		opt.History, err = x.server.history(x, id)
+	} else if id := x.req.ConversationID(); id != "" {
+		opt.History, err = x.server.conversationHistory(x, id, x.conversation)
+	}
+	if err == nil {
+		err = x.toChat(opt)
+	}
+	if err == nil && x.server.cfg.Loss == config.LossStrict {
+		err = x.losses.Refusal()
+	}
 	return err
 }
 
@@ -217,9 +237,23 @@ func (x *exchange) ask() *translate.Error {
 	return nil
 }
 
-// send sends the request to the upstream until there is a reply worth reading.
-// Only a full context is a reason to ask again, and only if the client allows it.
+// send sends the request to the upstream until there is a reply worth reading,
+// and to another one if that may stand in for it.
 func (x *exchange) send() *translate.Error {
+	for {
+		err, elsewhere := x.attempt()
+		if err == nil || !elsewhere || !x.nextBackend() {
+			return err
+		}
+		if x.toChatAgain() != nil { // it cannot say what was asked for
+			return err
+		}
+	}
+}
+
+// attempt sends the request to one upstream. Only a full context is a reason to
+// ask the same one again, and only if the client allows it.
+func (x *exchange) attempt() (e *translate.Error, elsewhere bool) {
 	s := x.server
 	for try := 0; ; try++ {
 		err := x.up.Do(x.backend.client, x.composeRequest(), nil)
@@ -232,18 +266,21 @@ func (x *exchange) send() *translate.Error {
 			if x.up.Cancelled() != errClientGone {
 				x.errText = err.Error()
 			}
-			return upstreamFailure(err)
+			return upstreamFailure(err), x.noteReply(err, 0)
 		}
-		if x.up.Header.StatusCode() == fasthttp.StatusOK {
-			return nil
+		status := x.up.Header.StatusCode()
+		elsewhere := x.noteReply(nil, status)
+		if status == fasthttp.StatusOK {
+			x.errText = ""
+			return nil, false
 		}
 		e := x.readError()
 		if !x.req.TruncateAuto || !e.ContextOverflow() || try >= maxTruncations || x.up.Cancelled() != nil {
-			return e
+			return e, elsewhere
 		}
 		shorter, dropped := translate.Truncate(append(grow(x.parts, len(x.wire)), s.headRoom[:]...), x.chatBody(), e)
 		if dropped == 0 {
-			return e
+			return e, false
 		}
 		x.parts, x.wire = x.wire, shorter
 		translate.NoteTruncation(&x.losses, dropped)

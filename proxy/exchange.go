@@ -23,11 +23,12 @@ import (
 // the background are exchanges too, made with Server.detached. They have no ctx;
 // what they read and write is header, reply, and the writer that run is given.
 type exchange struct {
-	server  *Server
-	client  *client
-	ctx     *fasthttp.RequestCtx // nil when detached
-	backend *backend
-	dialect *translate.Dialect // of the backend for this request; never changes
+	server     *Server
+	client     *client
+	ctx        *fasthttp.RequestCtx // nil when detached
+	backend    *backend
+	candidates []*backend         // for the model, if there are several upstreams
+	dialect    *translate.Dialect // of the backend for this request; never changes
 
 	header *fasthttp.RequestHeader  // of the request, for what goes on to the upstream
 	reply  *fasthttp.ResponseHeader // of the reply, for what comes from the upstream and the loss report
@@ -40,19 +41,21 @@ type exchange struct {
 	grant     *config.Grant // what the client's key gives; nil without a file of keys
 	quota     *quota        // of the tenant, while it has been admitted
 
-	body    []byte // the request's body
-	wire    []byte // the request to the upstream: room for a head, then the body
-	head    []byte
-	out     []byte // what goes to the client
-	parts   []byte // an upstream's reply that came in several pieces
-	events  sse.Decoder
-	req     translate.Request
-	turn    translate.Turn
-	losses  translate.Losses
-	history translate.HistoryBuilder
-	seed    translate.Seed
-	up      upstream.Exchange
-	place   *place // in a conversation; nil without
+	body         []byte // the request's body
+	wire         []byte // the request to the upstream: room for a head, then the body
+	head         []byte
+	out          []byte // what goes to the client
+	parts        []byte // an upstream's reply that came in several pieces
+	events       sse.Decoder
+	req          translate.Request
+	turn         translate.Turn
+	losses       translate.Losses
+	history      translate.HistoryBuilder
+	chat         translate.ChatOptions // with which the request was translated
+	conversation uint64                // version of the conversation that was read
+	seed         translate.Seed
+	up           upstream.Exchange
+	place        *place // in a conversation; nil without
 
 	streaming bool
 	finished  bool
@@ -84,7 +87,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool's only type
 	x.server, x.ctx = s, ctx
 	x.header, x.reply = &ctx.Request.Header, &ctx.Response.Header
-	x.backend, x.dialect = s.backend, &s.backend.dialect
+	x.use(s.router.all[0])
 	x.start = time.Now()
 	x.requestID = x.appendRequestID(x.requestID[:0], ctx.Request.Header.Peek("X-Request-Id"))
 	x.client = s.clients.of(ctx.Conn())
@@ -101,7 +104,7 @@ func (s *Server) detached(header *fasthttp.RequestHeader, reply *fasthttp.Respon
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool's only type
 	x.server = s
 	x.header, x.reply = header, reply
-	x.backend, x.dialect = s.backend, &s.backend.dialect
+	x.use(s.router.all[0])
 	x.start = time.Now()
 	x.requestID = x.appendRequestID(x.requestID[:0], nil)
 	x.tenant, x.principal = tenant, principal
@@ -144,7 +147,8 @@ func (x *exchange) recycle() {
 	x.losses.Reset()
 	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
-	x.backend, x.dialect, x.place, x.grant = nil, nil, nil, nil
+	x.backend, x.dialect, x.place, x.grant, x.candidates = nil, nil, nil, nil, x.candidates[:0]
+	x.chat = translate.ChatOptions{}
 	x.tenant, x.principal, x.reported = "", "", 0
 	x.streaming, x.finished, x.turnUsed, x.storeFailed = false, false, false, false
 	x.req.Trace = false

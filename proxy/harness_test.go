@@ -132,7 +132,7 @@ func (r *rig) stop() {
 			r.t.Error("Serve does not return")
 		}
 		r.until("all exchanges to be over", func() bool {
-			active, _ := r.srv.backend.client.Stats()
+			active, _ := r.srv.router.stats()
 			return active == 0 && r.srv.InFlight() == 0 && r.srv.metrics.InFlight.Load() == 0 && r.srv.metrics.Streams.Load() == 0
 		})
 		if r.talks {

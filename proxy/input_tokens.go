@@ -38,6 +38,7 @@ func (x *exchange) countRequest() (int64, *translate.Error) {
 	if err := x.allowed(); err != nil {
 		return 0, err
 	}
+	x.routeTo(x.req.Model(), x.req.PromptCacheKey())
 	x.req.Stream = false // it is never sent as it is
 	history, err := x.recall(false)
 	if err != nil {

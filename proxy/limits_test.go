@@ -279,7 +279,7 @@ func TestLimitUpstreamConnections(t *testing.T) {
 	}
 	up.Release("go")
 	l.rest()
-	r.until("the connection", func() bool { active, _ := r.srv.backend.client.Stats(); return active == 0 })
+	r.until("the connection", func() bool { active, _ := r.srv.router.stats(); return active == 0 })
 	r.post(streamed).want(t, 200, "")
 }
 

@@ -20,10 +20,7 @@ import (
 // wrong credential, is changed.
 func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	ctx := x.ctx
-	if x.route == metrics.RouteModels {
-		path, _ = apiPath(pathOf(ctx))
-	}
-	if err := x.admitPassing(path); err != nil {
+	if err := x.admitPassing(); err != nil {
 		x.respondError(ctx, err)
 		return false
 	}
@@ -37,7 +34,7 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	var stream *upstream.StreamBody
 	var body []byte
 	switch {
-	case (len(x.backend.cfg.Models) > 0 || x.grant.Bounded()) && isJSON(ctx):
+	case (s.router.needsModel() || x.grant.Bounded()) && isJSON(ctx):
 		if err := x.readAll(int64(s.cfg.Limits.Body)); err != nil {
 			x.respondError(ctx, err)
 			return false
@@ -46,6 +43,7 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 			x.respondError(ctx, err)
 			return false
 		}
+		x.routeTo(jsonx.Lookup(x.body, "model").String(), nil)
 		body = x.backend.renameModel(x.body)
 		length = len(body)
 	case length > 0 && length <= smallBuffer:
@@ -63,10 +61,25 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	default:
 		length = 0
 	}
-	x.wire = append(x.passHead(x.wire[:0], path, length), body...)
-	x.up.NoBody = ctx.IsHead()
-	err := x.up.Do(x.backend.client, x.wire, stream)
-	x.attempts = x.up.Attempts
+	var err error
+	for {
+		x.wire = append(x.passHead(x.wire[:0], path, length), body...)
+		x.up.NoBody = ctx.IsHead()
+		err = x.up.Do(x.backend.client, x.wire, stream)
+		x.attempts += x.up.Attempts
+		status := 0
+		if err == nil {
+			status = x.up.Header.StatusCode()
+		}
+		if !x.noteReply(err, status) || stream != nil || !x.nextBackend() {
+			break
+		}
+		x.up.Close(false)
+		if len(body) > 0 && isJSON(ctx) {
+			body = x.backend.renameModel(x.body)
+			length = len(body)
+		}
+	}
 	x.firstByte = time.Since(x.start)
 	var clientErr *upstream.ClientError
 	switch {
@@ -88,10 +101,6 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 			ctx.SetConnectionClose()
 		}
 		x.respondError(ctx, upstreamFailure(err))
-		return false
-	}
-	if x.narrowsModels(path) {
-		x.listModels()
 		return false
 	}
 	return x.passReply()

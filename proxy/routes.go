@@ -41,8 +41,8 @@ var routes = []route{
 	{"POST", "/conversations/{id}/items", metrics.RouteConversationItems, (*Server).addItems},
 	{"GET", "/conversations/{id}/items/{item}", metrics.RouteConversationItems, (*Server).getItem},
 	{"DELETE", "/conversations/{id}/items/{item}", metrics.RouteConversationItems, (*Server).deleteItem},
-	{"", "/models", metrics.RouteModels, (*Server).passThrough},
-	{"", "/models/{id}", metrics.RouteModels, (*Server).passThrough},
+	{"", "/models", metrics.RouteModels, (*Server).models},
+	{"", "/models/{id}", metrics.RouteModels, (*Server).model},
 }
 
 // apiRoots are the first segments of the API's paths, which are understood

@@ -39,7 +39,7 @@ type Server struct {
 	log     *zap.Logger
 	metrics *metrics.Metrics
 
-	backend       *backend
+	router        *router
 	histories     *histories
 	requestLimits translate.RequestLimits
 	tenants       tenantNames
@@ -60,7 +60,7 @@ func New(opt Options) (*Server, error) {
 	s := &Server{cfg: cfg, store: statefulOnly{opt.Store}, log: opt.Log}
 	s.keys.Store(opt.Keys)
 	var err error
-	if s.backend, err = newBackend(&s.cfg.Upstream, &s.cfg.Limits, opt.Version, opt.Dial); err != nil {
+	if s.router, err = newRouter(&s.cfg, opt.Version, opt.Dial); err != nil {
 		return nil, err
 	}
 	if s.histories, err = newHistories(int64(cfg.Store.HistoryCacheBytes)); err != nil {
@@ -106,16 +106,22 @@ func (s *Server) makeMetrics(version string) {
 		names[i] = r.Info().ID
 	}
 	s.metrics = metrics.New(names)
-	s.metrics.Info = [3]string{version, s.backend.dialect.Name, s.cfg.Store.Kind}
-	s.metrics.UpstreamStats = s.backend.client.Stats
+	s.metrics.Info = [3]string{version, s.router.all[0].dialect.Name, s.cfg.Store.Kind}
+	s.metrics.UpstreamStats = s.router.stats
+	s.metrics.UpstreamsWell = func(put func(string, bool)) {
+		now := time.Now()
+		for _, b := range s.router.all {
+			put(b.name, b.health.well(now))
+		}
+	}
 	s.metrics.StoreStats = func() (records, bytes, evictions, expired int64) {
 		st := s.store.Stats()
 		return st.Records, st.Bytes, st.Evictions, st.Expired
 	}
 }
 
-// Dialect is the dialect that the server speaks to its upstream.
-func (s *Server) Dialect() translate.Dialect { return s.backend.dialect }
+// Dialect is the dialect that the server speaks to its default upstream.
+func (s *Server) Dialect() translate.Dialect { return s.router.all[0].dialect }
 
 // ReloadedKeys puts other keys in the place of those that clients could come in
 // with until now; requests that are being served go on. With an error, and on a
@@ -157,7 +163,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			err = errors.New("connections are still open")
 		}
 	}
-	s.backend.client.Close()
+	s.router.close()
 	if s.clients.watcher != nil {
 		s.clients.watcher.stop()
 	}

@@ -288,6 +288,14 @@ func (r *Request) ConversationID() string {
 	return r.doc.Text(r.conversation)
 }
 
+// PromptCacheKey is prompt_cache_key, or nil. It aliases the body.
+func (r *Request) PromptCacheKey() []byte {
+	if !r.has(pPromptCacheKey) {
+		return nil
+	}
+	return r.doc.Str(r.params[pPromptCacheKey])
+}
+
 // References are the ids of the input's item references, in their order.
 func (r *Request) References() []string { return references(r.items, r.refs) }
 

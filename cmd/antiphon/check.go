@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"antiphon/config"
+	"antiphon/translate"
 )
 
 // runCheck reads a configuration as serve would, without connecting anywhere.
@@ -17,14 +19,18 @@ func runCheck(c *command, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		_, err = loadKeys(cfg)
 	}
-	if err == nil {
-		_, err = cfg.Upstream.TLS.RootCAs()
+	var upstreams []string
+	for name, u := range cfg.All() {
+		if err == nil {
+			_, err = u.TLS.RootCAs()
+		}
+		if err == nil {
+			var d translate.Dialect
+			if d, err = u.EffectiveDialect(); err == nil {
+				upstreams = append(upstreams, fmt.Sprintf("upstream %s %s, dialect %s", name, hostOf(u), d.Name))
+			}
+		}
 	}
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitError
-	}
-	dialect, err := cfg.Upstream.EffectiveDialect()
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitError
@@ -33,6 +39,6 @@ func runCheck(c *command, args []string, stdout, stderr io.Writer) int {
 	for _, w := range cfg.Warnings() {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
-	fmt.Fprintf(stderr, "ok: upstream %s, dialect %s, digest %s\n", hostOf(cfg), dialect.Name, cfg.Digest())
+	fmt.Fprintf(stderr, "ok: %s; digest %s\n", strings.Join(upstreams, "; "), cfg.Digest())
 	return exitOK
 }

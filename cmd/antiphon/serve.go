@@ -89,7 +89,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 		log.Warn(w)
 	}
 	fields := []zap.Field{
-		zap.String("version", fullVersion()), zap.Stringer("listen", ln.Addr()), zap.String("upstream", hostOf(cfg)),
+		zap.String("version", fullVersion()), zap.Stringer("listen", ln.Addr()), zap.String("upstream", hostOf(&cfg.Upstream)),
 		zap.String("dialect", srv.Dialect().Name), zap.String("store", cfg.Store.Kind),
 		zap.String("config", cfg.Digest()), zap.Duration("took", time.Since(begin)),
 	}
@@ -163,8 +163,8 @@ func openStore(cfg *config.Config) (store.Store, error) {
 }
 
 // hostOf is the upstream without what may be secret in its URL.
-func hostOf(cfg *config.Config) string {
-	t, err := cfg.Upstream.Target()
+func hostOf(u *config.Upstream) string {
+	t, err := u.Target()
 	if err != nil {
 		return ""
 	}

@@ -64,6 +64,16 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		put("antiphon_upstream_connections", int64(idle), "idle")
 	}
 	put("antiphon_upstream_retries_total", m.UpstreamRetries.Load())
+	put("antiphon_fallbacks_total", m.Fallbacks.Load())
+	if m.UpstreamsWell != nil {
+		m.UpstreamsWell(func(name string, well bool) {
+			n := int64(0)
+			if well {
+				n = 1
+			}
+			put("antiphon_upstream_well", n, name)
+		})
+	}
 	put("antiphon_truncations_total", m.Truncations.Load())
 	if m.StoreStats != nil {
 		records, bytes, evictions, expired := m.StoreStats()
