@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"antiphon/config"
-	"antiphon/translate"
 )
 
 // runCheck reads a configuration as serve would, without connecting anywhere.
@@ -24,11 +23,12 @@ func runCheck(c *command, args []string, stdout, stderr io.Writer) int {
 		if err == nil {
 			_, err = u.TLS.RootCAs()
 		}
-		if err == nil {
-			var d translate.Dialect
-			if d, err = u.EffectiveDialect(); err == nil {
-				upstreams = append(upstreams, fmt.Sprintf("upstream %s %s, dialect %s", name, hostOf(u), d.Name))
-			}
+		if err != nil {
+			break
+		}
+		d, wrong := u.EffectiveDialect()
+		if err = wrong; err == nil {
+			upstreams = append(upstreams, fmt.Sprintf("upstream %s %s, dialect %s", name, hostOf(u), d.Name))
 		}
 	}
 	if err != nil {
