@@ -261,7 +261,7 @@ func (s *names) again(of byte, a, b string) bool {
 }
 
 // Size is what a document counts against a byte budget; see Record.Size.
-func (d *Doc) Size() int { return 640 + len(d.Kind) + len(d.Key) + cap(d.Body) }
+func (d *Doc) Size() int { return 576 + len(d.Kind) + len(d.Key) + cap(d.Body) }
 
 // Size is what an entry counts against a byte budget; see Record.Size.
 func (e *Entry) Size() int {

@@ -37,7 +37,7 @@ func TestRecordsAreShared(t *testing.T) {
 // TestInvariants does random things and then looks at every link.
 func TestInvariants(t *testing.T) {
 	clock := storetest.NewClock()
-	s := New(Options{MaxBytes: 40_000, Now: clock.Now, SweepEvery: time.Hour})
+	s := New(Options{MaxBytes: 60_000, Now: clock.Now, SweepEvery: time.Hour})
 	defer s.Close()
 	s.index.mask = 0x1f83 // four shards with 64 hashes each: collisions, and tables that fill up
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -52,6 +52,11 @@ func TestInvariants(t *testing.T) {
 		case 3:
 			if rnd.IntN(10) == 0 {
 				s.sweepAll()
+			}
+		case 4, 5:
+			err := s.Commit(ctx, name("t", 3), randomBatch(rnd, clock.Now(), name))
+			if err != nil && !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrFull) {
+				t.Fatal(err)
 			}
 		default:
 			rec := &store.Record{
@@ -76,11 +81,34 @@ func TestInvariants(t *testing.T) {
 	clock.Advance(time.Hour)
 	s.sweepAll()
 	checkLinks(t, s)
+	if st := s.Stats(); st.Records+st.Documents+st.Entries+st.Bytes != 0 {
+		t.Errorf("%+v in an empty store", st)
+	}
 	for i := range s.index.shards {
 		if n := s.index.shards[i].used; n != 0 {
 			t.Errorf("shard %d has %d names in an empty store", i, n)
 		}
 	}
+}
+
+// randomBatch is a batch of a document, its log or another, and a removal. All of
+// it ends within the hour.
+func randomBatch(rnd *rand.Rand, now time.Time, name func(string, int) string) *store.Batch {
+	ends := func() time.Time { return now.Add(time.Duration(rnd.IntN(20_000)) * time.Millisecond) }
+	doc := &store.Doc{Kind: name("k", 2), Key: name("d", 30), Expires: ends(), Body: make([]byte, rnd.IntN(1000))}
+	w := store.DocWrite{Doc: doc, If: store.AnyVersion, Log: name("l", 10), Keep: rnd.IntN(8) == 0}
+	b := &store.Batch{Append: []store.LogAppend{{Log: name("l", 10), Expires: ends(), Entries: []store.Entry{{}, {Key: name("e", 100)}}}}}
+	switch rnd.IntN(8) {
+	case 0:
+		b.Drop = []string{name("l", 10)}
+	case 1:
+		b.Remove = []store.EntryRef{{Log: name("l", 10), Key: name("e", 100)}}
+	case 2:
+		b.Delete = []store.Condition{{Kind: doc.Kind, Key: doc.Key, Version: store.AnyVersion}}
+		return b
+	}
+	b.Put = []store.DocWrite{w}
+	return b
 }
 
 // TestExpiredNamesake: an expired record gives up its id to a new one and is
@@ -110,23 +138,39 @@ func TestExpiredNamesake(t *testing.T) {
 // checkLinks: every entry is where it must be, once, and nothing else is.
 func checkLinks(t *testing.T, s *Store) {
 	t.Helper()
-	var records, bytes int64
+	var aged, bytes, due int64
 	places := 0
-	var before *held
-	for h := s.age.oldest; h != nil; before, h = h, h.newer {
-		records++
-		bytes += h.size
-		e := h.what.(*entry)
-		places += 1 + len(e.items)
-		if h.older != before || s.due[h.slot].held != h || s.due[h.slot].until != e.until.Load() {
-			t.Fatalf("entry %q is not linked well", e.rec.ID)
+	count := func(h *held, until int64) {
+		t.Helper()
+		if bytes += h.size; until == never {
+			return
+		}
+		due++
+		if s.due[h.slot].held != h || s.due[h.slot].until != until {
+			t.Fatalf("%T is not in the heap where it says", h.what)
 		}
 	}
-	if s.age.newest != before {
-		t.Fatal("the age list ends elsewhere")
+	records := int64(0)
+	var before *held
+	for h := s.age.oldest; h != nil; before, h = h, h.newer {
+		aged += h.size
+		if h.older != before {
+			t.Fatal("the age list is broken")
+		}
+		if e, ok := h.what.(*entry); ok {
+			records++
+			places += 1 + len(e.items)
+			count(h, e.until.Load())
+		}
 	}
-	if st := s.stats; st.Records != records || st.Bytes != bytes || int64(len(s.due)) != records || bytes > s.max {
-		t.Fatalf("%+v, %d in the heap; listed are %d of %d bytes", st, len(s.due), records, bytes)
+	if s.age.newest != before || s.age.bytes != aged {
+		t.Fatal("the age list ends elsewhere, or does not know its size")
+	}
+	docs, entries := checkTables(t, s, count)
+	if st := s.stats; st.Records != records || st.Documents != docs || st.Entries != entries || st.Bytes != bytes ||
+		int64(len(s.due)) != due || bytes > s.max {
+		t.Fatalf("%+v, %d in the heap; there are %d records, %d documents, %d entries, %d bytes, %d that end",
+			st, len(s.due), records, docs, entries, bytes, due)
 	}
 	for i := range s.due {
 		if parent := (i - 1) / dueChildren; i > 0 && s.due[parent].until > s.due[i].until {
@@ -166,6 +210,55 @@ func checkLinks(t *testing.T, s *Store) {
 	if places != 0 {
 		t.Fatalf("the index has %d places too few", places)
 	}
+}
+
+// checkTables is checkLinks for documents and logs.
+func checkTables(t *testing.T, s *Store, count func(*held, int64)) (docs, entries int64) {
+	t.Helper()
+	for i := range s.tables.tables {
+		tab := &s.tables.tables[i]
+		for k, l := range tab.kinds {
+			last := ""
+			for d := range l.after("") {
+				docs++
+				count(&d.held, d.until)
+				if d.doc.Key <= last || d.tenant != k.tenant || d.doc.Kind != k.name || l.get(d.doc.Key) != d || s.age.has(&d.held) != d.evictable() {
+					t.Fatalf("document %q of %q is not where it belongs", d.doc.Key, d.tenant)
+				}
+				last = d.doc.Key
+			}
+			if last == "" {
+				t.Fatalf("an empty list of %q", k.name)
+			}
+		}
+		for k, j := range tab.logs {
+			entries += int64(len(j.entries))
+			count(&j.held, j.until)
+			size, keys := int64(store.LogSize(j.name)), 0
+			for at := range j.entries {
+				e := &j.entries[at]
+				size += entrySize(e)
+				if e.Key != "" {
+					keys++
+				}
+				if at > 0 && e.Seq <= j.entries[at-1].Seq || e.Seq >= j.next || e.Key != "" && j.keys[e.Key] != e.Seq {
+					t.Fatalf("entry %d of log %q is out of place", e.Seq, j.name)
+				}
+			}
+			if (key{j.tenant, j.name}) != k || size != j.size || keys != len(j.keys) || s.age.has(&j.held) != tab.evictable(j) {
+				t.Fatalf("log %q of %q does not add up", j.name, j.tenant)
+			}
+		}
+		for k, d := range tab.owners {
+			if (key{d.tenant, d.log}) != k || d.what == nil {
+				t.Fatalf("log %q goes with a document that is not there", k.name)
+			}
+		}
+		if len(tab.waits) > 0 {
+			t.Fatalf("%d wait", len(tab.waits))
+		}
+	}
+	return docs, entries
 }
 
 // TestCollisions runs the whole suite with one hash for all. Nothing but

@@ -26,8 +26,12 @@
 //	expiry, epochs                                    expiry.go, epoch.go
 //	the byte budget, statistics                       budget.go
 //	many goroutines                                   hammer.go
-//	recorded histories, linearizability               history.go
-//	random operations against an oracle               model.go, oracle.go
+//	documents                                         document.go
+//	logs, waiting for them                            log.go, wait.go
+//	batches                                           batch.go
+//	the byte budget with documents                    budgetdoc.go
+//	recorded histories, linearizability               history.go, dochistory.go
+//	random operations against an oracle               model.go, docmodel.go, oracle.go, docoracle.go
 //	benchmarks                                        bench.go
 package storetest
 
@@ -128,6 +132,28 @@ var cases = []testCase{
 	{"History", history, nil},
 	{"Model", model, nil},
 	{"ModelBudget", modelBudget, noBudget},
+	{"Doc", docPutGet, nil},
+	{"DocVersions", docVersions, nil},
+	{"DocConditions", docConditions, nil},
+	{"DocTenants", docOwners, nil},
+	{"DocExpiry", docExpiry, nil},
+	{"DocList", docList, nil},
+	{"Log", logs, nil},
+	{"LogKeys", logKeys, nil},
+	{"LogRemove", logRemove, nil},
+	{"LogDrop", logDrop, nil},
+	{"LogExpiry", logExpiry, nil},
+	{"LogTenants", logTenants, nil},
+	{"LogList", logList, nil},
+	{"BatchAtomic", batchAtomic, nil},
+	{"BatchCheck", batchCheck, nil},
+	{"BatchAtOnce", batchAtOnce, nil},
+	{"BatchOnce", batchOnce, nil},
+	{"Wait", waits, nil},
+	{"WaitNone", waitNone, nil},
+	{"BudgetDocs", budgetDocs, noBudget},
+	{"BudgetKept", budgetKept, noBudget},
+	{"DocHistory", docHistory, nil},
 	{"DocModel", docModel, nil},
 	{"DocModelBudget", docModelBudget, noBudget},
 }

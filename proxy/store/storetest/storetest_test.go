@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -38,6 +39,7 @@ func TestFaultyStore(t *testing.T) {
 	if fault == "" {
 		t.Skip("run by TestFaultsAreCaught")
 	}
+	waitLimit = 500 * time.Millisecond // who never wakes need not be waited for
 	runNaive(t, fault, 5_000)
 }
 
@@ -101,6 +103,72 @@ func TestFaultsAreCaught(t *testing.T) {
 		{"put in two steps", "History"},
 		{"items go later", "History"},
 		{"delete is forgotten", "History"},
+
+		{"a document is cut", "Doc"},
+		{"documents' names are folded", "Doc"},
+		{"kinds are one", "Doc"},
+		{"Commit tells no version", "DocVersions"},
+		{"versions begin anew", "DocVersions"},
+		{"versions begin anew", "DocModel"},
+		{"Require is not checked", "DocConditions"},
+		{"Put is not checked", "DocConditions"},
+		{"Delete is not checked", "DocConditions"},
+		{"Delete is not checked", "DocModel"},
+		{"Doc crosses tenants", "DocTenants"},
+		{"Docs crosses tenants", "DocTenants"},
+		{"documents' names are joined", "DocTenants"},
+		{"the zero time of a document is past", "DocExpiry"},
+		{"a document loses its end", "DocExpiry"},
+		{"more counts what has expired", "DocExpiry"},
+		{"expires late", "DocExpiry"},
+		{"expires late", "DocModel"},
+		{"documents in order of writing", "DocList"},
+		{"a cursor must be there", "DocList"},
+		{"descending begins at the start", "DocList"},
+		{"more is a guess", "DocList"},
+		{"a page repeats its cursor", "DocList"},
+
+		{"numbers begin at one", "Log"},
+		{"the empty key is a key", "Log"},
+		{"a page is the store's", "Log"},
+		{"keys need not be unique", "LogKeys"},
+		{"removing nothing succeeds", "LogRemove"},
+		{"numbers are used again", "LogRemove"},
+		{"a drop leaves entries", "LogDrop"},
+		{"a drop keeps numbers", "LogDrop"},
+		{"an append leaves the end", "LogExpiry"},
+		{"expires late", "LogExpiry"},
+		{"Entry crosses tenants", "LogTenants"},
+		{"logs' names are joined", "LogTenants"},
+		{"an append forgets another", "LogList"},
+		{"a page begins at its cursor", "LogList"},
+		{"descending without a cursor", "LogList"},
+		{"more is always true backwards", "LogList"},
+
+		{"a refused batch leaves records", "BatchAtomic"},
+		{"a refused batch leaves documents", "BatchAtomic"},
+		{"a refused batch leaves entries", "BatchAtomic"},
+		{"a batch replaces records", "BatchAtomic"},
+		{"nonsense is accepted", "BatchCheck"},
+		{"a batch in two steps", "BatchAtOnce"},
+		{"a batch in two steps", "DocHistory"},
+		{"a condition is checked first", "BatchOnce"},
+		{"a condition is checked first", "DocHistory"},
+
+		{"nobody is woken", "Wait"},
+		{"Wait does not look", "Wait"},
+		{"Wait never waits", "Wait"},
+		{"Wait is not cancelled", "Wait"},
+		{"a cancelled Wait says nothing", "Wait"},
+		{"Wait looks, then listens", "WaitNone"},
+
+		{"documents are for free", "BudgetDocs"},
+		{"eviction splits conversations", "BudgetDocs"},
+		{"a write keeps its age", "BudgetDocs"},
+		{"a write keeps its age", "DocModelBudget"},
+		{"eviction takes leases", "BudgetKept"},
+		{"the system's is pushed out", "BudgetKept"},
+		{"full pushes out in vain", "BudgetKept"},
 	} {
 		t.Run(c.fault+"/"+c.by, func(t *testing.T) {
 			t.Parallel()
