@@ -57,6 +57,8 @@ func (s *Store) call(ctx context.Context, ask func(context.Context, valkey.Clien
 		switch {
 		case err == nil || valkey.IsValkeyNil(err):
 			return nil
+		case err == errChanging:
+			return err
 		case errors.As(err, &reply):
 			if err = s.refused(reply); err != errNotYet {
 				return err

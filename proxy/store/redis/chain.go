@@ -20,20 +20,20 @@ const (
 	chainPiece = 64
 )
 
-// errMoved says that the chain has changed between the two round trips, or that
-// a cluster is moving it.
-var errMoved = errors.New("store: redis: the chain changes while it is read")
-
 // Chain implements store.Store: one round trip finds the ids of a chain and the
 // records at its end, and if these are not all, a second one fetches the rest.
 func (s *Store) Chain(ctx context.Context, tenant, id string) ([]*store.Record, error) {
-	for try := 0; ; try++ {
-		chain, err := s.chain(ctx, tenant, id)
-		if err != errMoved || try == 2 {
-			return chain, err
-		}
+	chain, err := s.chain(ctx, tenant, id)
+	if err != errChanging {
+		return chain, err
 	}
+	// Step by step, what one command says is so.
+	return store.WalkChain(id, func(id string) (*store.Record, error) { return s.Get(ctx, tenant, id) })
 }
+
+// errChanging says that what a script has seen may not be all there is, or was
+// changed after it.
+var errChanging = errors.New("store: redis: changed while it was read")
 
 func (s *Store) chain(ctx context.Context, tenant, id string) ([]*store.Record, error) {
 	p, now := s.tenantPrefix(tenant), s.now()
@@ -42,12 +42,8 @@ func (s *Store) chain(ctx context.Context, tenant, id string) ([]*store.Record, 
 	case err != nil:
 		return nil, err
 	case !w.whole:
-		// While a cluster moves the tenant's keys, a script may not see all of
-		// them; a command with the key is sent to where it is.
-		if w.cluster && !slices.Contains(w.ids, w.missing) {
-			if _, err := s.Get(ctx, tenant, w.missing); err == nil {
-				return nil, errMoved
-			} else if !errors.Is(err, store.ErrNotFound) {
+		if !slices.Contains(w.ids, w.missing) {
+			if err := s.missing(ctx, recordKey(p, w.missing)); err != nil {
 				return nil, err
 			}
 		}
@@ -78,11 +74,35 @@ func (s *Store) chain(ctx context.Context, tenant, id string) ([]*store.Record, 
 			parent = w.ids[i+1]
 		}
 		if rec.Parent != parent {
-			return nil, errMoved // deleted in between, and put again
+			return nil, errChanging // deleted in between, and put again
 		}
 		chain[len(chain)-1-i] = rec
 	}
 	return chain, nil
+}
+
+// missing makes sure that keys which a script has not found are not there:
+// errChanging if one is. While a cluster moves a slot, a script sees those of its
+// keys that are on the node where it runs; a command with the key is sent to
+// where the key is. Elsewhere a script has seen everything.
+func (s *Store) missing(ctx context.Context, keys ...string) error {
+	if c := s.guard.client.Load(); len(keys) == 0 || c == nil || c.Mode() != valkey.ClientModeCluster {
+		return nil
+	}
+	return s.call(ctx, func(ctx context.Context, c valkey.Client) error {
+		cmds := make([]valkey.Completed, len(keys))
+		for i, key := range keys {
+			cmds[i] = c.B().Exists().Key(key).Build()
+		}
+		for _, reply := range c.DoMulti(ctx, cmds...) {
+			if there, err := reply.AsBool(); err != nil {
+				return err
+			} else if there {
+				return errChanging
+			}
+		}
+		return nil
+	})
 }
 
 // walk is what chain.lua has found, from the record asked for to the root.
@@ -91,7 +111,6 @@ type walk struct {
 	missing string // if not whole
 	ids     []string
 	values  [][]byte // of the first ids
-	cluster bool
 }
 
 func (s *Store) walk(ctx context.Context, p, id, now string) (w walk, err error) {
@@ -99,7 +118,6 @@ func (s *Store) walk(ctx context.Context, p, id, now string) (w walk, err error)
 	var reply []valkey.ValkeyMessage
 	err = s.call(ctx, func(ctx context.Context, c valkey.Client) error {
 		var err error
-		w.cluster = c.Mode() == valkey.ClientModeCluster
 		reply, err = chainScript.Exec(ctx, c, keys, args).ToArray()
 		return err
 	})

@@ -51,14 +51,24 @@ func (s *Store) Docs(ctx context.Context, tenant, kind string, page store.Page) 
 	if err != nil {
 		return nil, false, err
 	}
-	if len(list)%2 != 1 {
+	if len(list) < 2 || len(list)%2 != 0 {
 		return nil, false, errValue
 	}
 	n, err := list[0].ToInt64()
 	if err != nil {
 		return nil, false, err
 	}
-	for i := 1; i < len(list); i += 2 {
+	absent, err := list[1].AsStrSlice()
+	if err != nil {
+		return nil, false, err
+	}
+	for i, key := range absent {
+		absent[i] = docKey(p, kind, key)
+	}
+	if err := s.missing(ctx, absent...); err != nil {
+		return nil, false, err
+	}
+	for i := 2; i < len(list); i += 2 {
 		key, err := list[i].ToString()
 		if err != nil {
 			return nil, false, err

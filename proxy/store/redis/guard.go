@@ -203,8 +203,8 @@ func (g *guard) renew() {
 	})
 }
 
-// close ends all probing and the client. It takes a second at most when the
-// server is frozen.
+// close ends all probing and the client. With a frozen server it takes a second
+// for each connection.
 func (g *guard) close() {
 	g.mu.Lock()
 	if g.closed {

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -125,7 +126,7 @@ func (s *Store) Item(ctx context.Context, tenant, itemID string) (*store.Record,
 		return nil, err
 	}
 	if len(found) != 2 {
-		return nil, store.ErrNotFound
+		return s.itemInCluster(ctx, tenant, itemID)
 	}
 	id, err := found[0].ToString()
 	if err != nil {
@@ -136,6 +137,34 @@ func (s *Store) Item(ctx context.Context, tenant, itemID string) (*store.Record,
 		return nil, err
 	}
 	return s.live(tenant, id, value, now)
+}
+
+// itemInCluster looks for an item that the script has not found, by commands that
+// are sent to where each key is; see missing.
+func (s *Store) itemInCluster(ctx context.Context, tenant, itemID string) (*store.Record, error) {
+	if c := s.guard.client.Load(); c == nil || c.Mode() != valkey.ClientModeCluster {
+		return nil, store.ErrNotFound
+	}
+	var holders []string
+	key := itemKey(s.tenantPrefix(tenant), itemID)
+	err := s.call(ctx, func(ctx context.Context, c valkey.Client) error {
+		var err error
+		holders, err = c.Do(ctx, c.B().Zrange().Key(key).Min("0").Max("-1").Rev().Build()).AsStrSlice()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range holders {
+		rec, err := s.Get(ctx, tenant, id)
+		if err == nil && slices.Contains(rec.ItemIDs, itemID) {
+			return rec, nil
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	return nil, store.ErrNotFound
 }
 
 // Epoch implements store.Store.

@@ -2,11 +2,12 @@
 --
 -- KEYS: the kind's list. ARGV: the tenant's prefix; the caller's time; the kind;
 -- the key behind which to begin, or ''; 1 for descending; how many.
--- Returns whether there are more, and then keys and values in turn.
+-- Returns whether there are more; keys that are in the list and have no document;
+-- and then keys and values in turn.
 
 local call, sub = redis.call, string.sub
 local P, NOW, kind, after, down, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1', tonumber(ARGV[6])
-local step, list = math.min(limit + 1, 100), { 0 }
+local step, list, absent = math.min(limit + 1, 100), { 0, {} }, 0
 local left = limit
 while true do
   local begin = after == '' and (down and '+' or '-') or '(' .. after
@@ -19,7 +20,10 @@ while true do
   for _, key in ipairs(page) do
     local name = P .. 'd:' .. kind .. ':' .. key
     local head = call('GETRANGE', name, 0, 21)
-    if head ~= '' and sub(head, 2, 22) > NOW then
+    if head == '' then
+      absent = absent + 1
+      list[2][absent] = key
+    elseif sub(head, 2, 22) > NOW then
       if left == 0 then
         list[1] = 1
         return list
