@@ -21,6 +21,8 @@
 //	which items exist and what they need   items.go, content.go
 //	the response object                    response.go
 //	replaying a stream                     fold.go
+//	chat completion streams                chat.go, chat_rules.go
+//	chat completion objects, and folding   chat_object.go
 //
 // # Rules
 //
@@ -134,4 +136,7 @@
 //   - response.usage: usage is null or whole, not negative, and adds up.
 //   - response.tools: every tool has a type, a custom tool or namespace its name, a function also description, parameters
 //     and strict.
+//
+// Chat completion streams have rules of their own, which chat_rules.go lists; framing and JSON have those above, except
+// that a chat stream has no event: lines and ends with data: [DONE], after an error too.
 package streamcheck
