@@ -66,6 +66,10 @@ type Dialect struct {
 
 	// Reasoning says how reasoning goes in and comes out.
 	Reasoning ReasoningHabits `yaml:"reasoning"`
+
+	// Responses says what its own Responses API lacks, if it has one and is used
+	// through it.
+	Responses ResponsesHabits `yaml:"responses"`
 }
 
 // ToolAbilities are a dialect's abilities around function calling.

@@ -72,6 +72,7 @@ func generic() Dialect {
 			EffortForm:  EffortField,
 			Tags:        TagsAuto,
 		},
+		Responses: wholeResponses,
 	}
 }
 
@@ -137,6 +138,11 @@ var presets = []Dialect{
 		d.Files = false                 // no file part in its chat API
 		d.Tools.Choices = ChoiceNone | ChoiceRequired
 		d.Reasoning.Replay = ReplayLoop
+		// Captures llama-R*: no indexes, no numbers, no echo; length stops are
+		// "completed" (10); text.format and hosted and custom tools are ignored
+		// (06, 14); 400 for top_logprobs (12), input_file (13b) and parts in a
+		// call's output (15e).
+		d.Responses = ResponsesHabits{Developer: true}
 	}),
 	preset("ollama", func(d *Dialect) {
 		// Captures ollama-*: max_completion_tokens is ignored, tool_choice is
@@ -153,6 +159,11 @@ var presets = []Dialect{
 		d.Reasoning.Replay = ReplayLoop
 		d.Reasoning.ReplayField = "reasoning"
 		d.Reasoning.Efforts = map[string]string{"minimal": "", "low": "", "medium": "", "high": "", "xhigh": "", "max": ""}
+		// Captures ollama-R*: parallel calls share an output_index (05b), length
+		// stops are "completed" (10), a reply that breaks off has no end (70),
+		// 400 for input_file (13b) and parts in a call's output (15e), custom and
+		// hosted tools are ignored (14), no logprobs (12).
+		d.Responses = ResponsesHabits{Developer: true, TextFormat: true}
 	}),
 	preset("deepseek", func(d *Dialect) {
 		// No developer role, no store, no parallel_tool_calls; content must be

@@ -19,7 +19,8 @@ func (a Action) String() string {
 }
 
 // Rule is one way in which translation loses, emulates or repairs something.
-// The table lossRules describes each; docs/COMPATIBILITY.md is made from it.
+// The tables lossRules and chatLossRules
+// describe each; docs/COMPATIBILITY.md is made from it.
 type Rule uint8
 
 // RuleInfo describes a Rule.
@@ -37,11 +38,16 @@ type RuleInfo struct {
 }
 
 // Info describes the rule.
-func (r Rule) Info() RuleInfo { return lossRules[r] }
+func (r Rule) Info() RuleInfo {
+	if r >= numRules {
+		return chatLossRules[r-numRules]
+	}
+	return lossRules[r]
+}
 
-// Rules returns every rule there is, in the order of the table.
+// Rules returns every rule there is, in the order of the tables.
 func Rules() []Rule {
-	all := make([]Rule, len(lossRules))
+	all := make([]Rule, numAllRules)
 	for i := range all {
 		all[i] = Rule(i)
 	}
@@ -73,6 +79,16 @@ func (l *Losses) add(rule Rule, path, detail string) {
 	}
 	const most = 120
 	l.Entries = append(l.Entries, Loss{rule, path, clip(detail, most)})
+}
+
+// once is add, once for each rule and path.
+func (l *Losses) once(rule Rule, path, detail string) {
+	for _, e := range l.Entries {
+		if e.Rule == rule && e.Path == path {
+			return
+		}
+	}
+	l.add(rule, path, detail)
 }
 
 // Reset empties the report.

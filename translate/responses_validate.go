@@ -425,8 +425,7 @@ func (r *Request) validateText(n uint32) *Error {
 		return err
 	}
 	if s := d.Text(name); !ValidID(s) {
-		return invalid("invalid_value", "text.format.name", "Invalid 'text.format.name': string does not match pattern. "+
-			"Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.")
+		return errPattern("text.format.name")
 	}
 	schema := d.Get(f, "schema")
 	if !d.Present(schema) {

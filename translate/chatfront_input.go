@@ -1,0 +1,398 @@
+package translate
+
+import (
+	"encoding/hex"
+	"hash/fnv"
+	"strconv"
+
+	"antiphon/translate/jsonx"
+)
+
+// maxCallID is the longest call id that the Responses API takes, in characters.
+const maxCallID = 64
+
+// appendInput appends instructions and input: the messages as items (SPEC §6.2).
+func (r *ChatRequest) appendInput(dst []byte, opt *ResponsesOptions) ([]byte, *Error) {
+	from := 0
+	if opt.Instructions {
+		dst, from = r.appendInstructions(dst)
+	}
+	dst = append(dst, `,"input":[`...)
+	w := inputWriter{r: r, d: &r.doc, opt: opt, dst: dst, start: len(dst)}
+	r.itemFrom = r.itemFrom[:0]
+	for i := from; i < len(r.messages); i++ {
+		w.message(i)
+	}
+	dst = append(w.dst, ']')
+	if len(w.dst) == w.start && from == 0 {
+		return dst, invalid("invalid_value", "messages", "Nothing in 'messages' can be sent to a Responses backend.")
+	}
+	return dst, nil
+}
+
+// appendInstructions sends the system messages at the head as instructions, when
+// they are plain text.
+func (r *ChatRequest) appendInstructions(dst []byte) (out []byte, from int) {
+	d := &r.doc
+	for from < len(r.messages) {
+		m := &r.messages[from]
+		if m.role > byDeveloper || d.Kind(m.content) != jsonx.String || m.name != 0 {
+			break
+		}
+		if from == 0 {
+			dst = append(dst, `,"instructions":"`...)
+		} else {
+			dst = append(dst, `\n\n`...)
+		}
+		dst = append(dst, d.Str(m.content)...)
+		from++
+	}
+	if from > 0 {
+		dst = append(dst, '"')
+	}
+	return dst, from
+}
+
+// inputWriter writes the items of input.
+type inputWriter struct {
+	r     *ChatRequest
+	d     *jsonx.Doc
+	opt   *ResponsesOptions
+	dst   []byte
+	start int
+}
+
+// item begins an item that comes from message i.
+func (w *inputWriter) item(i int, head string) {
+	if len(w.dst) > w.start {
+		w.dst = append(w.dst, ',')
+	}
+	w.dst = append(w.dst, head...)
+	w.r.itemFrom = append(w.r.itemFrom, i)
+}
+
+func (w *inputWriter) message(i int) {
+	m := &w.r.messages[i]
+	w.unknownMembers(m, i)
+	switch m.role {
+	case byAssistant:
+		w.assistant(m, i)
+	case byTool, byFunction:
+		w.output(m, i)
+	default:
+		role := chatRoleNames[m.role]
+		if m.role == byDeveloper && !w.opt.Dialect.Responses.Developer {
+			w.opt.Losses.add(ruleChatDeveloper, messagePath(i), "")
+			role = "system"
+		}
+		w.said(m, i, role)
+	}
+}
+
+// messageMembers are the members of messages that have a fate of their own.
+func (w *inputWriter) unknownMembers(m *frontMessage, i int) {
+	d := w.d
+	for k, end := d.First(m.node), d.End(m.node); k < end; k = d.Next(k + 1) {
+		v := k + 1
+		if !d.Present(v) {
+			continue
+		}
+		switch string(keyOf(d, k)) {
+		case "role", "content", "tool_calls", "function_call", "tool_call_id", "refusal":
+		case "name":
+			if !w.opt.NamePrefix && m.role != byTool && m.role != byFunction {
+				w.opt.Losses.add(ruleChatName, messagePath(i)+".name", d.Text(v))
+			}
+		case "audio":
+			if m.role == byAssistant {
+				w.opt.Losses.add(ruleChatAudio, messagePath(i)+".audio", "")
+			}
+		case "reasoning_content", "reasoning", "reasoning_details", "thinking":
+			if !emptyString(d, v) && !emptyArray(d, v) {
+				w.opt.Losses.add(ruleChatReasoning, messagePath(i)+"."+d.Text(k), "")
+			}
+		default:
+			if !emptyString(d, v) && !emptyArray(d, v) {
+				w.opt.Losses.add(ruleChatMessageMember, messagePath(i)+"."+brief(d.Text(k)), "")
+			}
+		}
+	}
+}
+
+// prefix writes "name: " into a text that has been begun, if that is wanted.
+func (w *inputWriter) prefix(m *frontMessage) {
+	if w.opt.NamePrefix && m.name != 0 && m.role != byTool && m.role != byFunction {
+		w.dst = append(w.dst, w.d.Str(m.name)...)
+		w.dst = append(w.dst, ": "...)
+	}
+}
+
+// said writes a message of anybody but the assistant.
+func (w *inputWriter) said(m *frontMessage, i int, role string) {
+	d := w.d
+	mark, items := len(w.dst), len(w.r.itemFrom)
+	w.item(i, `{"type":"message","role":"`)
+	w.dst = append(w.dst, role...)
+	w.dst = append(w.dst, `","content":`...)
+	if d.Kind(m.content) == jsonx.String {
+		w.dst = append(w.dst, '"')
+		w.prefix(m)
+		w.dst = append(w.dst, d.Str(m.content)...)
+		w.dst = append(w.dst, `"}`...)
+		return
+	}
+	w.dst = append(w.dst, '[')
+	if n := w.parts(m, messagePath(i)+".content", false); n == 0 { // nothing is left of it
+		w.dst, w.r.itemFrom = w.dst[:mark], w.r.itemFrom[:items]
+		return
+	}
+	w.dst = append(w.dst, "]}"...)
+}
+
+// parts writes the parts of a message or of a call's output, and counts them.
+func (w *inputWriter) parts(m *frontMessage, path string, output bool) (count int) {
+	d, habits := w.d, &w.opt.Dialect.Responses
+	j := -1
+	named := false
+	for v, end := d.First(m.content), d.End(m.content); v < end; v = d.Next(v) {
+		j++
+		typ := d.Get(v, "type")
+		inner := d.Get(v, d.Text(typ))
+		at := path + "[" + strconv.Itoa(j) + "]"
+		lost := ""
+		switch {
+		case d.Is(typ, "image_url") && !w.opt.Dialect.Images, d.Is(typ, "file") && !habits.Files,
+			d.Is(typ, "input_audio") && !habits.Audio:
+			lost = d.Text(typ)
+		}
+		if lost != "" {
+			w.opt.Losses.add(ruleChatPart, at, lost)
+			continue
+		}
+		if count > 0 {
+			w.dst = append(w.dst, ',')
+		}
+		count++
+		switch {
+		case d.Is(typ, "text"):
+			w.dst = append(w.dst, `{"type":"input_text","text":"`...)
+			if !named && !output {
+				w.prefix(m)
+				named = true
+			}
+			w.dst = append(w.dst, d.Str(inner)...)
+			w.dst = append(w.dst, '"')
+		case d.Is(typ, "image_url"):
+			w.dst = append(w.dst, `{"type":"input_image","image_url":`...)
+			w.dst = append(w.dst, d.Raw(d.Get(inner, "url"))...)
+			w.dst = append(w.dst, `,"detail":`...)
+			if detail := d.Get(inner, "detail"); d.Present(detail) {
+				w.dst = append(w.dst, d.Raw(detail)...)
+			} else {
+				w.dst = append(w.dst, `"auto"`...)
+			}
+		case d.Is(typ, "input_audio"):
+			w.dst = append(w.dst, `{"type":"input_audio","input_audio":`...)
+			w.dst = append(w.dst, d.Raw(inner)...)
+		default:
+			w.dst = append(w.dst, `{"type":"input_file"`...)
+			for _, key := range []string{"file_id", "file_data", "filename"} {
+				if n := d.Get(inner, key); d.Present(n) {
+					w.dst = append(w.dst, ',', '"')
+					w.dst = append(w.dst, key...)
+					w.dst = append(w.dst, '"', ':')
+					w.dst = append(w.dst, d.Raw(n)...)
+				}
+			}
+		}
+		if b := d.Get(v, "prompt_cache_breakpoint"); d.Present(b) {
+			w.dst = append(w.dst, `,"prompt_cache_breakpoint":`...)
+			w.dst = append(w.dst, d.Raw(b)...)
+		}
+		w.dst = append(w.dst, '}')
+	}
+	return count
+}
+
+// assistant writes what the assistant said, and its calls, with the reasoning
+// that was kept of them.
+func (w *inputWriter) assistant(m *frontMessage, i int) {
+	kept := w.kept(m)
+	if kept != nil {
+		w.raw(i, kept.BeforeMessage)
+	}
+	w.answer(m, i)
+	for j := range m.calls {
+		c := &w.r.calls[m.callsAt+j]
+		if k := w.keptOf(c); k != nil {
+			if j > 0 {
+				w.raw(i, k.BeforeMessage)
+			}
+			w.raw(i, k.BeforeCall)
+		}
+		w.call(c, i)
+	}
+}
+
+// raw writes items that are JSON already, with commas between them.
+func (w *inputWriter) raw(i int, items [][]byte) {
+	for _, it := range items {
+		w.item(i, "")
+		w.dst = append(w.dst, it...)
+	}
+}
+
+// answer writes the assistant's message, if it has text or a refusal.
+func (w *inputWriter) answer(m *frontMessage, i int) {
+	d := w.d
+	mark, items := len(w.dst), len(w.r.itemFrom)
+	w.item(i, `{"type":"message","role":"assistant","content":[`)
+	count := 0
+	part := func(kind, key string, n uint32) {
+		if len(d.Str(n)) == 0 && (m.calls > 0 || kind == "refusal" || count > 0) {
+			return // says nothing
+		}
+		if count > 0 {
+			w.dst = append(w.dst, ',')
+		}
+		w.dst = append(w.dst, `{"type":"`...)
+		w.dst = append(w.dst, kind...)
+		w.dst = append(w.dst, `","`...)
+		w.dst = append(w.dst, key...)
+		w.dst = append(w.dst, `":"`...)
+		if count == 0 {
+			w.prefix(m)
+		}
+		w.dst = append(w.dst, d.Str(n)...)
+		w.dst = append(w.dst, '"')
+		if kind == "output_text" {
+			w.dst = append(w.dst, `,"annotations":[]`...)
+		}
+		w.dst = append(w.dst, '}')
+		count++
+	}
+	switch d.Kind(m.content) {
+	case jsonx.String:
+		if len(d.Str(m.content)) > 0 || m.refusal == 0 {
+			part("output_text", "text", m.content)
+		}
+	case jsonx.Array:
+		for v, end := d.First(m.content), d.End(m.content); v < end; v = d.Next(v) {
+			if n := d.Get(v, "refusal"); d.Is(d.Get(v, "type"), "refusal") {
+				part("refusal", "refusal", n)
+			} else {
+				part("output_text", "text", d.Get(v, "text"))
+			}
+		}
+	}
+	if m.refusal != 0 {
+		part("refusal", "refusal", m.refusal)
+	}
+	if count == 0 {
+		w.dst, w.r.itemFrom = w.dst[:mark], w.r.itemFrom[:items]
+		return
+	}
+	w.dst = append(w.dst, "]}"...)
+}
+
+// call writes one call.
+func (w *inputWriter) call(c *frontCall, i int) {
+	d := w.d
+	custom := c.custom && w.opt.Dialect.Responses.CustomTools
+	if custom {
+		w.item(i, `{"type":"custom_tool_call","call_id":`)
+	} else {
+		w.item(i, `{"type":"function_call","call_id":`)
+	}
+	w.callID(c, i)
+	w.dst = append(w.dst, `,"name":`...)
+	w.dst = append(w.dst, d.Raw(c.name)...)
+	switch {
+	case custom:
+		w.dst = append(w.dst, `,"input":`...)
+		w.dst = append(w.dst, d.Raw(c.payload)...)
+	case c.custom: // {"input":…} as a string
+		w.opt.Losses.add(ruleChatCustomCall, messagePath(i)+".tool_calls", d.Text(c.name))
+		w.dst = append(w.dst, `,"arguments":"{\"input\":`...)
+		w.dst = jsonx.AppendEscaped(w.dst, d.Raw(c.payload))
+		w.dst = append(w.dst, `}"`...)
+	default:
+		w.dst = append(w.dst, `,"arguments":`...)
+		w.dst = append(w.dst, d.Raw(c.payload)...)
+	}
+	w.dst = append(w.dst, '}')
+}
+
+// callID writes the id of a call, as the Responses API takes it: a legacy call
+// is given one that depends on its place and name, a foreign one that is too long
+// or empty another that depends on it.
+func (w *inputWriter) callID(c *frontCall, i int) {
+	if c.id == 0 {
+		w.dst = append(w.dst, '"')
+		w.dst = append(w.dst, legacyCallID(c.number, w.d.Text(c.name))...)
+		w.dst = append(w.dst, '"')
+		return
+	}
+	id := w.d.Text(c.id)
+	if n := characters(w.d, c.id); n > 0 && n <= maxCallID {
+		w.dst = append(w.dst, w.d.Raw(c.id)...)
+		return
+	}
+	w.opt.Losses.add(ruleChatCallID, messagePath(i), brief(id))
+	w.dst = jsonx.AppendString(w.dst, hashedCallID(id))
+}
+
+// hashedCallID is the call id that stands for one which the API does not take.
+func hashedCallID(id string) string {
+	h := fnv.New128a()
+	_, _ = h.Write([]byte(id))
+	return prefixCallID + hex.EncodeToString(h.Sum(nil))
+}
+
+// legacyCallID is the call id of the number-th legacy call of a conversation.
+func legacyCallID(number int, name string) string {
+	return hashedCallID("function_call " + strconv.Itoa(number) + " " + name)
+}
+
+// output writes the answer to a call.
+func (w *inputWriter) output(m *frontMessage, i int) {
+	d, c := w.d, &w.r.calls[m.answered]
+	if c.custom && w.opt.Dialect.Responses.CustomTools {
+		w.item(i, `{"type":"custom_tool_call_output","call_id":`)
+	} else {
+		w.item(i, `{"type":"function_call_output","call_id":`)
+	}
+	w.callID(c, i)
+	w.dst = append(w.dst, `,"output":`...)
+	switch {
+	case d.Kind(m.content) == jsonx.String:
+		w.dst = append(w.dst, d.Raw(m.content)...)
+	case m.content == 0:
+		w.dst = append(w.dst, `""`...)
+	case !w.opt.Dialect.Responses.OutputParts:
+		w.joined(m, i)
+	default:
+		w.dst = append(w.dst, '[')
+		w.parts(m, messagePath(i)+".content", true)
+		w.dst = append(w.dst, ']')
+	}
+	w.dst = append(w.dst, '}')
+}
+
+// joined writes the texts of parts as one string.
+func (w *inputWriter) joined(m *frontMessage, i int) {
+	d, count := w.d, 0
+	w.dst = append(w.dst, '"')
+	for v, end := d.First(m.content), d.End(m.content); v < end; v = d.Next(v) {
+		if d.Is(d.Get(v, "type"), "text") {
+			w.dst = append(w.dst, d.Str(d.Get(v, "text"))...)
+		} else {
+			w.opt.Losses.add(ruleChatPart, messagePath(i)+".content["+strconv.Itoa(count)+"]", d.Text(d.Get(v, "type")))
+		}
+		count++
+	}
+	w.dst = append(w.dst, '"')
+	if count > 1 {
+		w.opt.Losses.add(ruleChatOutputParts, messagePath(i)+".content", "")
+	}
+}
