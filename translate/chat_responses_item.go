@@ -368,15 +368,19 @@ func (t *Turn) emit(dst []byte, it *outItem, raw, logprobs []byte) []byte {
 }
 
 // obfuscate pads a delta of n bytes to a multiple of 16, as the live API does.
-func (t *Turn) obfuscate(dst []byte, n int) []byte {
+func (t *Turn) obfuscate(dst []byte, n int) []byte { return appendPadding(dst, &t.prng, n) }
+
+// appendPadding appends an obfuscation member that pads n bytes to a multiple of
+// 16.
+func appendPadding(dst []byte, prng *uint64, n int) []byte {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789ab"
 	dst = append(dst, `,"obfuscation":"`...)
 	for range 16 - n%16 {
 		// xorshift64: what it writes need not be secret, only its length matters.
-		t.prng ^= t.prng << 13
-		t.prng ^= t.prng >> 7
-		t.prng ^= t.prng << 17
-		dst = append(dst, letters[t.prng>>58])
+		*prng ^= *prng << 13
+		*prng ^= *prng >> 7
+		*prng ^= *prng << 17
+		dst = append(dst, letters[*prng>>58])
 	}
 	return append(dst, '"')
 }

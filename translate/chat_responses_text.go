@@ -130,6 +130,12 @@ func appendLogprobs(dst []byte, d *jsonx.Doc, logprobs uint32) []byte {
 	if d.Kind(tokens) != jsonx.Array {
 		return dst
 	}
+	return appendTokens(dst, d, tokens)
+}
+
+// appendTokens appends the tokens of an array, with commas. Both APIs have them
+// in this form.
+func appendTokens(dst []byte, d *jsonx.Doc, tokens uint32) []byte {
 	start := len(dst)
 	for v, end := d.First(tokens), d.End(tokens); v < end; v = d.Next(v) {
 		if d.Kind(v) != jsonx.Object {

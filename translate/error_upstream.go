@@ -36,15 +36,20 @@ func UpstreamError(status int, body []byte) *Error {
 // upstreamErrorIn reads the error in a parsed body, or in a chunk of a stream,
 // where status is 0.
 func upstreamErrorIn(d *jsonx.Doc, status int) *Error {
+	return upstreamErrorAt(d, jsonx.Root, status)
+}
+
+// upstreamErrorAt reads the error in the object at root.
+func upstreamErrorAt(d *jsonx.Doc, root uint32, status int) *Error {
 	e := &Error{Status: status, Origin: OriginUpstream}
-	n := d.Get(jsonx.Root, "error")
+	n := d.Get(root, "error")
 	switch d.Kind(n) {
 	case jsonx.Object:
 	case jsonx.String:
 		e.Message = d.Text(n)
-		n = jsonx.Root
+		n = root
 	default:
-		n = jsonx.Root
+		n = root
 	}
 	member := func(key string) string {
 		switch v := d.Get(n, key); d.Kind(v) {
@@ -74,6 +79,9 @@ func upstreamErrorIn(d *jsonx.Doc, status int) *Error {
 	e.Type, e.Code, e.Param = member("type"), member("code"), member("param")
 	if e.Code == "None" {
 		e.Code = ""
+	}
+	if e.Type == "error" { // the name of the event that it stands in
+		e.Type = ""
 	}
 	if code, err := strconv.Atoi(e.Code); err == nil { // a number says what the status says
 		if e.Status == 0 && code >= 400 && code < 600 {

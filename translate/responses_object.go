@@ -283,7 +283,7 @@ func (u *usage) append(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// read reads a usage object of a chat backend, in any of the dialects.
+// read reads a usage object of a backend, of either API and in any of the dialects.
 func (u *usage) read(d *jsonx.Doc, n uint32) {
 	if d.Kind(n) != jsonx.Object {
 		return
@@ -292,6 +292,9 @@ func (u *usage) read(d *jsonx.Doc, n uint32) {
 	u.input = firstCount(d, n, "prompt_tokens", "input_tokens")
 	u.output = firstCount(d, n, "completion_tokens", "output_tokens")
 	in, out := d.Get(n, "prompt_tokens_details"), d.Get(n, "completion_tokens_details")
+	if in == 0 && out == 0 { // in the words of the Responses API
+		in, out = d.Get(n, "input_tokens_details"), d.Get(n, "output_tokens_details")
+	}
 	u.cached = firstCount(d, in, "cached_tokens")
 	if u.cached == 0 {
 		u.cached = firstCount(d, n, "prompt_cache_hit_tokens", "cached_tokens")

@@ -309,23 +309,28 @@ func transcripts(t *testing.T) (all []*transcript) {
 		}
 		req, _ := os.ReadFile(strings.TrimSuffix(p, ".res.txt") + ".req.json")
 		name := strings.TrimSuffix(filepath.Base(p), ".res.txt")
-		head, body, ok := bytes.Cut(raw, []byte("\r\n\r\n"))
-		if !ok {
-			if head, body, ok = bytes.Cut(raw, []byte("\n\n")); !ok {
-				t.Logf("%s has no body", name)
-			}
-		}
-		tr := &transcript{name: name, body: body, req: req}
-		if f := strings.Fields(string(head)); len(f) > 1 {
-			tr.status, _ = strconv.Atoi(f[1])
-		}
-		tr.stream = tr.status == 200 && bytes.Contains(bytes.ToLower(head), []byte("text/event-stream"))
-		if tr.stream && (strings.HasSuffix(name, "rawframes") || strings.Contains(name, "killed-midstream")) {
-			tr.body = unchunk(body)
-		}
-		all = append(all, tr)
+		tr := readTranscript(name, raw)
+		tr.req = req
+		all = append(all, &tr)
 	}
 	return all
+}
+
+// readTranscript reads a response as it was captured.
+func readTranscript(name string, raw []byte) transcript {
+	head, body, ok := bytes.Cut(raw, []byte("\r\n\r\n"))
+	if !ok {
+		head, body, _ = bytes.Cut(raw, []byte("\n\n"))
+	}
+	tr := transcript{name: name, body: body}
+	if f := strings.Fields(string(head)); len(f) > 1 {
+		tr.status, _ = strconv.Atoi(f[1])
+	}
+	tr.stream = tr.status == 200 && bytes.Contains(bytes.ToLower(head), []byte("text/event-stream"))
+	if tr.stream && (strings.HasSuffix(name, "rawframes") || strings.Contains(name, "killed-midstream")) {
+		tr.body = unchunk(body)
+	}
+	return tr
 }
 
 // unchunk removes chunked framing, also of a body that was cut off.

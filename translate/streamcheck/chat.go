@@ -429,4 +429,3 @@ func (r *report) note(note *value) {
 	}
 	r.members(ChoiceNote, "url_citation", cite, []member{{"start_index", integer}, {"end_index", integer}, {"url", text}, {"title", text}})
 }
-

@@ -1,0 +1,5 @@
+package translate
+
+import "testing"
+
+func mendCases(tb testing.TB) []*goldenCase { return nil }
