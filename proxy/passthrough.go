@@ -24,6 +24,11 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 		x.respondError(ctx, err)
 		return false
 	}
+	if !properNames(x.header) {
+		ctx.SetConnectionClose()
+		x.respondError(ctx, clientError(400, "", "", "The name of a header is not a token."))
+		return false
+	}
 	limit := int64(s.cfg.Limits.Upload)
 	length := ctx.Request.Header.ContentLength()
 	if int64(length) > limit {
@@ -183,6 +188,25 @@ func (x *exchange) passHead(dst []byte, path string, length int) []byte {
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	}
 	return append(dst, "\r\n"...)
+}
+
+// properNames reports whether all names are tokens (RFC 9110 §5.1), as only they
+// may be passed on: what fasthttp lets through here, such as a blank, another
+// server may take for the end of the name.
+func properNames(h *fasthttp.RequestHeader) bool {
+	for k := range h.All() {
+		for _, c := range k {
+			if !isTokenByte(c) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func isTokenByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
 // withheld reports whether a header of the client does not go to the upstream: a
