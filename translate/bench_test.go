@@ -1,0 +1,101 @@
+package translate
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// functionTools are so many plain function tools, of the size that coding agents send.
+func functionTools(n int) string {
+	var tools []string
+	for i := range n {
+		tools = append(tools, fmt.Sprintf(`{"type":"function","name":"tool_%d","description":"%s","strict":false,`+
+			`"parameters":{"type":"object","properties":{"cmd":{"type":"string","description":"%s"},"timeout_ms":{"type":"number"}},`+
+			`"required":["cmd"],"additionalProperties":false}}`, i, strings.Repeat("What it does. ", 20), strings.Repeat("Which one. ", 10)))
+	}
+	return "[" + strings.Join(tools, ",") + "]"
+}
+
+// toolLoop is a history of so many function calls and their outputs.
+func toolLoop(n int) string {
+	var b strings.Builder
+	b.WriteString(`[{"type":"message","role":"user","content":[{"type":"input_text","text":"Go"}]}`)
+	for i := range n {
+		fmt.Fprintf(&b, `,{"type":"function_call","id":"fc_%d","call_id":"call_%d","name":"tool_1","arguments":"{\"cmd\":\"ls -l\"}","status":"completed"}`+
+			`,{"type":"function_call_output","call_id":"call_%d","output":"%s"}`, i, i, i, strings.Repeat(`a line of output\n`, 20))
+	}
+	b.WriteString("]")
+	return b.String()
+}
+
+func benchRequest(b *testing.B, dialect, body string) {
+	d, _ := LookupDialect(dialect)
+	var r Request
+	var losses Losses
+	raw := []byte(body)
+	dst := make([]byte, 0, 2*len(raw))
+	b.SetBytes(int64(len(raw)))
+	b.ReportAllocs()
+	for b.Loop() {
+		losses.Reset()
+		if err := r.Parse(raw, RequestLimits{}); err != nil {
+			b.Fatal(err)
+		}
+		var err *Error
+		if dst, err = r.AppendChat(dst[:0], ChatOptions{Dialect: &d, Losses: &losses}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRequestFunctions is a turn of an agent that has plain functions only.
+func BenchmarkRequestFunctions(b *testing.B) {
+	benchRequest(b, "generic", `{"model":"m","stream":true,"store":false,"tool_choice":"auto","input":`+toolLoop(20)+`,"tools":`+functionTools(15)+`}`)
+}
+
+// BenchmarkRequestCodex is Codex' request: functions, a namespace, a hosted tool.
+func BenchmarkRequestCodex(b *testing.B) { benchRequest(b, "generic", codexRequest) }
+
+// benchDeltas feeds a turn its first chunk and then the next ones for ever.
+func benchDeltas(b *testing.B, dialect, tools string, first string, next ...string) {
+	d, _ := LookupDialect(dialect)
+	var r Request
+	if err := r.Parse([]byte(`{"model":"m","input":"Hi","stream":true,"tools":`+tools+`}`), RequestLimits{}); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := r.AppendChat(nil, ChatOptions{Dialect: &d, Losses: new(Losses)}); err != nil {
+		b.Fatal(err)
+	}
+	var turn Turn
+	opt := TurnOptions{Request: &r, Dialect: &d, Seed: testSeed, Created: 1, Events: true, Losses: new(Losses), MaxBytes: 1 << 20}
+	var data [][]byte
+	for _, n := range next {
+		data = append(data, []byte(n))
+	}
+	out := make([]byte, 0, 64<<10)
+	begin := func() {
+		turn.Reset(opt)
+		out = turn.Feed(out[:0], []byte(first))
+	}
+	begin()
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if out = turn.Feed(out[:0], data[i%len(data)]); turn.Ended() {
+			b.StopTimer()
+			begin()
+			b.StartTimer()
+		}
+		i++
+	}
+}
+
+func callChunk(id, name, arguments string) string {
+	return `{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,` +
+		id + `"function":{` + name + `"arguments":"` + arguments + `"}}]},"finish_reason":null}]}`
+}
+
+func BenchmarkArgumentsDelta(b *testing.B) {
+	benchDeltas(b, "generic", functionTools(15), callChunk(`"id":"c1","type":"function",`, `"name":"tool_1",`, `{\"cmd\":\"`), callChunk("", "", `word `))
+}
