@@ -261,6 +261,8 @@ func legalValues(t reflect.Type) []string {
 		return texts(translate.TokenizerNone, translate.TokenizerMessages, translate.TokenizerTemplate)
 	case reflect.TypeFor[translate.CallIDForm]():
 		return texts(translate.CallIDsAny, translate.CallIDsAlnum9)
+	case reflect.TypeFor[translate.CustomTools]():
+		return texts(translate.CustomFunction, translate.CustomNative)
 	case reflect.TypeFor[translate.Replay]():
 		return texts(translate.ReplayNone, translate.ReplayLoop, translate.ReplayAll)
 	case reflect.TypeFor[translate.EffortForm]():

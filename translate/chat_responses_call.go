@@ -21,7 +21,11 @@ func (t *Turn) call(dst []byte, d *jsonx.Doc, n uint32, legacy bool) []byte {
 	} else {
 		id, function, index = d.GetString(n, "id"), d.Get(n, "function"), d.Get(n, "index")
 	}
-	name, arguments := d.GetString(function, "name"), d.Get(function, "arguments")
+	arguments, native := d.Get(function, "arguments"), false
+	if custom := d.Get(n, "custom"); function == 0 && !legacy && d.Kind(custom) == jsonx.Object {
+		function, arguments, native = custom, d.Get(custom, "input"), true
+	}
+	name := d.GetString(function, "name")
 	position := -1
 	if v, ok := d.Int(index); ok && v >= 0 && v < maxItems {
 		position = int(v)
@@ -48,14 +52,15 @@ func (t *Turn) call(dst []byte, d *jsonx.Doc, n uint32, legacy bool) []byte {
 	if it.state == itemIgnored {
 		return dst
 	}
+	it.native = it.native || native
 	if len(it.upstreamID) == 0 {
 		it.upstreamID = append(it.upstreamID, idText...)
 	}
-	if len(nameText) > 0 && it.state == itemPending && string(it.name) != string(nameText) {
+	if len(nameText) > 0 && it.state == itemPending && string(it.said) != string(nameText) {
 		if !t.hold(len(nameText)) {
 			return t.tooLarge(dst)
 		}
-		it.name = append(it.name, nameText...)
+		it.said = append(it.said, nameText...)
 	}
 	return t.arguments(dst, i, d, arguments)
 }
@@ -97,8 +102,7 @@ func (t *Turn) callFor(position int, id, name []byte, hasArguments bool) int {
 	}
 	// Without an id: a name after complete arguments begins another call, but
 	// for a server that repeats the name in a last, empty fragment.
-	if len(name) > 0 && it.state != itemIgnored && (hasArguments || string(it.name) != string(name)) &&
-		len(it.text) > 0 && t.wholeArguments(it) {
+	if len(name) > 0 && it.state != itemIgnored && (hasArguments || string(it.said) != string(name)) && t.wholeArguments(it) {
 		return -1
 	}
 	return last
@@ -116,7 +120,7 @@ func (t *Turn) newCall(dst []byte, position int, id []byte) ([]byte, int) {
 	for i := range t.count {
 		it := &t.items[i]
 		// Its name is complete now, so it can be announced, and keeps its place.
-		if it.kind == outCall && it.state == itemPending && len(it.name) > 0 {
+		if it.kind == outCall && it.state == itemPending && len(it.said) > 0 {
 			if dst = t.announce(dst, i); t.state >= stateEnded {
 				return dst, -1
 			}
@@ -160,21 +164,37 @@ func (t *Turn) arguments(dst []byte, i int, d *jsonx.Doc, n uint32) []byte {
 	it := &t.items[i]
 	switch it.state {
 	case itemPending:
-		if len(it.name) == 0 { // kept until the name comes
+		if len(it.said) == 0 { // kept until the name comes
 			it.text = append(it.text, raw...)
 			if !t.hold(len(raw)) {
 				return t.tooLarge(dst)
 			}
 			return dst
 		}
-		if dst = t.announce(dst, i); it.state != itemOpen {
+		if dst = t.announce(dst, i); it.state != itemOpen && it.state != itemHeld {
 			return dst
 		}
 	case itemDone:
 		t.lose(ruleReplyLateArguments, "output["+string(appendInt(nil, it.index))+"].arguments", "")
 		return dst
 	}
-	return t.argumentsDelta(dst, it, t.whole(it, raw, kind))
+	return t.callDelta(dst, it, t.whole(it, raw, kind))
+}
+
+// callDelta adds to what is announced or held of a call. raw is the inside of a
+// JSON string that stands on its own.
+func (t *Turn) callDelta(dst []byte, it *outItem, raw []byte) []byte {
+	switch it.form {
+	case formFunction:
+		return t.argumentsDelta(dst, it, raw)
+	case formCustom:
+		return t.customDelta(dst, it, raw)
+	}
+	if !t.hold(len(raw)) {
+		return t.tooLarge(dst)
+	}
+	it.text = append(it.text, raw...)
+	return dst
 }
 
 func (t *Turn) argumentsDelta(dst []byte, it *outItem, raw []byte) []byte {
@@ -207,30 +227,65 @@ func (t *Turn) emitArguments(dst []byte, it *outItem, raw []byte) []byte {
 // settled. What came of its arguments before is the first delta.
 func (t *Turn) announce(dst []byte, i int) []byte {
 	it := &t.items[i]
-	it.name = append(it.name[:0], t.opt.Request.tools.original(it.name)...)
-	if !t.opt.Request.permits(it.name) {
+	it.name = append(it.name[:0], it.said...)
+	if !t.identify(it) {
 		it.state = itemIgnored
-		t.lose(ruleReplyCallForbidden, "output["+string(appendInt(nil, len(t.order)))+"]", string(it.name))
+		t.lose(ruleReplyCallForbidden, outputPath(len(t.order)), string(it.name))
 		return dst
 	}
-	jsonx.MendSurrogates(it.name)
 	it.callID = append(it.callID[:0], it.upstreamID...)
 	jsonx.MendSurrogates(it.callID)
 	if len(it.callID) == 0 || t.usedCallID(i) {
-		path := "output[" + string(appendInt(nil, len(t.order))) + "].call_id"
-		t.lose(ruleReplyCallID, path, string(it.callID))
-		it.callID = t.opt.Seed.appendID(it.callID[:0], prefixCallID, firstOutput+len(t.order))
+		t.lose(ruleReplyCallID, outputPath(len(t.order))+".call_id", string(it.callID))
+		it.callID = t.opt.Seed.appendID(it.callID[:0], prefixCallID, firstOutput+i)
 	}
 	early := append([]byte(nil), it.text...)
 	it.text = it.text[:0]
-	dst = t.add(dst, i, prefixCall)
-	it.head = itemPlace(it.head[:0], it)
-	it.head = append(it.head, `,"delta":"`...)
+	if it.builtin() {
+		it.state = itemHeld
+		t.holding++
+	} else {
+		dst = t.add(dst, i, formPrefixes[it.form])
+		it.head = itemPlace(it.head[:0], it)
+		it.head = append(it.head, `,"delta":"`...)
+	}
 	if len(early) > 0 {
 		t.held -= len(early)
-		dst = t.argumentsDelta(dst, it, t.whole(it, early, jsonx.HasSurrogate))
+		dst = t.callDelta(dst, it, t.whole(it, early, jsonx.HasSurrogate))
 	}
 	return dst
+}
+
+// identify finds the tool that a call names: what the item is, and what the
+// client calls the tool. It reports whether the model may call it.
+func (t *Turn) identify(it *outItem) bool {
+	s := &t.opt.Request.tools
+	if it.native {
+		it.form = formCustom
+	}
+	if !s.simple || s.isAllowed {
+		tool, exact := s.called(it.name)
+		if !s.permits(tool) {
+			return false
+		}
+		if tool != nil && (!it.native || tool.form == formCustom) {
+			if !exact {
+				t.lose(ruleReplyCallRenamed, outputPath(len(t.order))+".name", string(it.name))
+			}
+			it.form = tool.form
+			if tool.name != 0 {
+				it.name = append(it.name[:0], tool.doc.Str(tool.name)...)
+			}
+			if n := tool.spaceName(); n != 0 {
+				it.space = append(it.space[:0], tool.doc.Str(n)...)
+			}
+			return true
+		}
+	} else if s.choice == choiceNone {
+		return false
+	}
+	jsonx.MendSurrogates(it.name)
+	return true
 }
 
 // usedCallID reports whether another call of this response has the same call_id.
@@ -238,6 +293,13 @@ func (t *Turn) usedCallID(i int) bool {
 	for _, j := range t.order {
 		if j != i && t.items[j].kind == outCall && string(t.items[j].callID) == string(t.items[i].callID) {
 			return true
+		}
+	}
+	if t.holding > 0 {
+		for j := range t.count {
+			if j != i && t.items[j].state == itemHeld && string(t.items[j].callID) == string(t.items[i].callID) {
+				return true
+			}
 		}
 	}
 	return false
@@ -268,8 +330,16 @@ func (t *Turn) closeArguments(dst []byte, it *outItem, status string) []byte {
 func (t *Turn) closeWholeCalls(dst []byte) []byte {
 	for _, i := range t.order {
 		it := &t.items[i]
-		if it.kind == outCall && it.state == itemOpen && len(it.text) > 0 && t.wholeArguments(it) {
+		if it.kind == outCall && it.state == itemOpen && t.wholeArguments(it) {
 			dst = t.close(dst, i, "completed")
+		}
+	}
+	if t.holding == 0 {
+		return dst
+	}
+	for i := range t.count {
+		if it := &t.items[i]; it.state == itemHeld && t.wholeArguments(it) {
+			dst = t.closeHeld(dst, i, "completed")
 		}
 	}
 	return dst
@@ -281,6 +351,12 @@ func (t *Turn) wholeArguments(it *outItem) bool {
 	if len(it.half) > 0 {
 		return false
 	}
+	if it.form == formCustom {
+		return !it.native && it.input.state == inputOver
+	}
+	if len(it.text) == 0 {
+		return false
+	}
 	last := it.text[len(it.text)-1]
 	if last != '}' && last != ' ' && last != 'n' { // an object, perhaps with \n after it
 		return false
@@ -289,12 +365,22 @@ func (t *Turn) wholeArguments(it *outItem) bool {
 	return isWhole(&t.args, t.scratch)
 }
 
+// torn reports whether a call that is going on has been cut off, as far as can be
+// told: free text may end anywhere.
+func (t *Turn) torn(it *outItem) bool {
+	switch {
+	case it.kind != outCall || it.state != itemOpen && it.state != itemPending && it.state != itemHeld:
+		return false
+	case it.form == formCustom:
+		return !it.native && it.input.state != inputStart && !it.input.whole()
+	}
+	return len(it.text) > 0 && !t.wholeArguments(it)
+}
+
 // callsWhole reports whether no call has been cut off in its arguments.
 func (t *Turn) callsWhole() bool {
 	for i := range t.count {
-		it := &t.items[i]
-		if it.kind == outCall && (it.state == itemOpen || it.state == itemPending) &&
-			len(it.text) > 0 && !t.wholeArguments(it) {
+		if t.torn(&t.items[i]) {
 			return false
 		}
 	}

@@ -328,7 +328,7 @@ func (t *Turn) end(dst []byte) []byte {
 		if it.kind != outCall || it.state != itemPending {
 			continue
 		}
-		if len(it.name) == 0 {
+		if len(it.said) == 0 {
 			it.state = itemIgnored
 			t.lose(ruleReplyCallName, "output["+string(appendInt(nil, len(t.order)))+"]", "")
 			continue
@@ -343,20 +343,22 @@ func (t *Turn) end(dst []byte) []byte {
 	case finishFilter:
 		t.cutShort = "content_filter"
 	}
-	if t.finish == finishStop && len(t.order) == 0 {
+	if t.finish == finishStop && len(t.order) == 0 && t.holding == 0 {
 		dst = t.message(dst, textPart) // an empty answer is an answer
 	}
 	for n, i := range t.order {
 		it := &t.items[i]
 		status := "completed"
 		if t.cutShort != "" {
-			last := n == len(t.order)-1
-			torn := it.kind == outCall && it.state == itemOpen && len(it.text) > 0 && !t.wholeArguments(it)
-			if last || torn {
+			last := n == len(t.order)-1 && t.holding == 0
+			if last || t.torn(it) {
 				status = "incomplete"
 			}
 		}
 		dst = t.close(dst, i, status)
+	}
+	if t.holding > 0 {
+		dst = t.endHeld(dst)
 	}
 	dst = t.closeDetails(dst)
 	t.advance(stateEnded)

@@ -18,6 +18,7 @@ type outState uint8
 
 const (
 	itemPending outState = iota // a call that is not announced yet
+	itemHeld                    // a call that is announced when its arguments are whole
 	itemOpen                    // added, not done
 	itemDone                    // done: json is final
 	itemIgnored                 // a call that the client does not get to see
@@ -58,7 +59,14 @@ type outItem struct {
 	extras  []byte // of reasoning: members of calls after it (JSON with commas)
 	sealed  []byte // of reasoning that is done: its encrypted_content
 
-	callID, name []byte // of a call
+	form         toolForm // of a call: which item it becomes
+	callID, name []byte   // of a call, as the client gets them
+	said         []byte   // the backend's name for the call's tool
+	space        []byte   // of a call: the namespace of its tool
+	native       bool     // the backend sends a custom tool's input as it is
+	input        customInput
+	payload      []byte // of a client-run tool's call: what its item holds
+	commandsAt   int    // where in payload the list of a shell's commands begins
 	upstreamID   []byte // the backend's id, by which its fragments are told apart
 	position     int    // the backend's index, or -1
 }
@@ -70,6 +78,7 @@ func (it *outItem) reset() {
 		json: it.json[:0], logprobs: it.logprobs[:0], annotations: it.annotations[:0],
 		details: it.details[:0], extras: it.extras[:0], sealed: it.sealed[:0],
 		callID: it.callID[:0], name: it.name[:0], upstreamID: it.upstreamID[:0],
+		space: it.space[:0], said: it.said[:0], payload: it.payload[:0], input: customInput{seen: it.input.seen[:0]},
 	}
 }
 
@@ -142,13 +151,28 @@ func (it *outItem) append(dst []byte, status string) []byte {
 			dst = append(dst, `,"status":"incomplete"`...)
 		}
 	case outCall:
-		dst = append(dst, `","type":"function_call","status":"`...)
+		dst = append(dst, `","type":"`...)
+		dst = append(dst, formTypes[it.form]...)
+		dst = append(dst, `","status":"`...)
 		dst = append(dst, status...)
 		dst = append(dst, `","call_id":"`...)
 		dst = append(dst, it.callID...)
-		dst = append(dst, `","name":"`...)
+		dst = append(dst, '"')
+		if it.builtin() {
+			dst = it.appendBuiltin(dst, status)
+			break
+		}
+		dst = append(dst, `,"name":"`...)
 		dst = append(dst, it.name...)
-		dst = append(dst, `","arguments":"`...)
+		if len(it.space) > 0 {
+			dst = append(dst, `","namespace":"`...)
+			dst = append(dst, it.space...)
+		}
+		if it.form == formCustom {
+			dst = append(dst, `","input":"`...)
+		} else {
+			dst = append(dst, `","arguments":"`...)
+		}
 		if status != "in_progress" {
 			dst = append(dst, it.text...)
 		}
@@ -269,10 +293,13 @@ func (t *Turn) close(dst []byte, i int, status string) []byte {
 	if t.cur == i {
 		t.cur = -1
 	}
-	if it.kind == outCall {
-		dst = t.closeArguments(dst, it, status)
-	} else {
+	switch {
+	case it.kind != outCall:
 		dst = t.closePart(dst, it, false)
+	case it.form == formFunction:
+		dst = t.closeArguments(dst, it, status)
+	case it.form == formCustom:
+		dst = t.closeInput(dst, it, status)
 	}
 	if it.kind == outReasoning {
 		t.seal(it)

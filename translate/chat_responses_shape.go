@@ -49,7 +49,7 @@ func (t *Turn) feedShape(dst, data []byte) (out []byte, ok bool) {
 	}
 	if s.to == shapeArguments {
 		it := &t.items[s.item]
-		return t.argumentsDelta(dst, it, t.whole(it, raw, kind)), true
+		return t.callDelta(dst, it, t.whole(it, raw, kind)), true
 	}
 	it := &t.items[t.cur]
 	return t.delta(dst, it, t.whole(it, raw, kind), nil), true
@@ -101,7 +101,11 @@ func (t *Turn) learn(d *jsonx.Doc, f *choiceFields) {
 // anew.
 func (t *Turn) learnCall(d *jsonx.Doc, n uint32) (arguments uint32, item int) {
 	function := d.Get(n, "function")
-	if arguments = d.GetString(function, "arguments"); arguments == 0 || len(d.Str(arguments)) == 0 {
+	if arguments = d.GetString(function, "arguments"); function == 0 {
+		function = d.Get(n, "custom")
+		arguments = d.GetString(function, "input")
+	}
+	if arguments == 0 || len(d.Str(arguments)) == 0 {
 		return 0, 0
 	}
 	if name := d.Get(function, "name"); d.Present(name) && !emptyString(d, name) {

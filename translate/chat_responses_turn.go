@@ -47,6 +47,8 @@ type Turn struct {
 	tokens  []byte           // logprobs of the text that think holds back
 	late    []byte           // reasoning_details that came when their item was done (JSON with commas)
 	args    jsonx.Doc        // scratch for arguments
+	plain   []byte           // scratch for a custom tool's arguments
+	holding int              // calls that are held back
 
 	chose    bool       // there was a choice
 	finish   finishKind // why the backend stopped
@@ -122,7 +124,7 @@ func (t *Turn) Reset(opt TurnOptions) {
 		opt.MaxBytes = defaultMaxBytes
 	}
 	if t.held > most { // unusually large: let it go
-		t.items, t.count, t.scratch, t.echo, t.late = nil, 0, nil, nil, nil
+		t.items, t.count, t.scratch, t.echo, t.late, t.plain = nil, 0, nil, nil, nil, nil
 		t.think = thinkSplitter{}
 	}
 	for i := range t.items[:t.count] {
@@ -132,7 +134,7 @@ func (t *Turn) Reset(opt TurnOptions) {
 	doc.Reset()
 	*t = Turn{
 		opt: opt, events: opt.Events, cur: -1, doc: doc, args: args, items: items,
-		order: t.order[:0], id: t.id[:0], echo: t.echo[:0], scratch: t.scratch[:0], tier: t.tier[:0], upModel: t.upModel[:0],
+		order: t.order[:0], id: t.id[:0], echo: t.echo[:0], scratch: t.scratch[:0], plain: t.plain[:0], tier: t.tier[:0], upModel: t.upModel[:0],
 		shape: t.shape, think: t.think, tokens: t.tokens[:0], late: t.late[:0],
 	}
 	t.shape.clear()

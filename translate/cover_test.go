@@ -139,6 +139,8 @@ func dialectFacts() (facts []fact) {
 		StructuredSchema, StructuredObject, StructuredNone)...)
 	facts = append(facts, enumFacts("tools.call_ids", func(d *Dialect) *CallIDForm { return &d.Tools.CallIDs },
 		CallIDsAny, CallIDsAlnum9)...)
+	facts = append(facts, enumFacts("tools.custom", func(d *Dialect) *CustomTools { return &d.Tools.Custom },
+		CustomFunction, CustomNative)...)
 	facts = append(facts, enumFacts("tools.name_max", func(d *Dialect) *int { return &d.Tools.NameMax }, 64, 24)...)
 	facts = append(facts, enumFacts("reasoning.replay", func(d *Dialect) *Replay { return &d.Reasoning.Replay },
 		ReplayNone, ReplayLoop, ReplayAll)...)

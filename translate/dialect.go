@@ -90,6 +90,9 @@ type ToolAbilities struct {
 	// CallExtras are members of a tool call, beside those of the reference API,
 	// that the server gives and wants back unchanged with the same call.
 	CallExtras []string `yaml:"call_extras"`
+
+	// Custom is how custom tools are offered, and their calls written.
+	Custom CustomTools `yaml:"custom"`
 }
 
 // ReasoningHabits say how a dialect takes and gives reasoning.
@@ -191,6 +194,18 @@ const (
 	CallIDsAny CallIDForm = "any"
 	// CallIDsAlnum9 takes nine letters and digits (Mistral).
 	CallIDsAlnum9 CallIDForm = "alnum9"
+)
+
+// CustomTools is how a server takes custom (free-form) tools.
+type CustomTools string
+
+// The values of CustomTools.
+const (
+	// CustomFunction shows them as functions with one string, "input".
+	CustomFunction CustomTools = "function"
+	// CustomNative sends them as the chat API's own type "custom", grammars
+	// included.
+	CustomNative CustomTools = "native"
 )
 
 // Replay says which earlier reasoning goes back to the server.

@@ -63,6 +63,7 @@ func generic() Dialect {
 			NameMax:      64,
 			CallIDs:      CallIDsAny,
 			CallExtras:   []string{},
+			Custom:       CustomFunction,
 		},
 		Tokenizer:  TokenizerNone,
 		Structured: StructuredSchema,
@@ -100,6 +101,7 @@ var presets = []Dialect{
 		d.MaxTokens = MaxCompletionTokens // reasoning models refuse max_tokens
 		d.Accepts = commonParams | hintParams
 		d.Tools.Choices |= ChoiceAllowed
+		d.Tools.Custom = CustomNative
 		d.Reasoning.Tags = TagsOff
 	}),
 	preset("azure", func(d *Dialect) {

@@ -232,12 +232,10 @@ func (p *requestCheck) arrived(given []byte) {
 			p.errorf("key %q is gone", k)
 		}
 	}
-	var tools []struct{ Type string }
+	var tools []sentTool
 	_ = json.Unmarshal(keys["tools"], &tools)
 	for i, tool := range tools {
-		if tool.Type != "function" && !lost(ruleToolUnsupported, "tools["+strconv.Itoa(i)+"]") {
-			p.errorf("tool %d is gone", i)
-		}
+		p.toolArrived(tool, "tools["+strconv.Itoa(i)+"]", string(keys["tool_choice"]), lost)
 	}
 
 	var items []sentItem
@@ -283,8 +281,47 @@ func (p *requestCheck) arrived(given []byte) {
 	if n := count(ruleOrphanOutput); calls+n != 0 {
 		p.errorf("%d calls too few, %d made up", calls, n)
 	}
-	if n := count(ruleMissingOutput); outputs+n != 0 {
+	if n := count(ruleMissingOutput) + count(ruleAsyncOutput); outputs+n != 0 {
 		p.errorf("%d results too few, %d made up", outputs, n)
+	}
+}
+
+// sentTool is a tool as an independent reader sees it.
+type sentTool struct {
+	Type, Name, Execution string
+	Environment           *struct{ Type string }
+	Tools                 []sentTool
+}
+
+// toolArrived: a tool that cannot be offered, or not as it is, is reported; one
+// that can is there, if tool_choice leaves it.
+func (p *requestCheck) toolArrived(tool sentTool, path, choice string, lost func(Rule, string) bool) {
+	if tool.Type == "namespace" {
+		for i, inner := range tool.Tools {
+			p.toolArrived(inner, path+".tools["+strconv.Itoa(i)+"]", choice, lost)
+		}
+		if len(tool.Tools) > 0 {
+			return
+		}
+	}
+	said := lost(ruleToolUnsupported, path) || lost(ruleToolRepeated, path)
+	switch tool.Type {
+	case "function":
+		said = true // most are as they were; legal looks at those that are there
+	case "custom":
+		said = said || lost(ruleToolCustom, path) || p.d.Tools.Custom == CustomNative
+	case "tool_search":
+		said = said || lost(ruleToolEmulated, path) || lost(ruleToolSearch, path)
+	case "shell", "local_shell", "apply_patch":
+		said = said || lost(ruleToolEmulated, path)
+	case "web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11":
+		said = lost(ruleToolWebSearch, path)
+	}
+	if !said && (choice == "" || choice == `"auto"`) && !lost(ruleToolDeferred, path) {
+		p.errorf("tool %s is gone", path)
+	}
+	if n := len(p.body.Tools); choice == "" && n == 0 && len(p.r.tools.tools) > 0 && !p.r.tools.search {
+		p.errorf("no tool has arrived")
 	}
 }
 

@@ -35,6 +35,12 @@ var turnRequests = []string{
 	`{"model":"m","input":"Hi","stream":true,"tools":[{"type":"function","name":"f"},{"type":"function","name":"g h"}],` +
 		`"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"g h"}]}}`,
 	`{"model":"m","input":"Hi","stream":true,"tools":[{"type":"function","name":"f"}],"tool_choice":"none"}`,
+	`{"model":"m","input":"Hi","stream":true,"tools":[{"type":"custom","name":"f"},{"type":"custom","name":"apply_patch"},{"type":"function","name":"g h"}]}`,
+	`{"model":"m","input":"Hi","stream":true,"tools":[{"type":"shell"},{"type":"local_shell"},{"type":"apply_patch"},` +
+		`{"type":"tool_search","execution":"client"},{"type":"function","name":"f"}]}`,
+	`{"model":"m","input":"Hi","stream":true,"parallel_tool_calls":false,"tools":[{"type":"shell"},{"type":"custom","name":"f"},` +
+		`{"type":"namespace","name":"n","tools":[{"type":"function","name":"f"},{"type":"custom","name":"apply_patch"}]}],` +
+		`"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"shell"},{"type":"custom","name":"f"},{"type":"namespace","name":"n"}]}}`,
 }
 
 func newTurnCheck(tb testing.TB) *turnCheck {
@@ -58,12 +64,15 @@ func newTurnCheck(tb testing.TB) *turnCheck {
 
 // options makes a variant out of a number.
 func (c *turnCheck) options(n uint) TurnOptions {
+	kinds := uint(len(c.requests))
+	request := &c.requests[n%kinds]
+	n /= kinds
 	opt := TurnOptions{
-		Request: &c.requests[n%6], Dialect: &c.dialects[n/6%3], Seed: testSeed, Created: testCreated, Events: true,
-		Obfuscate: n/18%2 == 1, OpenResponses: n/36%2 == 1, Losses: new(Losses),
+		Request: request, Dialect: &c.dialects[n%3], Seed: testSeed, Created: testCreated, Events: true,
+		Obfuscate: n/3%2 == 1, OpenResponses: n/6%2 == 1, Losses: new(Losses),
 		Sealer: codeSealer{},
 	}
-	switch n / 72 % 4 {
+	switch n / 12 % 4 {
 	case 2:
 		opt.MaxBytes = 20
 	case 3:
@@ -210,8 +219,11 @@ func (g chunks) text() string {
 func (g chunks) call() string {
 	return `{` + g.pick("index", "", `"index":0,`, `"index":0,`, `"index":1,`, `"index":2,`, `"index":-1,`, `"index":null,`) +
 		g.pick("id", "", `"id":"c0",`, `"id":"c1",`, `"id":"c2",`, `"id":"",`, `"id":null,`, `"id":7,`) +
-		`"function":` + g.pick("function", `null`, `{}`, `{"name":"f"}`, `{"name":"g_h_3hq2mvei"}`, `{"name":""}`, `{"name":"f","arguments":""}`,
-		`{"name":"f","arguments":"{}"}`, `{"name":"g h","arguments":"{\"a\":"}`, `{"arguments":"{\"a\":"}`, `{"arguments":"1}"}`, `{"arguments":"\"\ud83d"}`,
+		g.pick("custom", "", "", "", "", `"custom":{"name":"f","input":"x\n"},`) + `"function":` + g.pick("function", `null`, `{}`, `{"name":"f"}`, `{"name":"g_h_3hq2mvei"}`, `{"name":""}`, `{"name":"f","arguments":""}`,
+		`{"name":"f","arguments":"{}"}`, `{"name":"f","arguments":"{\"input\":\"a\\"}`, `{"arguments":"n\\ud83d"}`, `{"arguments":"\\ude00\"} "}`,
+		`{"name":"shell","arguments":"{\"commands\":[\"ls\"]}"}`, `{"name":"apply_patch","arguments":"{\"type\":\"delete_file\",\"path\":\"a\"}"}`,
+		`{"name":"tool_search","arguments":"q"}`, `{"name":"n__f","arguments":"{}"}`, `{"name":"n.f"}`, `{"name":"local_shell","arguments":"{\"command\":"}`,
+		`{"name":"g h","arguments":"{\"a\":"}`, `{"arguments":"{\"a\":"}`, `{"arguments":"1}"}`, `{"arguments":"\"\ud83d"}`,
 		`{"arguments":"\ude00\"}"}`, `{"name":"f","arguments":{"a":1}}`, `{"arguments":null}`) + `}`
 }
 
@@ -273,7 +285,7 @@ func TestRandomTurns(t *testing.T) {
 			}
 			upstream = fmt.Appendf(upstream, "data: %s\n\n", last)
 		}
-		variant := uint(rapid.IntRange(0, 287).Draw(t, "variant"))
+		variant := uint(rapid.IntRange(0, 48*len(turnRequests)-1).Draw(t, "variant"))
 		failed := false
 		c.check(func(format string, args ...any) {
 			failed = true

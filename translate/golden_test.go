@@ -174,6 +174,8 @@ func setDialect(d *Dialect, key, value string) error {
 		d.Tools.NameMax, _ = strconv.Atoi(value)
 	case "tools.call_extras":
 		d.Tools.CallExtras = strings.Split(value, ",")
+	case "tools.custom":
+		d.Tools.Custom = CustomTools(value)
 	case "tools.call_ids":
 		d.Tools.CallIDs = CallIDForm(value)
 	case "structured_output":

@@ -58,6 +58,17 @@ const (
 	prefixCallID    = "call_"
 )
 
+// formPrefixes are the id prefixes of the calls of each form.
+var formPrefixes = [...]string{
+	formFunction: prefixCall, formCustom: "ctc_", formSearch: "tsc_", formShell: "sh_", formLocalShell: "lsh_", formPatch: "apc_",
+}
+
+// formTypes are the types of those items.
+var formTypes = [...]string{
+	formFunction: "function_call", formCustom: "custom_tool_call", formSearch: "tool_search_call", formShell: "shell_call",
+	formLocalShell: "local_shell_call", formPatch: "apply_patch_call",
+}
+
 // itemPrefix is the id prefix of an input item type (SPEC §3.1).
 func itemPrefix(itemType string) string {
 	switch itemType {

@@ -17,6 +17,13 @@ type chatBody struct {
 			Name       string
 			Parameters json.RawMessage
 		}
+		Custom struct {
+			Name   string
+			Format *struct {
+				Type    string
+				Grammar struct{ Syntax, Definition string }
+			}
+		}
 	}
 	ToolChoice json.RawMessage `json:"tool_choice"`
 }
@@ -37,6 +44,7 @@ type chatCall struct {
 	ID, Type string
 	Function struct{ Name, Arguments string }
 	Extra    json.RawMessage `json:"extra_content"`
+	Custom   *struct{ Name, Input string }
 }
 
 // ownChatKeys are the keys that translation writes itself, besides the dialect's
@@ -127,16 +135,27 @@ func legal(chat []byte, d *Dialect) (faults []string) {
 	}
 	names := map[string]bool{}
 	for _, t := range body.Tools {
-		if t.Type != "function" {
+		name := t.Function.Name
+		switch {
+		case t.Type == "function":
+			if p := bytes.TrimSpace(t.Function.Parameters); len(p) == 0 || p[0] != '{' {
+				fault("parameters %s", p)
+			}
+		case t.Type == "custom" && d.Tools.Custom == CustomNative:
+			name = t.Custom.Name
+			if f := t.Custom.Format; f != nil && (f.Type != "grammar" || f.Grammar.Syntax != "lark" && f.Grammar.Syntax != "regex") {
+				fault("format %v", f)
+			}
+		default:
 			fault("tool type %q", t.Type)
 		}
-		if !plainName([]byte(t.Function.Name), d.Tools.NameMax) {
-			fault("tool name %q", t.Function.Name)
+		if !plainName(name, d.Tools.NameMax) {
+			fault("tool name %q", name)
 		}
-		if p := bytes.TrimSpace(t.Function.Parameters); len(p) == 0 || p[0] != '{' {
-			fault("parameters %s", p)
+		if names[name] {
+			fault("two tools are called %q", name)
 		}
-		names[t.Function.Name] = true
+		names[name] = true
 	}
 	var waiting []string // call ids whose results come next
 	last := ""
@@ -260,6 +279,9 @@ func (m *chatMessage) legalAssistant(d *Dialect, bad func(string, ...any)) (ids 
 		bad("content %s beside calls", content)
 	}
 	for _, c := range m.ToolCalls {
+		if c.Type == "custom" && c.Custom != nil && d.Tools.Custom == CustomNative {
+			c.Type, c.Function.Name, c.Function.Arguments = "function", c.Custom.Name, "{}"
+		}
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(c.Function.Arguments), &object); err != nil || object == nil {
 			bad("arguments %q", c.Function.Arguments)

@@ -19,6 +19,13 @@ const (
 	ruleTruncated
 	ruleTokensEstimated
 	ruleToolUnsupported
+	ruleToolWebSearch
+	ruleToolSearch
+	ruleToolCustom
+	ruleToolGrammar
+	ruleToolEmulated
+	ruleToolDeferred
+	ruleToolRepeated
 	ruleToolMember
 	ruleToolStrict
 	ruleChoiceNone
@@ -39,12 +46,16 @@ const (
 	ruleAssistantAfterTool
 	ruleArguments
 	ruleMissingOutput
+	ruleAsyncOutput
 	ruleOrphanOutput
 	ruleSurrogates
 	ruleReplyCallDropped
 	ruleReplyCallForbidden
 	ruleReplyCallID
 	ruleReplyCallName
+	ruleReplyCallRenamed
+	ruleReplyInput
+	ruleReplyArguments
 	ruleReplyLateArguments
 	ruleReplyArgumentsObject
 	ruleReplyFinish
@@ -79,6 +90,13 @@ var lossRules = [numRules]RuleInfo{
 	ruleTokensEstimated: {"input_tokens.estimated", Emulated, true, "The backend cannot be asked how many tokens the request takes, so they are estimated."},
 
 	ruleToolUnsupported: {"tool.unsupported", Dropped, false, "A tool that only the live API can run is not offered to the backend."},
+	ruleToolWebSearch:   {"tool.web_search", Dropped, true, "The search of the live API is not offered to the backend. Codex lists it in every request, so strict does not refuse it."},
+	ruleToolSearch:      {"tool.search", Emulated, true, "The server's search for tools is not offered: the tools that it would find are all offered at once."},
+	ruleToolCustom:      {"tool.custom", Emulated, true, "A custom tool is shown to the backend as a function with one string, which becomes the input of the call."},
+	ruleToolGrammar:     {"tool.grammar", Emulated, false, "The backend cannot be held to a custom tool's grammar; it stands in the description."},
+	ruleToolEmulated:    {"tool.emulated", Emulated, true, "A tool that the client runs (shell, local_shell, apply_patch, tool_search) is shown to the backend as a function."},
+	ruleToolDeferred:    {"tool.deferred", Emulated, true, "A tool that a search is to load is not shown before the client's search has found it; where the client has no search, it is shown at once."},
+	ruleToolRepeated:    {"tool.repeated", Repaired, true, "A tool was declared twice; the later declaration counts."},
 	ruleToolMember:      {"tool.member", Dropped, true, "A chat function has no such member; the tool works without it."},
 	ruleToolStrict:      {"tool.strict", Dropped, false, "The backend cannot be held to a function's schema."},
 	ruleChoiceNone:      {"tool_choice.none", Emulated, true, "The backend cannot be told to call nothing, so it is not shown any tools."},
@@ -100,6 +118,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleAssistantAfterTool: {"message.assistant_after_tool", Repaired, true, "The backend wants the assistant to speak between a tool and the user, so a short message was put there."},
 	ruleArguments:          {"call.arguments", Repaired, false, "A call's arguments were no JSON object and have been wrapped in one."},
 	ruleMissingOutput:      {"call.missing_output", Repaired, false, "A call without output was given one that says so."},
+	ruleAsyncOutput:        {"call.async_output", Repaired, true, "The backend knows no calls that go on while it speaks: one without output yet was given one that says so."},
 	ruleOrphanOutput:       {"call.orphan_output", Repaired, false, "An output without a call was given a call."},
 	ruleSurrogates:         {"text.surrogates", Repaired, true, "Half a character (a lone UTF-16 surrogate) was replaced by U+FFFD."},
 
@@ -107,6 +126,9 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyCallForbidden:   {"reply.forbidden_call", Dropped, true, "A call that tool_choice does not allow was left out."},
 	ruleReplyCallID:          {"reply.call_id", Repaired, true, "A call had no id, or that of another call, and was given one."},
 	ruleReplyCallName:        {"reply.call_name", Dropped, true, "A call without a name was left out."},
+	ruleReplyCallRenamed:     {"reply.call_renamed", Repaired, true, "A call named a tool in a way that is not its name, but could mean no other."},
+	ruleReplyInput:           {"reply.custom_input", Repaired, true, "The input of a custom tool's call was not the JSON that was asked for, and was made out of what came."},
+	ruleReplyArguments:       {"reply.tool_arguments", Repaired, true, "The arguments of a client-run tool's call were not what its item can hold: they were mended, or the call is given as a function call."},
 	ruleReplyLateArguments:   {"reply.late_arguments", Dropped, true, "Arguments that came after a call's JSON was complete were left out."},
 	ruleReplyArgumentsObject: {"reply.arguments_object", Repaired, true, "A call's arguments came as an object rather than a string."},
 	ruleReplyFinish:          {"reply.finish", Defaulted, true, "The backend did not say why it stopped, though its reply was whole; \"stop\" is assumed."},

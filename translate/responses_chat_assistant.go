@@ -187,11 +187,20 @@ func (m *messages) appendCalls() {
 		first = false
 		m.dst = append(m.dst, `{"id":`...)
 		m.dst = m.appendCallID(m.dst, callID(it))
-		m.dst = append(m.dst, `,"type":"function","function":{"name":`...)
-		m.dst = m.appendCallName(m.dst, it)
-		m.dst = append(m.dst, `,"arguments":`...)
-		m.dst = m.appendArguments(m.dst, it)
-		m.dst = append(m.dst, '}')
+		switch form := it.callForm(); form {
+		case formCustom:
+			m.appendCustomCall(it)
+		default:
+			m.dst = append(m.dst, `,"type":"function","function":{"name":`...)
+			m.dst = m.appendCallName(m.dst, it)
+			m.dst = append(m.dst, `,"arguments":`...)
+			if form == formFunction {
+				m.dst = m.appendArguments(m.dst, it)
+			} else {
+				m.dst = m.appendBuiltinArguments(m.dst, it, form)
+			}
+			m.dst = append(m.dst, '}')
+		}
 		m.dst = append(m.dst, m.memory.extrasOf(it)...)
 		m.dst = append(m.dst, '}')
 	}
@@ -223,26 +232,22 @@ func (m *messages) appendCallName(dst []byte, it *item) []byte {
 		typ := bytes.TrimSuffix(d.Str(it.typ), []byte("_call"))
 		return jsonx.AppendString(dst, typ)
 	}
-	if raw := d.Str(n); plainName(raw, m.dialect.Tools.NameMax) {
-		return append(dst, d.Raw(n)...)
+	if it.space == 0 && (m.tools == nil || !m.tools.clashes) {
+		if raw := d.Str(n); plainName(raw, m.dialect.Tools.NameMax) {
+			return append(dst, d.Raw(n)...)
+		}
 	}
-	return jsonx.AppendString(dst, sentName(d.Text(n), m.dialect.Tools.NameMax))
+	space := it.space
+	if space != 0 && (d.Kind(space) != jsonx.String || len(d.Str(space)) == 0) {
+		space = 0
+	}
+	return jsonx.AppendString(dst, m.calledName(d, space, n, it.callForm()))
 }
 
 // appendArguments appends the arguments as a JSON string that holds a JSON
 // object, which is what backends parse. What is no object is wrapped in one.
 func (m *messages) appendArguments(dst []byte, it *item) []byte {
 	d, n := it.doc, it.payload
-	if !it.isFunction() {
-		m.lose(ruleItemEmulated, itemPath(it.at), d.Text(it.typ))
-		switch d.Kind(n) {
-		case jsonx.Object:
-			return jsonx.AppendString(dst, d.Raw(n))
-		case jsonx.Missing: // a search that the server ran
-			return append(dst, `"{}"`...)
-		}
-		return m.appendWrapped(dst, d.Raw(n))
-	}
 	raw := d.Str(n)
 	if d.StrKind(n)&jsonx.HasEscape == 0 {
 		if string(raw) == "{}" {

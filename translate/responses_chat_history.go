@@ -23,6 +23,9 @@ type History struct {
 	old      int      // how many of thoughts stand before the last user message
 	spoke    bool     // the user speaks in this segment: what was thought before it is old
 
+	loaded *loadedTools  // tools that the items of all segments have brought
+	config configuration // what they have set
+
 	system    []byte   // of all segments: system messages that a head message has to join, escaped
 	open      []string // ids of calls that have no output yet
 	count     int      // messages of all segments
@@ -58,6 +61,9 @@ func (h *History) measure() {
 	if h.before != nil {
 		h.bytes += h.before.bytes
 		h.size += h.before.size
+	}
+	if h.before == nil || h.loaded != h.before.loaded {
+		h.size += h.loaded.size()
 	}
 }
 
@@ -107,7 +113,11 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	spoke := slices.ContainsFunc(items, func(it item) bool { return it.kind == kindUser })
 
 	m := &b.messages
-	next := &History{system: h.system}
+	next := &History{system: h.system, loaded: loadTools(h.loaded, items), config: h.config}
+	for i := range items {
+		next.config.update(&items[i])
+	}
+	next.config.keep(h.config.format)
 	if flat {
 		m.reset(dialect, nil, make([]byte, 0, h.bytes+len(input)+len(output)))
 		m.sealer = b.Sealer

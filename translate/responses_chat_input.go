@@ -24,9 +24,10 @@ const (
 // head.
 type messages struct {
 	dialect *Dialect
-	losses  *Losses // may be nil
-	sealer  Sealer  // may be nil
-	replay  Replay  // which reasoning the backend gets: the dialect's, or less
+	losses  *Losses  // may be nil
+	sealer  Sealer   // may be nil
+	replay  Replay   // which reasoning the backend gets: the dialect's, or less
+	tools   *toolSet // those of the request; nil when a history is made
 	dst     []byte
 
 	// Of the segment at hand:
@@ -104,6 +105,7 @@ func (m *messages) segment(items []item, outs *outputIndex, open []string, keepO
 			if outs.orphaned(i) {
 				m.orphan(it)
 			}
+		case kindTools, kindConfig: // they say something about the request, not to the model
 		case kindUnsupported:
 			m.lose(ruleItemUnsupported, itemPath(i), it.doc.Text(it.typ))
 		}

@@ -24,6 +24,11 @@ func (m *messages) result(id []byte, out *item, call int) {
 		path := "previous_response_id"
 		if call >= 0 {
 			path = itemPath(call)
+			if it := &m.items[call]; it.doc.Kind(it.doc.Get(it.node, "async")) == jsonx.True {
+				m.lose(ruleAsyncOutput, path, string(id))
+				m.dst = append(m.dst, `"(still running; the output comes later)"}`...)
+				return
+			}
 		}
 		m.lose(ruleMissingOutput, path, string(id))
 		m.dst = append(m.dst, `"(no output)"}`...)
@@ -36,12 +41,12 @@ func (m *messages) result(id []byte, out *item, call int) {
 func (m *messages) appendOutput(out *item, id []byte) {
 	d, n := out.doc, out.payload
 	switch {
-	case n == 0: // apply_patch_call_output, whose status says enough
-		if status := d.GetString(out.node, "status"); status != 0 {
-			m.dst = append(m.dst, d.Raw(status)...)
-		} else {
-			m.dst = append(m.dst, `"completed"`...)
-		}
+	case d.Is(out.typ, "apply_patch_call_output"):
+		m.appendPatchResult(out)
+	case d.Is(out.typ, "tool_search_output"):
+		m.appendFoundTools(out)
+	case n == 0:
+		m.dst = append(m.dst, `"completed"`...)
 	case d.Kind(n) == jsonx.String:
 		m.dst = append(m.dst, d.Raw(n)...)
 	case d.Kind(n) == jsonx.Array && (out.isFunction() || d.Is(out.typ, "custom_tool_call_output")):

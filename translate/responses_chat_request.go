@@ -64,6 +64,9 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	if h == nil {
 		h = &noHistory
 	}
+	if err := r.prepareTools(h, dialect); err != nil {
+		return dst, err
+	}
 	dst = append(dst, `{"model":`...)
 	switch {
 	case opt.Model != "":
@@ -77,6 +80,7 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 
 	m := &r.messages
 	m.reset(dialect, opt.Losses, dst)
+	m.tools = &r.tools
 	m.sealer = opt.Sealer
 	if r.forgetsTurns(dialect) {
 		m.replay = ReplayLoop
@@ -90,11 +94,10 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 		return dst, invalid("invalid_value", "input", "Nothing in 'input' can be sent to a Chat Completions backend.")
 	}
 
-	dst, err := r.appendTools(dst, dialect, opt.Losses)
+	r.config = r.configured(h)
+	dst = r.appendTools(dst, dialect, opt.Losses)
+	dst, err := r.appendParams(dst, dialect, opt.Losses)
 	if err != nil {
-		return dst, err
-	}
-	if dst, err = r.appendParams(dst, dialect, opt.Losses); err != nil {
 		return dst, err
 	}
 	if r.Stream {
@@ -238,12 +241,14 @@ var formatMembers = []string{"type", "name", "description", "schema", "strict"}
 // appendText appends text.format as response_format, and text.verbosity.
 func (r *Request) appendText(dst []byte, dialect *Dialect, losses *Losses) []byte {
 	d, n := &r.doc, r.params[pText]
-	if n == 0 {
+	if n == 0 && r.config.format == nil {
 		return dst
 	}
-	for k, end := d.First(n), d.End(n); k < end; k = d.Next(k + 1) {
-		if !d.Is(k, "format") && !d.Is(k, "verbosity") {
-			losses.add(ruleUnknownParam, "text."+brief(d.Text(k)), "")
+	if n != 0 {
+		for k, end := d.First(n), d.End(n); k < end; k = d.Next(k + 1) {
+			if !d.Is(k, "format") && !d.Is(k, "verbosity") {
+				losses.add(ruleUnknownParam, "text."+brief(d.Text(k)), "")
+			}
 		}
 	}
 	if v := d.Get(n, "verbosity"); d.Present(v) {
@@ -255,7 +260,7 @@ func (r *Request) appendText(dst []byte, dialect *Dialect, losses *Losses) []byt
 			losses.add(ruleVerbosity, "text.verbosity", d.Text(v))
 		}
 	}
-	f := d.Get(n, "format")
+	d, f := r.format()
 	kind := d.Get(f, "type")
 	if d.Present(f) {
 		members := formatMembers[:1] // of json_object and text only the type
@@ -305,9 +310,21 @@ func (r *Request) appendText(dst []byte, dialect *Dialect, losses *Losses) []byt
 	return dst
 }
 
+// format is the text.format that counts: the request's own, or the one that the
+// conversation has set since. It is 0 where there is none.
+func (r *Request) format() (d *jsonx.Doc, f uint32) {
+	if r.config.format != nil {
+		return r.config.format, r.config.node
+	}
+	return &r.doc, r.doc.Get(r.params[pText], "format")
+}
+
 // appendReasoning appends the effort in the dialect's form.
 func (r *Request) appendReasoning(dst []byte, dialect *Dialect, losses *Losses) []byte {
 	d, n := &r.doc, r.params[pReasoning]
+	if r.config.effort != "" {
+		dst = r.appendEffort(dst, r.config.effort, dialect, losses)
+	}
 	if n == 0 {
 		return dst
 	}
@@ -318,6 +335,9 @@ func (r *Request) appendReasoning(dst []byte, dialect *Dialect, losses *Losses) 
 		}
 		switch {
 		case d.Is(k, "effort"):
+			if r.config.effort != "" { // set anew since
+				continue
+			}
 			dst = r.appendEffort(dst, d.Text(v), dialect, losses)
 		case d.Is(k, "summary"), d.Is(k, "generate_summary"):
 			losses.add(ruleSummary, "reasoning.summary", "")

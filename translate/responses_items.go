@@ -19,6 +19,8 @@ const (
 	kindCall                        // function_call, and other calls with a call_id
 	kindOutput                      // function_call_output, and the outputs of other calls
 	kindReference                   // item_reference
+	kindTools                       // additional_tools: more tools from here on
+	kindConfig                      // configuration_update: another effort or format from here on
 	kindUnsupported                 // known to the API, but of no use to a chat backend
 )
 
@@ -36,6 +38,7 @@ type item struct {
 	content uint32 // "content"
 	callID  uint32 // "call_id"
 	name    uint32 // "name"
+	space   uint32 // "namespace"
 	payload uint32 // of a call its arguments or the like, of an output its output
 	summary uint32 // of reasoning
 	sealed  uint32 // of reasoning, its encrypted_content
@@ -72,8 +75,8 @@ var itemTypes = []struct {
 	{"tool_search_output", kindOutput, "tools"},
 	{"compaction", kindUnsupported, ""},
 	{"compaction_trigger", kindUnsupported, ""},
-	{"configuration_update", kindUnsupported, ""},
-	{"additional_tools", kindUnsupported, ""},
+	{"configuration_update", kindConfig, ""},
+	{"additional_tools", kindTools, "tools"},
 	{"computer_call", kindUnsupported, ""},
 	{"computer_call_output", kindUnsupported, ""},
 	{"web_search_call", kindUnsupported, ""},
@@ -141,8 +144,11 @@ func (r *Request) validateInput(n uint32, lim RequestLimits) *Error {
 		if err != nil {
 			return err
 		}
-		if it.kind == kindReference {
+		switch {
+		case it.kind == kindReference:
 			r.refs++
+		case it.loads() != 0:
+			r.loads = true
 		}
 		r.items = append(r.items, it)
 	}
@@ -174,6 +180,8 @@ func readItem(d *jsonx.Doc, n uint32, i int) (it item, err *Error) {
 			it.callID = v
 		case "name":
 			it.name = v
+		case "namespace":
+			it.space = v
 		case "summary":
 			it.summary = v
 		case "encrypted_content":
@@ -255,6 +263,15 @@ func readItem(d *jsonx.Doc, n uint32, i int) (it item, err *Error) {
 		return it, it.checkOutput(i, itemTypes[t].payload)
 	case kindReasoning:
 		return it, it.checkReasoning(i)
+	case kindTools:
+		switch {
+		case it.payload == 0:
+			return it, errMissing(itemPath(i) + ".tools")
+		case d.Kind(it.payload) != jsonx.Array:
+			return it, errType(itemPath(i)+".tools", "an array of tools", got(d, it.payload))
+		}
+	case kindConfig:
+		return it, it.checkConfig(i)
 	case kindReference:
 		if it.id == 0 {
 			return it, errMissing(itemPath(i) + ".id")
@@ -340,6 +357,9 @@ func (it *item) checkCall(i int, payload string) *Error {
 		}
 		if len(d.Str(it.name)) == 0 {
 			return errEmptyString(path + ".name")
+		}
+		if it.space != 0 && d.Kind(it.space) != jsonx.String {
+			return errType(path+".namespace", "a string", got(d, it.space))
 		}
 	}
 	return nil

@@ -188,7 +188,9 @@ type Request struct {
 	params  [numParams]uint32 // node of each parameter's value; 0 where absent or null
 	unknown []uint32          // nodes of unknown keys
 	items   []item
-	refs    int // item references among items
+	refs    int  // item references among items
+	loads   bool // an item brings tools
+	config  configuration
 
 	form         RequestForm
 	conversation uint32 // node of the conversation's id; 0 without

@@ -56,6 +56,11 @@ func (r *Request) validate(lim RequestLimits) *Error {
 		return errUnknown("multi_agent")
 	}
 	for p := pInput; p < numParams; p++ {
+		if p == pTools && (r.loads || r.has(pTools)) {
+			if err := r.collectTools(nil); err != nil {
+				return err
+			}
+		}
 		if n := r.params[p]; n != 0 {
 			if err := r.validateParam(p, n, lim); err != nil {
 				return err
@@ -158,8 +163,6 @@ func (r *Request) validateParam(p param, n uint32, lim RequestLimits) *Error {
 		}
 	case pInclude:
 		return r.validateInclude(n)
-	case pTools:
-		return r.validateTools(n)
 	case pToolChoice:
 		return r.validateToolChoice(n)
 	case pMetadata:
@@ -401,42 +404,46 @@ func (r *Request) validateText(n uint32) *Error {
 			return err
 		}
 	}
-	f := d.Get(n, "format")
-	if !d.Present(f) {
-		return nil
+	if f := d.Get(n, "format"); d.Present(f) {
+		return checkTextFormat(d, f, "text.format")
 	}
+	return nil
+}
+
+// checkTextFormat checks a text.format, which stands at that path.
+func checkTextFormat(d *jsonx.Doc, f uint32, path string) *Error {
 	if d.Kind(f) != jsonx.Object {
-		return errType("text.format", "an object", got(d, f))
+		return errType(path, "an object", got(d, f))
 	}
 	kind := d.Get(f, "type")
 	switch {
 	case !d.Present(kind):
-		return errMissing("text.format.type")
+		return errMissing(path + ".type")
 	case d.Is(kind, "text"), d.Is(kind, "json_object"):
 		return nil
 	case !d.Is(kind, "json_schema"):
-		return checkEnum(d, kind, "text.format.type", []string{"json_object", "json_schema", "text"})
+		return checkEnum(d, kind, path+".type", []string{"json_object", "json_schema", "text"})
 	}
 	name := d.Get(f, "name")
 	if !d.Present(name) {
-		return errMissing("text.format.name")
+		return errMissing(path + ".name")
 	}
-	if err := checkString(d, name, "text.format.name", maxFormatName); err != nil {
+	if err := checkString(d, name, path+".name", maxFormatName); err != nil {
 		return err
 	}
 	if s := d.Text(name); !ValidID(s) {
-		return errPattern("text.format.name")
+		return errPattern(path + ".name")
 	}
 	schema := d.Get(f, "schema")
 	if !d.Present(schema) {
-		return errMissing("text.format.schema")
+		return errMissing(path + ".schema")
 	}
 	if d.Kind(schema) != jsonx.Object {
-		return errType("text.format.schema", "an object", got(d, schema))
+		return errType(path+".schema", "an object", got(d, schema))
 	}
 	if strict := d.Get(f, "strict"); d.Present(strict) {
 		var b bool
-		return checkBool(d, strict, "text.format.strict", &b)
+		return checkBool(d, strict, path+".strict", &b)
 	}
 	return nil
 }

@@ -3,21 +3,12 @@ package translate
 import (
 	"encoding/base32"
 	"hash/fnv"
-
-	"antiphon/translate/jsonx"
 )
 
 // Chat backends take function names of letters, digits, "_" and "-", mostly up
 // to 64 bytes. The Responses API and its clients use longer ones and others, so
 // such a name is replaced by a beginning of it and a hash: always by the same
-// one, so that history and new calls agree, and so that only names of this
-// request have to be remembered to undo it.
-
-// renamed is a function name that was replaced.
-type renamed struct {
-	short string // what the backend sees
-	long  string // what the client sees
-}
+// one, so that history and new calls agree.
 
 // hashedChars is the length of the hash in a short name: 40 bits in base32,
 // after an underscore.
@@ -27,12 +18,12 @@ var nameHash = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPaddin
 
 // plainName reports whether raw, the inside of a JSON string, can be sent as a
 // function name as it is.
-func plainName(raw []byte, most int) bool {
+func plainName[T string | []byte](raw T, most int) bool {
 	if len(raw) == 0 || len(raw) > most {
 		return false
 	}
-	for _, c := range raw {
-		if !nameByte(c) {
+	for i := range len(raw) {
+		if !nameByte(raw[i]) {
 			return false
 		}
 	}
@@ -44,10 +35,11 @@ func nameByte(c byte) bool {
 }
 
 // shortName makes a function name that a backend takes out of one that it does
-// not take.
-func shortName(name string, most int) string {
+// not take. key is what the hash is made of: the name, and what else tells it
+// from others that begin alike.
+func shortName(name, key string, most int) string {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(name))
+	_, _ = h.Write([]byte(key))
 	sum := h.Sum64()
 	sum ^= sum >> 40 // fold all 64 bits into the 40 that are used
 	hash := nameHash.EncodeToString([]byte{byte(sum >> 32), byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
@@ -70,47 +62,90 @@ func shortName(name string, most int) string {
 	return string(append(out, hash...))
 }
 
-// appendName appends the name that stands at node n as the backend takes it,
-// with its quotes, and remembers it if it had to be replaced.
-func (s *toolSet) appendName(dst []byte, d *jsonx.Doc, n uint32, most int) []byte {
-	if raw := d.Str(n); plainName(raw, most) {
-		return append(dst, d.Raw(n)...)
-	}
-	return jsonx.AppendString(dst, s.shorten(d.Text(n), most))
-}
-
 // sentName is the name under which a backend knows a function.
 func sentName(name string, most int) string {
-	if plainName([]byte(name), most) { // it was written with escapes
+	if plainName(name, most) {
 		return name
 	}
-	return shortName(name, most)
+	return shortName(name, name, most)
 }
 
-// shorten returns the name that a backend takes, and remembers the original.
-func (s *toolSet) shorten(name string, most int) string {
-	for i := range s.renamed {
-		if s.renamed[i].long == name {
-			return s.renamed[i].short
-		}
+// joinedName is the name under which a backend knows a function of a namespace,
+// such as mcp__demo__echo for the tool echo of mcp__demo.
+func joinedName(space, name string, most int) string {
+	joined := joinNames(space, name)
+	if plainName(joined, most) {
+		return joined
 	}
-	short := sentName(name, most)
-	if short == name {
-		return name
-	}
-	s.renamed = append(s.renamed, renamed{short, name})
-	return short
+	return shortName(joined, space+"\x00"+name, most)
 }
 
-// original returns the client's name for what a backend calls a function: raw
-// is the inside of a JSON string, and so is the result.
-func (s *toolSet) original(raw []byte) []byte {
-	for i := range s.renamed {
-		if s.renamed[i].short == string(raw) {
-			return jsonx.AppendEscaped(nil, s.renamed[i].long)
+func joinNames(space, name string) string {
+	const join = "__"
+	if len(space) > len(join) && space[len(space)-len(join):] == join {
+		return space + name
+	}
+	return space + join + name
+}
+
+// nameIndex finds tools by the name that a backend knows them by: a table with
+// open addressing over indexes into the set's tools.
+type nameIndex struct {
+	slots []int32 // index + 1; 0 where free
+}
+
+// reset makes room for n names.
+func (x *nameIndex) reset(n int) {
+	size := 16
+	for size < 2*n {
+		size *= 2
+	}
+	if size > cap(x.slots) {
+		x.slots = make([]int32, size)
+		return
+	}
+	x.slots = x.slots[:size]
+	clear(x.slots)
+}
+
+// hashName is FNV-1a.
+func hashName[T string | []byte](name T) uint32 {
+	h := uint32(2166136261)
+	for i := range len(name) {
+		h = (h ^ uint32(name[i])) * 16777619
+	}
+	return h
+}
+
+// slot returns the slot where a name stands in the index, and the tool; or the
+// free one where it can be put, and -1.
+func (s *toolSet) slot(name []byte) (slot, tool int) {
+	mask := uint32(len(s.index.slots) - 1)
+	for h := hashName(name) & mask; ; h = (h + 1) & mask {
+		i := int(s.index.slots[h]) - 1
+		if i < 0 {
+			return int(h), -1
+		}
+		if s.tools[i].knownAs(name) {
+			return int(h), i
 		}
 	}
-	return raw
+}
+
+// knownAs reports whether the backend knows the tool by that name.
+func (t *tool) knownAs(name []byte) bool {
+	if t.plain {
+		return string(t.doc.Str(t.name)) == string(name)
+	}
+	return t.sent == string(name)
+}
+
+// known is the name that the backend knows the tool by.
+func (t *tool) known() string {
+	if t.plain {
+		return string(t.doc.Str(t.name))
+	}
+	return t.sent
 }
 
 // alnum9 makes an id of nine letters and digits out of any other, always the

@@ -216,7 +216,7 @@ func TestShortNames(t *testing.T) {
 				fmt.Sprintf("mcp__server_with_a_long_name_for_testing__%s_%d", strings.Repeat("tool", 12), i),
 				fmt.Sprintf("wetter.für.%d", i),
 			} {
-				short := shortName(long, most)
+				short := shortName(long, long, most)
 				if !plainName([]byte(short), most) {
 					t.Fatalf("%q is no name", short)
 				}
@@ -224,7 +224,7 @@ func TestShortNames(t *testing.T) {
 					t.Fatalf("%q and %q are both %q", long, other, short)
 				}
 				seen[short] = long
-				if shortName(long, most) != short {
+				if shortName(long, long, most) != short {
 					t.Fatal("it changes")
 				}
 			}

@@ -1,0 +1,81 @@
+package translate
+
+import (
+	"bytes"
+
+	"antiphon/translate/jsonx"
+)
+
+// The call of a custom tool becomes a custom_tool_call, whose input comes in
+// deltas like a function's arguments. Where the backend knows custom tools it
+// sends the text itself; else customInput takes it out of the arguments.
+
+// customDelta takes in a fragment of a custom tool's call. raw is the inside of a
+// JSON string that stands on its own.
+func (t *Turn) customDelta(dst []byte, it *outItem, raw []byte) []byte {
+	if len(raw) == 0 {
+		return dst
+	}
+	if !t.hold(len(raw)) {
+		return t.tooLarge(dst)
+	}
+	from := len(it.text)
+	if it.native {
+		it.text = append(it.text, raw...)
+	} else {
+		if bytes.IndexByte(raw, '\\') >= 0 {
+			t.plain = jsonx.AppendUnescaped(t.plain[:0], raw)
+			raw = t.plain
+		}
+		it.text = it.input.feed(it.text, raw)
+	}
+	return t.emitInput(dst, it, from)
+}
+
+// emitInput says what has been added to a custom tool's input since it had that
+// length.
+func (t *Turn) emitInput(dst []byte, it *outItem, from int) []byte {
+	if len(it.text) == from || !t.events {
+		return dst
+	}
+	dst = t.event(dst, evInputDelta)
+	dst = append(dst, it.head...)
+	dst = append(dst, it.text[from:]...)
+	dst = append(dst, '"')
+	if t.opt.Obfuscate {
+		dst = t.obfuscate(dst, len(it.text)-from)
+	}
+	return append(dst, eventEnd...)
+}
+
+// closeInput finishes the input of a custom tool's call that is about to be done.
+func (t *Turn) closeInput(dst []byte, it *outItem, status string) []byte {
+	from := len(it.text)
+	if len(it.half) > 0 { // the other half never came
+		it.half = it.half[:0]
+		if it.native {
+			it.text = append(it.text, `\ufffd`...)
+		} else {
+			it.text = it.input.feed(it.text, []byte("\ufffd"))
+		}
+	}
+	if !it.native {
+		it.text = it.input.finish(it.text, status != "completed")
+		if it.input.repaired {
+			t.lose(ruleReplyInput, outputPath(it.index)+".input", string(it.name))
+		}
+	}
+	dst = t.emitInput(dst, it, from)
+	if !t.events {
+		return dst
+	}
+	dst = t.event(dst, evInputDone)
+	dst = itemPlace(dst, it)
+	dst = append(dst, `,"input":"`...)
+	dst = append(dst, it.text...)
+	dst = append(dst, '"')
+	return append(dst, eventEnd...)
+}
+
+// outputPath is the path of an output item in reports.
+func outputPath(index int) string { return "output[" + string(appendInt(nil, index)) + "]" }
