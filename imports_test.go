@@ -35,7 +35,7 @@ var rules = map[string][]string{
 		"config", "translate", "translate/jsonx", "translate/sse", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
 		"github.com/valyala/fasthttp", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2", "github.com/prometheus/client_golang",
 	},
-	"cmd/antiphon": {"config", "proxy", "proxy/store", "proxy/store/memory", "go.uber.org/zap"},
+	"cmd/antiphon": {"config", "proxy", "proxy/store", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
 }
 
 // pure are packages that touch nothing but their arguments: ids and clocks are

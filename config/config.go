@@ -39,6 +39,7 @@ const (
 
 	DefaultStoreKind         = "memory"
 	DefaultStoreBytes        = 256 * MiB
+	DefaultStorePrefix       = "antiphon:"
 	DefaultStoreTTL          = Duration(30 * 24 * time.Hour)
 	DefaultHistoryCacheBytes = 64 * MiB
 
@@ -223,7 +224,7 @@ type Connections struct {
 	MaxIdle int      `yaml:"max_idle"` // how many unused ones are kept; 0 is none
 }
 
-// TLS is for an upstream with https.
+// TLS is for an upstream with https, or a store with rediss.
 type TLS struct {
 	// CAFile is a PEM file of the authorities to trust instead of the system's.
 	CAFile string `yaml:"ca_file"`
@@ -247,11 +248,18 @@ type Auth struct {
 // Store is where responses and conversations are kept.
 type Store struct {
 	// Kind is "memory": kept until the process ends, the budget is spent or
-	// the time is over, whichever comes first.
+	// the time is over, whichever comes first; or the URL of a Redis or Valkey
+	// server: see docs/STORES.md.
 	Kind string `yaml:"kind"`
 
-	MaxBytes ByteSize `yaml:"max_bytes"` // budget; the oldest records go first
+	MaxBytes ByteSize `yaml:"max_bytes"` // budget of memory; the oldest records go first
 	TTL      Duration `yaml:"ttl"`       // age at which a record is forgotten
+
+	// Prefix begins the names of all keys in Redis, so that deployments can share
+	// a server.
+	Prefix string `yaml:"prefix"`
+	// TLS is for rediss: and valkeys:.
+	TLS TLS `yaml:"tls"`
 
 	// HistoryCacheBytes is the budget of the cache of translated histories;
 	// 0 is no cache.
@@ -399,6 +407,7 @@ func Default() *Config {
 		Store: Store{
 			Kind:              DefaultStoreKind,
 			MaxBytes:          DefaultStoreBytes,
+			Prefix:            DefaultStorePrefix,
 			TTL:               DefaultStoreTTL,
 			HistoryCacheBytes: DefaultHistoryCacheBytes,
 		},

@@ -89,7 +89,7 @@ func TestFlagsRefused(t *testing.T) {
 	fn("--set: upstream.overrides: must have keys", "--set", "upstream.overrides=1")
 	fn("--set: upstream.overrides.accepts.x: unknown name", "--set", "upstream.overrides.accepts.x=true")
 	fn("--dialect: upstream.dialect: unknown dialect (did you mean vllm?)", "--dialect", "vlllm")
-	fn("--store: store.kind: bolt is not in this version", "--store", "bolt:x")
+	fn("--store: store.kind: bolt is not in this version; it can be memory or a redis:// URL", "--store", "bolt:x")
 	fn("not defined", "--no-such-flag", "x")
 }
 

@@ -45,6 +45,7 @@ func (c Config) MarshalYAML() (any, error) {
 	type plain Config // without this method
 	p := plain(c)
 	p.Upstream.URL = redactURL(p.Upstream.URL)
+	p.Store.Kind = p.Store.Redacted()
 	p.Upstreams = maps.Clone(p.Upstreams)
 	for name, u := range p.Upstreams {
 		u.URL = redactURL(u.URL)

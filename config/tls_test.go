@@ -28,7 +28,7 @@ func TestRootCAs(t *testing.T) {
 	}
 	f(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})), "")
 	f("nothing", "has no certificate in PEM form")
-	if _, err := (&TLS{CAFile: path + "x"}).RootCAs(); err == nil || !strings.Contains(err.Error(), "upstream.tls.ca_file") {
+	if _, err := (&TLS{CAFile: path + "x"}).RootCAs(); err == nil || !strings.Contains(err.Error(), "tls.ca_file") {
 		t.Errorf("got %v", err)
 	}
 }

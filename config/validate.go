@@ -215,7 +215,7 @@ func (v *validator) upstream(section string, u *Upstream) {
 	v.count(section+".connections.max_idle", u.Connections.MaxIdle, 0, 1_000_000)
 	v.size(section+".max_response_bytes", u.MaxResponseBytes, 1*KiB, 64*GiB)
 	if problem == "" && !target.TLS {
-		v.unusedTLS(section, &u.TLS)
+		v.unusedTLS(section, &u.TLS, section+".url begins with http://; use https://")
 	}
 	if u.TLS.ServerName != "" {
 		if _, problem := checkHost(strings.ToLower(u.TLS.ServerName)); problem != "" {
@@ -226,8 +226,8 @@ func (v *validator) upstream(section string, u *Upstream) {
 
 // unusedTLS refuses what would have no effect: whoever has set it believes the
 // connection to be safe.
-func (v *validator) unusedTLS(section string, t *TLS) {
-	message := "has no effect, because " + section + ".url begins with http://; use https://, or remove this"
+func (v *validator) unusedTLS(section string, t *TLS, because string) {
+	message := "has no effect, because " + because + ", or remove this"
 	if t.CAFile != "" {
 		v.fail(section+".tls.ca_file", "%s", message)
 	}
@@ -273,13 +273,16 @@ func (v *validator) headers(section string, u *Upstream) {
 }
 
 func (v *validator) store(s *Store) {
-	scheme, _, _ := strings.Cut(strings.ToLower(s.Kind), ":")
-	switch {
-	case s.Kind == DefaultStoreKind:
-	case slices.Contains([]string{"bolt", "redis", "rediss", "valkey", "valkeys", "sqlite", "postgres"}, scheme):
-		v.fail("store.kind", "%s is not in this version; it can be %s", scheme, DefaultStoreKind)
-	default:
-		v.fail("store.kind", "unknown store%s; it can be %s", didYouMean(s.Kind, []string{DefaultStoreKind}), DefaultStoreKind)
+	switch backend, problem := s.backend(); {
+	case problem != "":
+		v.fail("store.kind", "%s", problem)
+	case backend != StoreRedis:
+		v.unusedTLS("store", &s.TLS, "store.kind is "+backend+"; use rediss://")
+	case !s.encrypted():
+		v.unusedTLS("store", &s.TLS, "store.kind has no TLS; use rediss://")
+	}
+	if strings.ContainsAny(s.Prefix, "{}") || hasControl(s.Prefix) {
+		v.fail("store.prefix", "must not contain braces or control characters")
 	}
 	v.size("store.max_bytes", s.MaxBytes, 1*MiB, 16*TiB)
 	v.duration("store.ttl", s.TTL, Duration(time.Second), maxTTL)

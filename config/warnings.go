@@ -18,7 +18,7 @@ func (c *Config) Warnings() []string {
 			list = append(list, text)
 		}
 	}
-	warn(c.Store.MaxBytes < c.Limits.Body,
+	warn(c.Store.Backend() == StoreMemory && c.Store.MaxBytes < c.Limits.Body,
 		"store.max_bytes: smaller than limits.body, so that a large request cannot be stored")
 	open := !loopback(c.Listen) && c.Auth.APIKeysFile == ""
 	for section, u := range c.sections() {
@@ -46,9 +46,13 @@ func (c *Config) Warnings() []string {
 		}
 		warn(u.Connections.Max < c.Limits.Concurrency,
 			section+".connections.max: smaller than limits.concurrency, so that clients may be refused while others wait")
-		warn(u.MaxResponseBytes > c.Store.MaxBytes,
+		warn(c.Store.Backend() == StoreMemory && u.MaxResponseBytes > c.Store.MaxBytes,
 			"store.max_bytes: smaller than "+section+".max_response_bytes, so that a large response cannot be stored")
 	}
+	warn(c.Store.TLS.InsecureSkipVerify,
+		"store.tls.insecure_skip_verify: anyone on the way to the store can read and change what is stored")
+	warn(c.Store.Backend() == StoreRedis && !c.Store.encrypted() && !private(c.Store.host()),
+		"store.kind: what is stored travels in clear text to "+c.Store.host()+"; use rediss://")
 	warn(c.Admin != "" && !loopback(c.Admin),
 		"admin: metrics and profiles are readable by anyone who can reach "+c.Admin)
 	return list

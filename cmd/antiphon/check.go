@@ -18,6 +18,9 @@ func runCheck(c *command, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		_, err = loadKeys(cfg)
 	}
+	if err == nil {
+		err = checkStore(&cfg.Store)
+	}
 	var upstreams []string
 	for name, u := range cfg.All() {
 		if err == nil {

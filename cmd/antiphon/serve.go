@@ -20,6 +20,7 @@ import (
 	"antiphon/proxy"
 	"antiphon/proxy/store"
 	"antiphon/proxy/store/memory"
+	"antiphon/proxy/store/redis"
 )
 
 func runServe(c *command, args []string, stdout, stderr io.Writer) int {
@@ -55,7 +56,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 	if err != nil {
 		return err
 	}
-	st, err := openStore(cfg)
+	st, err := openStore(cfg, log)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 	}
 	fields := []zap.Field{
 		zap.String("version", fullVersion()), zap.Stringer("listen", ln.Addr()), zap.String("upstream", hostOf(&cfg.Upstream)),
-		zap.String("dialect", srv.Dialect().Name), zap.String("store", cfg.Store.Kind),
+		zap.String("dialect", srv.Dialect().Name), zap.String("store", cfg.Store.Redacted()),
 		zap.String("config", cfg.Digest()), zap.Duration("took", time.Since(begin)),
 	}
 	if admin != nil {
@@ -158,8 +159,43 @@ func loadKeys(cfg *config.Config) (*config.Keys, error) {
 	return config.LoadKeys(cfg.Auth.APIKeysFile)
 }
 
-func openStore(cfg *config.Config) (store.Store, error) {
-	return memory.New(memory.Options{MaxBytes: int64(cfg.Store.MaxBytes)}), nil
+// openStore opens the store that the configuration names. One that is on a
+// server need not be there yet.
+func openStore(cfg *config.Config, log *zap.Logger) (store.Store, error) {
+	c := &cfg.Store
+	if c.Backend() == config.StoreMemory {
+		return memory.New(memory.Options{MaxBytes: int64(c.MaxBytes)}), nil
+	}
+	options, err := redisOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	options.Log = func(message string, err error) {
+		if err != nil {
+			log.Warn(message, zap.String("store", c.Redacted()), zap.Error(err))
+		} else {
+			log.Info(message, zap.String("store", c.Redacted()))
+		}
+	}
+	return redis.Open(options)
+}
+
+func redisOptions(c *config.Store) (redis.Options, error) {
+	tls, err := c.TLS.Client()
+	if err != nil {
+		return redis.Options{}, fmt.Errorf("store.%w", err)
+	}
+	o := redis.Options{URL: c.Kind, Prefix: c.Prefix, TLS: tls}
+	return o, o.Check()
+}
+
+// checkStore says what is wrong with the store's options, without opening it.
+func checkStore(c *config.Store) error {
+	if c.Backend() == config.StoreRedis {
+		_, err := redisOptions(c)
+		return err
+	}
+	return nil
 }
 
 // hostOf is the upstream without what may be secret in its URL.
