@@ -33,7 +33,7 @@ var rules = map[string][]string{
 	"proxy/metrics":         {"github.com/prometheus/client_golang"},
 	"proxy": {
 		"config", "translate", "translate/jsonx", "translate/sse", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
-		"github.com/valyala/fasthttp", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2", "github.com/prometheus/client_golang",
+		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2", "github.com/prometheus/client_golang",
 	},
 	"cmd/antiphon": {"config", "proxy", "proxy/store", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
 }

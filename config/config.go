@@ -59,6 +59,12 @@ const (
 	DefaultObfuscation    = ObfuscationOnRequest
 	DefaultUsageGrace     = Duration(2 * time.Second)
 
+	DefaultSocketPing     = Duration(30 * time.Second)
+	DefaultSocketLifetime = Duration(60 * time.Minute)
+	DefaultSocketInFlight = 16
+	DefaultSocketLanes    = 32
+	DefaultSocketMemory   = 64 * MiB
+
 	DefaultShutdownDelay = Duration(0)
 	DefaultShutdownDrain = Duration(30 * time.Second)
 )
@@ -104,6 +110,10 @@ type Config struct {
 
 	// Stream says how event streams to clients look.
 	Stream Stream `yaml:"stream"`
+
+	// WebSocket is the mode in which a client keeps a connection for many
+	// responses.
+	WebSocket WebSocket `yaml:"websocket"`
 
 	// Shutdown says how the process ends.
 	Shutdown Shutdown `yaml:"shutdown"`
@@ -315,6 +325,19 @@ type Stream struct {
 	UsageGrace Duration `yaml:"usage_grace"`
 }
 
+// WebSocket is the mode in which a client keeps a connection for many responses.
+type WebSocket struct {
+	// Enabled lets clients change to it. Otherwise they are told to go on with
+	// HTTP, which all of them understand.
+	Enabled bool `yaml:"enabled"`
+
+	Ping     Duration `yaml:"ping"`      // between two pings; a connection without a sign of life for two is closed
+	Lifetime Duration `yaml:"lifetime"`  // of a connection
+	InFlight int      `yaml:"in_flight"` // responses of one connection that wait or run
+	Lanes    int      `yaml:"lanes"`     // named lanes of one connection
+	Memory   ByteSize `yaml:"memory"`    // for what one connection can continue with store:false
+}
+
 // Shutdown says how the process ends.
 type Shutdown struct {
 	// Delay is the time between failing readiness and closing the listener, for
@@ -428,6 +451,14 @@ func Default() *Config {
 			HeartbeatStyle: DefaultHeartbeatStyle,
 			Obfuscation:    DefaultObfuscation,
 			UsageGrace:     DefaultUsageGrace,
+		},
+		WebSocket: WebSocket{
+			Enabled:  true,
+			Ping:     DefaultSocketPing,
+			Lifetime: DefaultSocketLifetime,
+			InFlight: DefaultSocketInFlight,
+			Lanes:    DefaultSocketLanes,
+			Memory:   DefaultSocketMemory,
 		},
 		Shutdown: Shutdown{Delay: DefaultShutdownDelay, Drain: DefaultShutdownDrain},
 	}

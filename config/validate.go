@@ -35,6 +35,7 @@ func (c *Config) validate() []*Error {
 	v.seal(&c.Seal)
 	v.limits(&c.Limits)
 	v.stream(&c.Stream)
+	v.websocket(&c.WebSocket)
 	v.duration("shutdown.delay", c.Shutdown.Delay, 0, Duration(time.Hour))
 	v.duration("shutdown.drain", c.Shutdown.Drain, 0, maxPhase)
 	return v.errs
@@ -328,6 +329,14 @@ func (v *validator) stream(s *Stream) {
 		v.fail("stream.heartbeat", "%v would be a flood; it must be at least 10ms, or 0s for none", s.Heartbeat)
 	}
 	v.duration("stream.usage_grace", s.UsageGrace, 0, Duration(time.Minute))
+}
+
+func (v *validator) websocket(w *WebSocket) {
+	v.duration("websocket.ping", w.Ping, Duration(10*time.Millisecond), Duration(time.Hour))
+	v.duration("websocket.lifetime", w.Lifetime, Duration(10*time.Millisecond), maxPhase)
+	v.count("websocket.in_flight", w.InFlight, 1, 10_000)
+	v.count("websocket.lanes", w.Lanes, 0, 10_000)
+	v.size("websocket.memory", w.Memory, 0, 16*GiB)
 }
 
 // ownHeader reports whether a request header to the upstream is not the user's

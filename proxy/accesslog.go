@@ -55,6 +55,9 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddInt("attempts", x.attempts)
 		enc.AddDuration("upstream_first_byte", x.firstByte)
 	}
+	if x.lane != "" {
+		enc.AddString("lane", x.lane)
+	}
 	if x.streaming {
 		enc.AddBool("stream", true)
 		enc.AddDuration("first_event", x.firstOut)
@@ -117,6 +120,11 @@ func (s *Server) contain(x *exchange, fault any) {
 }
 
 func (s *Server) logFault(x *exchange, fault any) (what string) {
+	return s.logPanic(fault, x.requestID)
+}
+
+// logPanic logs a fault of the program.
+func (s *Server) logPanic(fault any, requestID []byte) (what string) {
 	s.metrics.Panics.Add(1)
 	what = "panic"
 	if e, ok := fault.(interface {
@@ -126,6 +134,6 @@ func (s *Server) logFault(x *exchange, fault any) (what string) {
 		what = e.Error()
 	}
 	s.log.Error("contained a fault of the program", zap.String("fault", what),
-		zap.ByteString("request_id", x.requestID), zap.ByteString("stack", debug.Stack()))
+		zap.ByteString("request_id", requestID), zap.ByteString("stack", debug.Stack()))
 	return what
 }

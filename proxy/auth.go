@@ -13,19 +13,19 @@ const anonymous = "anonymous"
 // principal of the client's key. Without one, each credential is a tenant of its
 // own, known by a keyed hash: the credential itself is kept nowhere.
 func (s *Server) authenticate(x *exchange) *translate.Error {
-	credential := bearer(x.ctx.Request.Header.Peek("Authorization"))
+	credential := bearer(x.header.Peek("Authorization"))
 	if len(credential) == 0 {
-		credential = x.ctx.Request.Header.Peek("Api-Key") // Azure's clients
+		credential = x.header.Peek("Api-Key") // Azure's clients
 	}
 	if keys := s.keys.Load(); keys != nil {
 		if len(credential) == 0 {
-			x.ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
+			x.reply.Set("WWW-Authenticate", "Bearer")
 			return authError("You didn't provide an API key. Send it in an Authorization header as a bearer token: "+
 				"Authorization: Bearer YOUR_KEY.", "")
 		}
 		grant, ok := keys.Lookup(credential)
 		if !ok {
-			x.ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
+			x.reply.Set("WWW-Authenticate", "Bearer")
 			return authError("Incorrect API key provided. It is not among the keys of this server.", "invalid_api_key")
 		}
 		x.grant, x.principal, x.tenant = grant, grant.Principal, "p:"+grant.Principal

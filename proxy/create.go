@@ -65,7 +65,7 @@ func (x *exchange) prepare() *translate.Error {
 	if err != nil {
 		return err
 	}
-	if err := x.req.EmptyInput(); err != nil {
+	if err := x.req.EmptyInput(); err != nil && !x.mayBeEmpty {
 		return err
 	}
 	if err := x.toChat(translate.ChatOptions{History: history}); err != nil {
@@ -217,24 +217,35 @@ func (x *exchange) ask() *translate.Error {
 	if err := x.send(); err != nil {
 		return err
 	}
-	s := x.server
 	x.reportLosses()
 	x.passHeaders()
-	x.entropy(x.seed[:])
+	x.beginTurn()
+	return nil
+}
+
+// beginTurn makes the turn ready. What was known before, as for a response that
+// has waited for its turn, stays as it is.
+func (x *exchange) beginTurn() {
+	s := x.server
+	created := x.created
+	if !x.seeded {
+		x.entropy(x.seed[:])
+		created = x.start
+	}
 	x.turnUsed = true
 	x.turn.Reset(translate.TurnOptions{
 		Sealer:        x,
 		Request:       &x.req,
 		Dialect:       x.dialect,
 		Seed:          x.seed,
-		Created:       x.start.Unix(),
+		Created:       created.Unix(),
+		Queued:        x.seeded,
 		Events:        x.req.Stream,
 		MaxBytes:      int(x.backend.cfg.MaxResponseBytes),
 		OpenResponses: s.cfg.Stream.OpenResponsesNames,
 		Obfuscate:     s.obfuscates(&x.req),
 		Losses:        &x.losses,
 	})
-	return nil
 }
 
 // send sends the request to the upstream until there is a reply worth reading,
@@ -384,6 +395,10 @@ func (x *exchange) commit(dst []byte) []byte {
 	}
 	mark := len(dst)
 	write(x.req.Store, false)
+	if x.local != nil {
+		response, output := x.turn.Written(dst)
+		x.local.keep(x, response[output[0]:output[1]])
+	}
 	joins := x.joins()
 	if !x.req.Store && !joins || x.up.Cancelled() == errClientGone {
 		return dst

@@ -18,6 +18,16 @@ import (
 
 // respondError answers with an error of the API.
 func (x *exchange) respondError(ctx *fasthttp.RequestCtx, e *translate.Error) {
+	x.noteRefusal(e)
+	x.out = e.AppendBody(x.out[:0])
+	ctx.Response.Header.SetContentType("application/json")
+	ctx.SetStatusCode(e.Status)
+	ctx.SetBody(x.out)
+	x.bytesOut += int64(len(x.out))
+}
+
+// noteRefusal notes that the client gets an error in place of a response.
+func (x *exchange) noteRefusal(e *translate.Error) {
 	x.noteError(e)
 	if x.outcome == metrics.OutcomeOK {
 		switch {
@@ -29,11 +39,6 @@ func (x *exchange) respondError(ctx *fasthttp.RequestCtx, e *translate.Error) {
 			x.outcome = metrics.OutcomeRefused
 		}
 	}
-	x.out = e.AppendBody(x.out[:0])
-	ctx.Response.Header.SetContentType("application/json")
-	ctx.SetStatusCode(e.Status)
-	ctx.SetBody(x.out)
-	x.bytesOut += int64(len(x.out))
 }
 
 // noteError keeps what the log says of an error. Messages of the upstream may

@@ -54,8 +54,15 @@ type exchange struct {
 	chat         translate.ChatOptions // with which the request was translated
 	conversation uint64                // version of the conversation that was read
 	seed         translate.Seed
+	seeded       bool      // seed and created were known before: the response has waited
+	created      time.Time // of a response that has waited
+	lane         string    // of a WebSocket
+	continued    *localResponse
+	local        *wsState // responses that only this connection can continue; nil for HTTP
 	up           upstream.Exchange
 	place        *place // in a conversation; nil without
+
+	mayBeEmpty bool // the request need not have any input
 
 	streaming bool
 	finished  bool
@@ -150,6 +157,8 @@ func (x *exchange) recycle() {
 	x.backend, x.dialect, x.place, x.grant, x.candidates = nil, nil, nil, nil, x.candidates[:0]
 	x.chat = translate.ChatOptions{}
 	x.tenant, x.principal, x.reported = "", "", 0
+	x.continued = nil
+	x.local, x.lane, x.seeded, x.mayBeEmpty = nil, "", false, false
 	x.streaming, x.finished, x.turnUsed, x.storeFailed = false, false, false, false
 	x.req.Trace = false
 	x.outcome, x.status, x.attempts = metrics.OutcomeOK, 0, 0

@@ -85,6 +85,14 @@ func (h *histories) moved(c *cachedHistory) {
 
 // history returns what previous_response_id stands for.
 func (s *Server) history(x *exchange, id string) (*translate.History, *translate.Error) {
+	if h, err := x.local.history(x, id); h != nil || err != nil {
+		return h, err
+	}
+	return s.storedHistory(x, id)
+}
+
+// storedHistory is history without what a connection keeps.
+func (s *Server) storedHistory(x *exchange, id string) (*translate.History, *translate.Error) {
 	ctx := storeContext()
 	epoch, err := s.store.Epoch(ctx, x.tenant)
 	if err != nil {
@@ -146,6 +154,9 @@ func (s *Server) references(x *exchange, ids []string, conversation string) ([][
 	for i, id := range ids {
 		if rec != nil {
 			items[i] = itemIn(rec, id)
+		}
+		if items[i] == nil {
+			items[i] = x.local.item(id)
 		}
 		if items[i] != nil {
 			continue

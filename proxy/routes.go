@@ -26,7 +26,7 @@ type route struct {
 // the upstream, if it looks like a path of the API.
 var routes = []route{
 	{"POST", "/responses", metrics.RouteCreate, (*Server).create},
-	{"GET", "/responses", metrics.RouteLater, (*Server).websocketLater},
+	{"GET", "/responses", metrics.RouteConnect, (*Server).connect},
 	{"GET", "/responses/{id}", metrics.RouteRetrieve, (*Server).retrieve},
 	{"DELETE", "/responses/{id}", metrics.RouteDelete, (*Server).remove},
 	{"GET", "/responses/{id}/input_items", metrics.RouteInputItems, (*Server).inputItems},
@@ -199,17 +199,5 @@ func (s *Server) cancelResponse(x *exchange, id string) bool {
 		return false
 	}
 	x.respondError(x.ctx, clientError(400, "", "", "Cannot cancel a synchronous response."))
-	return false
-}
-
-// websocketLater answers GET /responses, which is where WebSocket clients
-// knock. At 426 they go on with HTTP at once.
-func (s *Server) websocketLater(x *exchange, _ string) bool {
-	if !x.ctx.Request.Header.ConnectionUpgrade() {
-		x.respondError(x.ctx, clientError(405, "method_not_supported", "", "Not allowed to GET on "+string(x.ctx.Path())+"."))
-		return false
-	}
-	x.respondError(x.ctx, clientError(fasthttp.StatusUpgradeRequired, "websocket_not_supported", "",
-		"WebSocket mode is not supported by this version of Antiphon. Use HTTP."))
 	return false
 }

@@ -50,6 +50,7 @@ type Server struct {
 	http     fasthttp.Server
 	clients  clients
 	quotas   quotas
+	sockets  sockets
 	ready    atomic.Bool
 	inFlight atomic.Int64
 }
@@ -150,12 +151,22 @@ func (s *Server) Drain() { s.ready.Store(false) }
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
 	done := make(chan error, 1)
-	go func() { done <- s.http.Shutdown() }()
+	go func() {
+		sockets := make(chan struct{})
+		go func() {
+			defer close(sockets)
+			s.sockets.drain()
+		}()
+		err := s.http.Shutdown()
+		<-sockets
+		done <- err
+	}()
 	var err error
 	select {
 	case err = <-done:
 	case <-ctx.Done():
 		s.clients.cancelAll(errDraining)
+		s.sockets.each(func(c *socket) { c.cancel(errDraining) })
 		const moment = 2 * time.Second
 		select {
 		case err = <-done:

@@ -334,6 +334,7 @@ func (t *Turn) leaveOpen() {
 
 // appendOutput appends the items of the output array.
 func (t *Turn) appendOutput(dst []byte) []byte {
+	dst = append(dst, t.earlier...)
 	for n, i := range t.order {
 		if n > 0 {
 			dst = append(dst, ',')

@@ -54,6 +54,8 @@ type Turn struct {
 	finish   finishKind // why the backend stopped
 	finished bool
 	cutShort string // incomplete_details.reason
+	stopped  bool   // somebody has cancelled it
+	earlier  []byte // output items of a turn that was taken up from another: see Resume
 	failure  *Error
 	usage    usage
 	counted  bool // usage has come with or after the finish
@@ -106,6 +108,9 @@ type TurnOptions struct {
 	// Obfuscate pads deltas with random letters, so that their sizes say less
 	// to somebody who watches the encrypted connection.
 	Obfuscate bool
+	// Queued says that the events of Queue have been said already, maybe by
+	// another process: the first event is in_progress then.
+	Queued bool
 	// Losses receives what the reply loses.
 	Losses *Losses
 	// Sealer makes the encrypted_content of reasoning items; nil: there is none.
@@ -162,7 +167,11 @@ func (t *Turn) Begin(dst []byte) []byte {
 		return dst
 	}
 	f := finalFields{status: "in_progress", stored: t.opt.Request.Store}
-	dst = t.lifecycle(dst, evCreated, f)
+	if t.opt.Queued {
+		t.sequence = queuedEvents
+	} else {
+		dst = t.lifecycle(dst, evCreated, f)
+	}
 	return t.lifecycle(dst, evInProgress, f)
 }
 
@@ -287,6 +296,8 @@ func (t *Turn) Status() string {
 	switch {
 	case t.state < stateEnded:
 		return "in_progress"
+	case t.stopped:
+		return "cancelled"
 	case t.failure != nil:
 		return "failed"
 	case t.cutShort != "":
@@ -332,6 +343,8 @@ func (t *Turn) Terminal(dst []byte, completedAt int64, stored, again bool) []byt
 		return t.lifecycle(dst, evFailed, f)
 	case "incomplete":
 		return t.lifecycle(dst, evIncomplete, f)
+	case "cancelled": // the API has no event for that: the stream just ends
+		return dst
 	}
 	return t.lifecycle(dst, evCompleted, f)
 }

@@ -7,6 +7,7 @@ import "strconv"
 // and the type member. Only the code below it may write an event.
 const (
 	evCreated           = "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":"
+	evQueued            = "event: response.queued\ndata: {\"type\":\"response.queued\",\"sequence_number\":"
 	evInProgress        = "event: response.in_progress\ndata: {\"type\":\"response.in_progress\",\"sequence_number\":"
 	evCompleted         = "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":"
 	evIncomplete        = "event: response.incomplete\ndata: {\"type\":\"response.incomplete\",\"sequence_number\":"

@@ -12,14 +12,14 @@ import (
 
 // finalFields are the members that change.
 type finalFields struct {
-	status      string // in_progress, completed, incomplete, failed
+	status      string // queued, in_progress, completed, incomplete, failed, cancelled
 	completedAt int64  // Unix seconds; 0 for null
 	stored      bool
 }
 
 // appendResponse appends the response object.
 func (t *Turn) appendResponse(dst []byte, f finalFields) []byte {
-	running := f.status == "in_progress"
+	running := f.status == "in_progress" || f.status == "queued"
 	t.responseAt = len(dst)
 	dst = append(dst, `{"id":"`...)
 	dst = append(dst, t.id...)
@@ -147,7 +147,7 @@ var echoed = []struct {
 // appendEcho appends the echo of the request: ,"key":value for each member that
 // does not change. It has no line ends.
 func (r *Request) appendEcho(dst []byte) []byte {
-	plain := !r.has(pPromptCacheOptions)
+	plain := !r.has(pPromptCacheOptions) && !r.Background
 	for _, e := range echoed {
 		if r.params[e.param] != 0 {
 			plain = false
@@ -158,7 +158,8 @@ func (r *Request) appendEcho(dst []byte) []byte {
 		return append(dst, plainEcho...)
 	}
 	d := &r.doc
-	dst = append(dst, `,"background":false`...)
+	dst = append(dst, `,"background":`...)
+	dst = strconv.AppendBool(dst, r.Background)
 	for _, e := range echoed {
 		dst = append(dst, ',', '"')
 		dst = append(dst, paramNames[e.param]...)

@@ -44,6 +44,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	m.firstByte.collect(ch, descs["antiphon_first_event_seconds"])
 	put("antiphon_exchanges_in_flight", m.InFlight.Load())
 	put("antiphon_streams_in_flight", m.Streams.Load())
+	put("antiphon_websocket_connections", m.Sockets.Load())
 	put("antiphon_rejected_total", m.Rejected.Load())
 	put("antiphon_over_quota_total", m.OverQuota.Load())
 	put("antiphon_key_reloads_total", m.KeysReloaded.Load(), "ok")

@@ -29,7 +29,9 @@ const (
 	RouteConversationItems
 	RouteModels
 	RoutePassthrough
-	RouteLater // endpoints of the API that this version does not have
+	RouteConnect // the upgrade of a connection to WebSocket mode
+	RouteSocket  // a response over a WebSocket
+	RouteLater   // endpoints of the API that this version does not have
 	RouteOther
 	numRoutes
 )
@@ -37,7 +39,7 @@ const (
 var routeNames = [numRoutes]string{
 	"responses.create", "responses.retrieve", "responses.delete", "responses.input_items", "responses.input_tokens",
 	"conversations", "conversations.items",
-	"models", "passthrough", "unsupported", "other",
+	"models", "passthrough", "responses.connect", "responses.websocket", "unsupported", "other",
 }
 
 func (r Route) String() string { return routeNames[r] }
@@ -72,6 +74,7 @@ type Metrics struct {
 
 	InFlight        atomic.Int64 // exchanges being served
 	Streams         atomic.Int64 // of those, streams
+	Sockets         atomic.Int64 // WebSocket connections
 	Rejected        atomic.Int64 // refused because too many were being served
 	OverQuota       atomic.Int64 // refused because the tenant was over its quota
 	KeysReloaded    atomic.Int64
@@ -162,6 +165,7 @@ var table = []metric{
 	{"antiphon_first_event_seconds", "From the first byte of a request to the first event of its stream.", prometheus.UntypedValue, nil},
 	{"antiphon_exchanges_in_flight", "Exchanges being served.", prometheus.GaugeValue, nil},
 	{"antiphon_streams_in_flight", "Streams being served.", prometheus.GaugeValue, nil},
+	{"antiphon_websocket_connections", "WebSocket connections of clients.", prometheus.GaugeValue, nil},
 	{"antiphon_rejected_total", "Requests refused because too many were being served.", prometheus.CounterValue, nil},
 	{"antiphon_over_quota_total", "Requests refused because their tenant was over its quota.", prometheus.CounterValue, nil},
 	{"antiphon_key_reloads_total", "Times that the file of API keys was read again, by result.", prometheus.CounterValue, []string{"result"}},
