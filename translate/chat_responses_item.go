@@ -11,6 +11,7 @@ const (
 	outMessage outKind = iota
 	outReasoning
 	outCall
+	outOther // an item that a Responses backend made, and that nobody here knows
 )
 
 // outState is where an output item is in its life.
@@ -67,8 +68,13 @@ type outItem struct {
 	input        customInput
 	payload      []byte // of a client-run tool's call: what its item holds
 	commandsAt   int    // where in payload the list of a shell's commands begins
-	upstreamID   []byte // the backend's id, by which its fragments are told apart
-	position     int    // the backend's index, or -1
+
+	givenID    []byte // the backend's id for the item, if it has one that can stay
+	members    []byte // members that a Responses backend gave the item: ,"key":value…
+	plain      bool   // of another item: it has no status
+	torn       bool   // the backend calls it incomplete
+	upstreamID []byte // the backend's id, by which its fragments are told apart
+	position   int    // the backend's index, or -1
 }
 
 // reset empties the item and keeps its buffers.
@@ -79,6 +85,7 @@ func (it *outItem) reset() {
 		details: it.details[:0], extras: it.extras[:0], sealed: it.sealed[:0],
 		callID: it.callID[:0], name: it.name[:0], upstreamID: it.upstreamID[:0],
 		space: it.space[:0], said: it.said[:0], payload: it.payload[:0], input: customInput{seen: it.input.seen[:0]},
+		givenID: it.givenID[:0], members: it.members[:0],
 	}
 }
 
@@ -102,7 +109,11 @@ func (t *Turn) add(dst []byte, i int, prefix string) []byte {
 	it.state = itemOpen
 	it.index = len(t.order)
 	t.order = append(t.order, i)
-	it.id = t.opt.Seed.appendID(it.id[:0], prefix, firstOutput+it.index)
+	if len(it.givenID) > 0 {
+		it.id = append(it.id[:0], it.givenID...)
+	} else {
+		it.id = t.opt.Seed.appendID(it.id[:0], prefix, firstOutput+it.index)
+	}
 	if !t.events {
 		return dst
 	}
@@ -131,6 +142,15 @@ func (it *outItem) append(dst []byte, status string) []byte {
 		dst = append(dst, `","role":"assistant","content":[`...)
 		dst = append(dst, it.content...)
 		dst = append(dst, ']')
+		dst = append(dst, it.members...)
+	case outOther:
+		dst = append(dst, '"')
+		dst = append(dst, it.members...)
+		if !it.plain {
+			dst = append(dst, `,"status":"`...)
+			dst = append(dst, status...)
+			dst = append(dst, '"')
+		}
 	case outReasoning:
 		// The live API gives reasoning no status, so only an unusual one is said.
 		dst = append(dst, `","type":"reasoning","summary":[`...)
@@ -301,7 +321,7 @@ func (t *Turn) close(dst []byte, i int, status string) []byte {
 	case it.form == formCustom:
 		dst = t.closeInput(dst, it, status)
 	}
-	if it.kind == outReasoning {
+	if it.kind == outReasoning && !t.given {
 		t.seal(it)
 	}
 	it.json = it.append(it.json[:0], status)

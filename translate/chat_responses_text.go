@@ -95,6 +95,12 @@ func (t *Turn) annotation(dst []byte, d *jsonx.Doc, n uint32) []byte {
 		}
 	}
 	it.annotations = append(it.annotations, '}')
+	return t.announceNote(dst, it, from)
+}
+
+// announceNote announces the annotation of the open part that stands in
+// it.annotations from there on.
+func (t *Turn) announceNote(dst []byte, it *outItem, from int) []byte {
 	if !t.hold(len(it.annotations) - from) {
 		it.annotations = it.annotations[:max(from-1, 0)] // it was never announced
 		return t.tooLarge(dst)

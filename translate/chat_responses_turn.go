@@ -27,6 +27,7 @@ import (
 type Turn struct {
 	opt    TurnOptions
 	events bool // somebody reads them
+	given  bool // the items are a Responses backend's: see ResponsesTurn
 	state  turnState
 
 	id       []byte
@@ -361,7 +362,7 @@ func (t *Turn) Response(dst []byte, completedAt int64, stored bool) []byte {
 func (t *Turn) final(completedAt int64, stored bool) finalFields {
 	f := finalFields{status: t.Status(), stored: stored}
 	if f.status == "completed" {
-		f.completedAt = completedAt
+		f.completedAt = max(completedAt, t.opt.Created) // the backend's clock may be ahead
 	}
 	return f
 }

@@ -126,3 +126,29 @@ func TestFrontTranscripts(t *testing.T) {
 		t.Error("transcripts are missing")
 	}
 }
+
+// textsOf are the texts and calls in a response's output, joined.
+func textsOf(t *testing.T, response []byte) string {
+	t.Helper()
+	var r struct {
+		Output []struct {
+			Name, Arguments string
+			Summary         []struct{ Text string }
+			Content         []struct{ Text, Refusal string }
+		}
+	}
+	if err := json.Unmarshal(response, &r); err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, o := range r.Output {
+		b.WriteString(o.Name + o.Arguments + "|")
+		for _, p := range o.Summary {
+			b.WriteString(p.Text + "|")
+		}
+		for _, p := range o.Content {
+			b.WriteString(p.Text + p.Refusal + "|")
+		}
+	}
+	return b.String()
+}
