@@ -99,3 +99,26 @@ func callChunk(id, name, arguments string) string {
 func BenchmarkArgumentsDelta(b *testing.B) {
 	benchDeltas(b, "generic", functionTools(15), callChunk(`"id":"c1","type":"function",`, `"name":"tool_1",`, `{\"cmd\":\"`), callChunk("", "", `word `))
 }
+
+const customTool = `[{"type":"custom","name":"apply_patch","format":{"type":"grammar","syntax":"lark","definition":"start: /x/"}}]`
+
+// BenchmarkCustomDelta is a delta of a custom tool's input: a word, or a line with escapes.
+func BenchmarkCustomDelta(b *testing.B) {
+	first := callChunk(`"id":"c1","type":"function",`, `"name":"apply_patch",`, `{\"input\":\"`)
+	b.Run("word", func(b *testing.B) { benchDeltas(b, "generic", customTool, first, callChunk("", "", `word `)) })
+	b.Run("escapes", func(b *testing.B) {
+		benchDeltas(b, "generic", customTool, first, callChunk("", "", `+say(\\\"hi\\\")\\n`))
+	})
+	b.Run("native", func(b *testing.B) {
+		native := strings.NewReplacer(`"function":{"name"`, `"custom":{"name"`, `"function":{"arguments"`, `"custom":{"input"`, `,"arguments"`, `,"input"`)
+		benchDeltas(b, "openai", customTool, native.Replace(callChunk(`"id":"c1","type":"custom",`, `"name":"apply_patch",`, ``)),
+			native.Replace(callChunk("", "", `+say(\"hi\")\n`)))
+	})
+}
+
+// BenchmarkRequestNamespaces is a turn of an agent with MCP servers: as many functions as BenchmarkRequestFunctions, in namespaces.
+func BenchmarkRequestNamespaces(b *testing.B) {
+	tools := functionTools(15)
+	benchRequest(b, "generic", `{"model":"m","stream":true,"store":false,"tool_choice":"auto","input":`+strings.ReplaceAll(toolLoop(20), `"name":"tool_1"`, `"name":"tool_1","namespace":"mcp__a"`)+
+		`,"tools":[{"type":"namespace","name":"mcp__a","description":"A.","tools":`+tools+`},`+strings.TrimPrefix(customTool, "[")+`}`)
+}

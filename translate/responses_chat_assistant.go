@@ -241,6 +241,11 @@ func (m *messages) appendCallName(dst []byte, it *item) []byte {
 	if space != 0 && (d.Kind(space) != jsonx.String || len(d.Str(space)) == 0) {
 		space = 0
 	}
+	if space != 0 && (m.tools == nil || !m.tools.clashes) {
+		if out, ok := appendJoined(dst, d.Str(space), d.Str(n), m.dialect.Tools.NameMax); ok {
+			return out
+		}
+	}
 	return jsonx.AppendString(dst, m.calledName(d, space, n, it.callForm()))
 }
 

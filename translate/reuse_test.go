@@ -171,7 +171,10 @@ func (c *goldenCase) reused(t *testing.T, r *Request, turn *Turn) string {
 // chunk has the shape of the one before or not.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	d, _ := LookupDialect("generic")
-	r := parsed(t, `{"model":"m","input":"Hi","stream":true,"tools":[{"type":"function","name":"f"}]}`)
+	r := parsed(t, `{"model":"m","input":"Hi","stream":true,"tools":[{"type":"function","name":"f"},{"type":"custom","name":"p"}]}`)
+	if _, err := r.AppendChat(nil, ChatOptions{Dialect: &d, Losses: new(Losses)}); err != nil {
+		t.Fatal(err)
+	}
 	f := func(name, first string, next ...string) {
 		t.Helper()
 		var turn Turn
@@ -208,6 +211,14 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	f("tags", `{"choices":[{"delta":{"content":"<think>"}}]}`, `{"choices":[{"delta":{"content":"b c\n"}}]}`)
 	f("arguments", `{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{"}}]}}]}`,
 		`{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"b"}}]}}]}`)
+	f("input", `{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"p","arguments":"{\"input\":\""}}]}}]}`,
+		`{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"say \\\"hi\\\"\\n\\ud83d"}}]}}]}`,
+		`{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\\ude00\\"}}]}}]}`,
+		`{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"n and so on"}}]}}]}`)
+	f("input that is raw", `{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"p","arguments":"raw"}}]}}]}`,
+		`{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"say \"hi\"\n"}}]}}]}`)
+	f("input, native", `{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","custom":{"name":"p","input":"raw"}}]}}]}`,
+		`{"choices":[{"delta":{"tool_calls":[{"index":0,"custom":{"input":"say \"hi\"\n"}}]}}]}`)
 	f("arguments, chunks differ", `{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{"}}]}}]}`,
 		`{"id":"1","choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"b"}}]}}]}`,
 		`{"id":"2","choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"b"}}]}}]}`)

@@ -80,12 +80,28 @@ func joinedName(space, name string, most int) string {
 	return shortName(joined, space+"\x00"+name, most)
 }
 
-func joinNames(space, name string) string {
-	const join = "__"
-	if len(space) > len(join) && space[len(space)-len(join):] == join {
-		return space + name
+func joinNames(space, name string) string { return space + joint(space) + name }
+
+// joint is what stands between a namespace and a name.
+func joint[T string | []byte](space T) string {
+	if n := len(space); n > 2 && space[n-2] == '_' && space[n-1] == '_' {
+		return ""
 	}
-	return space + join + name
+	return "__"
+}
+
+// appendJoined appends a joined name with its quotes, if it can be sent as it is:
+// joinedName without its cost. space and name are the insides of JSON strings.
+func appendJoined(dst, space, name []byte, most int) ([]byte, bool) {
+	start := len(dst)
+	dst = append(dst, '"')
+	dst = append(dst, space...)
+	dst = append(dst, joint(space)...)
+	dst = append(dst, name...)
+	if !plainName(dst[start+1:], most) {
+		return dst[:start], false
+	}
+	return append(dst, '"'), true
 }
 
 // nameIndex finds tools by the name that a backend knows them by: a table with

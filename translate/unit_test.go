@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What golden cases cannot reach: bounds, helpers, and the reuse of memory.
@@ -228,6 +230,67 @@ func TestShortNames(t *testing.T) {
 					t.Fatal("it changes")
 				}
 			}
+		}
+	}
+}
+
+// TestNamesOfASetStayApart: whatever 2,000 tools are called, the backend knows
+// each by a name of its own that it can take, and every such name leads back.
+func TestNamesOfASetStayApart(t *testing.T) {
+	spaces := []string{"", "", "a", "a__b", "mcp__demo", "mcp__demo__", "mcp.demo", "mcp_demo", strings.Repeat("long", 20), "ü"}
+	names := []string{"b__c", "c", "echo", "demo__echo", "apply_patch", "shell", "a__b__c", "mcp__demo__echo", strings.Repeat("name", 20), "é", "e.", "e_"}
+	var tools []string
+	want := map[string]bool{}
+	for i, space := range spaces {
+		for j := range 200 {
+			kind, name := []string{"function", "custom"}[j%2], names[j%len(names)]
+			if j >= 2*len(names) {
+				name += fmt.Sprint(j)
+			}
+			tool := fmt.Sprintf(`{"type":%q,"name":%q}`, kind, name)
+			if space != "" {
+				tool = fmt.Sprintf(`{"type":"namespace","name":%q,"tools":[%s]}`, space, tool)
+			}
+			tools = append(tools, tool)
+			want[kind+" "+space+"\x00"+name] = true
+			if i == 0 && j == 0 {
+				tools = append(tools, `{"type":"shell"}`, `{"type":"apply_patch"}`)
+			}
+		}
+	}
+	r := parsed(t, `{"model":"m","input":"Hi","tools":[`+strings.Join(tools, ",")+`]}`)
+	for _, d := range testDialects() {
+		start := time.Now()
+		chat, err := r.AppendChat(nil, ChatOptions{Dialect: &d, Losses: new(Losses)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fault := range legal(chat, &d) { // names are plain, short enough, and distinct
+			t.Errorf("%s: %s", d.Name, fault)
+		}
+		body, _ := readChat(chat, &d)
+		if len(body.Tools) != len(want)+2 {
+			t.Errorf("%s: %d tools of %d", d.Name, len(body.Tools), len(want)+2)
+		}
+		back := map[string]bool{}
+		for _, sent := range body.Tools {
+			tool, exact := r.tools.called([]byte(sent.Function.Name + sent.Custom.Name))
+			if tool == nil || !exact {
+				t.Fatalf("%s: nobody is called %q", d.Name, sent.Function.Name)
+			}
+			if tool.name != 0 {
+				space := ""
+				if n := tool.spaceName(); n != 0 {
+					space = tool.doc.Text(n)
+				}
+				back[tool.doc.Text(tool.doc.Get(tool.node, "type"))+" "+space+"\x00"+tool.title()] = true
+			}
+		}
+		if !maps.Equal(back, want) {
+			t.Errorf("%s: %d of %d names lead back", d.Name, len(back), len(want))
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("%s: %v", d.Name, took)
 		}
 	}
 }
