@@ -34,6 +34,7 @@ var rules = map[string][]string{
 	"proxy": {
 		"config", "translate", "translate/jsonx", "translate/sse", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
 		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2", "github.com/prometheus/client_golang",
+		"github.com/klauspost/compress",
 	},
 	"cmd/antiphon": {"config", "proxy", "proxy/store", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
 }

@@ -287,7 +287,7 @@ type Seal struct {
 
 // Limits bound what one client, and all of them, may ask for.
 type Limits struct {
-	Body        ByteSize `yaml:"body"`        // of a request, as it is and uncompressed
+	Body        ByteSize `yaml:"body"`        // of a request, as it came and unpacked
 	Upload      ByteSize `yaml:"upload"`      // of a file upload
 	Header      ByteSize `yaml:"header"`      // of all headers of a request, or of an upstream's reply
 	Depth       int      `yaml:"depth"`       // levels of JSON objects and arrays

@@ -151,16 +151,6 @@ func (x *exchange) toChatAgain() (err *translate.Error) {
 // chatBody is the translated request.
 func (x *exchange) chatBody() []byte { return x.wire[len(x.server.headRoom):] }
 
-// readBody reads the request's body into x.body.
-func (x *exchange) readBody() *translate.Error {
-	ctx := x.ctx
-	if enc := ctx.Request.Header.ContentEncoding(); len(enc) > 0 && !bytes.EqualFold(enc, []byte("identity")) {
-		return clientError(fasthttp.StatusUnsupportedMediaType, "unsupported_content_encoding", "",
-			"This server takes request bodies without Content-Encoding only.")
-	}
-	return x.readAll(int64(x.server.cfg.Limits.Body))
-}
-
 // readAll reads the request's body as it is into x.body.
 func (x *exchange) readAll(limit int64) *translate.Error {
 	ctx := x.ctx
