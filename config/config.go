@@ -32,6 +32,7 @@ const (
 	DefaultConnectionIdle     = Duration(4 * time.Second)
 	DefaultMaxIdleConnections = 1024
 
+	DefaultLearnTTL       = Duration(7 * 24 * time.Hour)
 	DefaultHealthFailures = 3
 	DefaultHealthPause    = Duration(10 * time.Second)
 
@@ -174,6 +175,11 @@ type Upstream struct {
 
 	// API is what the server speaks.
 	API UpstreamAPI `yaml:"api"`
+
+	// Learn says whether a refusal that names what the server does not take changes
+	// its dialect for the model, for LearnTTL. What Overrides set is not changed.
+	Learn    bool     `yaml:"learn"`
+	LearnTTL Duration `yaml:"learn_ttl"`
 
 	// Models maps the model name of a request to the upstream's name for it.
 	// Other names are sent as they are. The upstream serves the names that stand
@@ -415,6 +421,7 @@ func defaultUpstream(url string) Upstream {
 			Idle:    DefaultConnectionIdle,
 			MaxIdle: DefaultMaxIdleConnections,
 		},
+		Learn: true, LearnTTL: DefaultLearnTTL,
 		Health:           Health{Failures: DefaultHealthFailures, Pause: DefaultHealthPause},
 		MaxResponseBytes: DefaultMaxResponseBytes,
 	}

@@ -49,6 +49,19 @@ func ParseOverrides(name, text string) (Overrides, error) {
 	return o, joined(r.errs)
 }
 
+// Sets reports whether the overrides decide about a field of the dialect, given by
+// its key with dots. An entry of extra_params is decided about with the list.
+func (o Overrides) Sets(key string) bool {
+	path := strings.Split(key, ".")
+	if path[0] == "extra_params" {
+		path = path[:1]
+	}
+	return slices.ContainsFunc(o.settings, func(s *setting) bool {
+		own := s.path[o.depth:]
+		return slices.Equal(own, path) || path[0] == "extra_params" && own[0] == "extra_params_add"
+	})
+}
+
 // Len returns the number of values that are overridden.
 func (o Overrides) Len() int { return len(o.settings) }
 

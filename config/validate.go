@@ -209,6 +209,7 @@ func (v *validator) upstream(section string, u *Upstream) {
 	v.duration(section+".timeouts.write", t.Write, minPhase, maxPhase)
 	v.duration(section+".timeouts.first_byte", t.FirstByte, minPhase, maxPhase)
 	v.duration(section+".timeouts.idle", t.Idle, minPhase, maxPhase)
+	v.duration(section+".learn_ttl", u.LearnTTL, Duration(time.Second), maxTTL)
 	v.count(section+".health.failures", u.Health.Failures, 0, 1_000_000)
 	v.duration(section+".health.pause", u.Health.Pause, minPhase, Duration(time.Hour))
 	v.count(section+".connections.max", u.Connections.Max, 1, 1_000_000)

@@ -37,6 +37,8 @@ func (s *Server) Admin() http.Handler {
 	}
 	mux.HandleFunc("GET /healthz", answer(func() bool { return true }))
 	mux.HandleFunc("GET /readyz", answer(s.ready.Load))
+	mux.HandleFunc("GET /dialects", s.dialects)
+	mux.HandleFunc("DELETE /dialects", s.forget)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

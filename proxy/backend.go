@@ -12,7 +12,7 @@ import (
 )
 
 // backend is one upstream: where it is, how it is spoken to, and with what
-// credential. But for its health it never changes once it is made.
+// credential. But for its health, and what is learned about it, it never changes once it is made.
 type backend struct {
 	name    string
 	cfg     *config.Upstream
@@ -28,6 +28,7 @@ type backend struct {
 
 	fallback []*backend
 	health   health
+	learning learning
 }
 
 // dialer connects in place of the network; nil is the network.

@@ -246,6 +246,7 @@ func (x *exchange) send() *translate.Error {
 		if err == nil || !elsewhere || !x.nextBackend() {
 			return err
 		}
+		x.dialect = x.server.dialectFor(x.backend, x.req.Model(), x.start)
 		if x.toChatAgain() != nil { // it cannot say what was asked for
 			return err
 		}
@@ -273,9 +274,18 @@ func (x *exchange) attempt() (e *translate.Error, elsewhere bool) {
 		elsewhere := x.noteReply(nil, status)
 		if status == fasthttp.StatusOK {
 			x.errText = ""
+			if len(x.lessons) > 0 {
+				x.remember()
+			}
 			return nil, false
 		}
 		e := x.readError()
+		if !e.ContextOverflow() && x.up.Cancelled() == nil && x.learn(status, x.parts) {
+			if refused := x.toChatAgain(); refused != nil {
+				return refused, false
+			}
+			continue
+		}
 		if !x.req.TruncateAuto || !e.ContextOverflow() || try >= maxTruncations || x.up.Cancelled() != nil {
 			return e, elsewhere
 		}

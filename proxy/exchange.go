@@ -27,6 +27,7 @@ type exchange struct {
 	client     *client
 	ctx        *fasthttp.RequestCtx // nil when detached
 	backend    *backend
+	lessons    []translate.Fact   // what refusals of the request have taught
 	candidates []*backend         // for the model, if there are several upstreams
 	dialect    *translate.Dialect // of the backend for this request; never changes
 
@@ -155,6 +156,7 @@ func (x *exchange) recycle() {
 	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
 	x.backend, x.dialect, x.place, x.grant, x.candidates = nil, nil, nil, nil, x.candidates[:0]
+	x.lessons = x.lessons[:0]
 	x.chat = translate.ChatOptions{}
 	x.tenant, x.principal, x.reported = "", "", 0
 	x.continued = nil

@@ -137,7 +137,7 @@ func (s *Server) model(x *exchange, _ string) (streaming bool) {
 	if err != nil || !s.router.needsModel() {
 		return s.passThrough(x, path)
 	}
-	x.routeTo(name, nil)
+	x.passTo(name, nil)
 	if theirs := x.backend.modelName(name); theirs != "" {
 		return s.passThrough(x, "/models/"+url.PathEscape(theirs))
 	}

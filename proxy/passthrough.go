@@ -48,7 +48,7 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 			x.respondError(ctx, err)
 			return false
 		}
-		x.routeTo(jsonx.Lookup(x.body, "model").String(), nil)
+		x.passTo(jsonx.Lookup(x.body, "model").String(), nil)
 		body = x.backend.renameModel(x.body)
 		length = len(body)
 	case length > 0 && length <= smallBuffer:

@@ -210,14 +210,18 @@ func (h *health) answered() {
 	}
 }
 
-// routeTo settles which upstream a request goes to.
+// routeTo settles which upstream a request goes to, and in which dialect.
 func (x *exchange) routeTo(model string, sticky []byte) {
-	r := x.server.router
-	if len(r.all) == 1 {
-		return
+	x.passTo(model, sticky)
+	x.dialect = x.server.dialectFor(x.backend, model, x.start)
+}
+
+// passTo settles which upstream a request goes to that is not translated.
+func (x *exchange) passTo(model string, sticky []byte) {
+	if r := x.server.router; len(r.all) > 1 {
+		x.candidates = r.candidates(x.candidates[:0], model, sticky)
+		x.use(x.candidates[0])
 	}
-	x.candidates = r.candidates(x.candidates[:0], model, sticky)
-	x.use(x.candidates[0])
 }
 
 func (x *exchange) use(b *backend) { x.backend, x.dialect = b, &b.dialect }
@@ -231,6 +235,7 @@ func (x *exchange) nextBackend() bool {
 				return false
 			}
 			x.use(x.candidates[i+1])
+			x.lessons = x.lessons[:0]
 			x.server.metrics.Fallbacks.Add(1)
 			// What the one before has said of itself is not true of this one.
 			for _, name := range []string{"Retry-After", "Retry-After-Ms", "X-Should-Retry"} {

@@ -65,6 +65,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		put("antiphon_upstream_connections", int64(idle), "idle")
 	}
 	put("antiphon_upstream_retries_total", m.UpstreamRetries.Load())
+	put("antiphon_lessons_total", m.Lessons.Load())
 	put("antiphon_fallbacks_total", m.Fallbacks.Load())
 	if m.UpstreamsWell != nil {
 		m.UpstreamsWell(func(name string, well bool) {

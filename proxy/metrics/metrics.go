@@ -80,6 +80,7 @@ type Metrics struct {
 	KeysReloaded    atomic.Int64
 	KeysRefused     atomic.Int64 // files of keys that could not be read
 	UpstreamRetries atomic.Int64 // requests sent again on a fresh connection
+	Lessons         atomic.Int64 // facts learned about upstreams
 	Fallbacks       atomic.Int64 // requests that another upstream was asked to answer
 	Truncations     atomic.Int64 // requests shortened because the context was full
 	InputTokens     atomic.Int64
@@ -175,6 +176,7 @@ var table = []metric{
 	{"antiphon_heartbeats_total", "Signs of life sent into silent streams.", prometheus.CounterValue, nil},
 	{"antiphon_upstream_connections", "Connections to the upstream, in use or kept.", prometheus.GaugeValue, []string{"state"}},
 	{"antiphon_upstream_retries_total", "Requests sent again because a kept connection was gone.", prometheus.CounterValue, nil},
+	{"antiphon_lessons_total", "Facts learned about upstreams from their refusals.", prometheus.CounterValue, nil},
 	{"antiphon_fallbacks_total", "Requests that another upstream was asked to answer.", prometheus.CounterValue, nil},
 	{"antiphon_upstream_well", "1 while an upstream is asked as usual, 0 while it is left alone.", prometheus.GaugeValue, []string{"upstream"}},
 	{"antiphon_truncations_total", "Requests shortened for truncation auto.", prometheus.CounterValue, nil},

@@ -1,0 +1,254 @@
+package proxy
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"antiphon/proxy/store"
+	"antiphon/translate"
+)
+
+// learning is what an upstream's refusals have taught about its models. It is kept
+// in the store, so that replicas share it and a restart does not lose it.
+//
+// A fact is tried on the request that was refused, and remembered only when the
+// upstream takes that request with it: what a client got wrong teaches nothing.
+type learning struct {
+	models atomic.Pointer[map[string]*learnedModel] // never changed once it is there
+
+	mu sync.Mutex // held while models is replaced
+}
+
+// learnedModel is what is known of one model. It never changes once it is made.
+type learnedModel struct {
+	facts   []learnedFact
+	dialect *translate.Dialect // the upstream's, with the facts
+	version uint64             // of the document in the store; 0 is none
+	read    time.Time          // when the store was asked
+}
+
+type learnedFact struct {
+	translate.Fact
+	Learned time.Time `json:"learned"`
+}
+
+const (
+	kindLearned = "learned" // documents of store.SystemTenant
+
+	// learnedFresh is how long what is known is not looked up again: a replica
+	// knows within that time what another one has learned.
+	learnedFresh = time.Minute
+	// maxLearnedModels bounds the models of an upstream that are remembered:
+	// clients make up their names.
+	maxLearnedModels = 2048
+	// maxLessons bounds how often one request is changed.
+	maxLessons = 3
+)
+
+// dialectFor is the upstream's dialect for a model, with what was learned.
+func (s *Server) dialectFor(b *backend, model string, now time.Time) *translate.Dialect {
+	if !b.cfg.Learn {
+		return &b.dialect
+	}
+	if known := b.learning.models.Load(); known != nil {
+		if m := (*known)[model]; m != nil && now.Sub(m.read) < learnedFresh {
+			return m.dialect
+		}
+	}
+	return s.readLearned(b, model, now).dialect
+}
+
+// readLearned asks the store what is known of a model.
+func (s *Server) readLearned(b *backend, model string, now time.Time) *learnedModel {
+	m := &learnedModel{dialect: &b.dialect, read: now}
+	doc, err := s.store.Doc(storeContext(), store.SystemTenant, kindLearned, learnedKey(b, model))
+	switch {
+	case err == nil && json.Unmarshal(doc.Body, &m.facts) == nil:
+		m.version = doc.Version
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		if known := b.learning.models.Load(); known != nil && (*known)[model] != nil {
+			old := *(*known)[model]
+			m = &old // better than nothing; ask again later
+			m.read = now
+		}
+	}
+	return b.learning.put(b, model, m)
+}
+
+func learnedKey(b *backend, model string) string { return b.name + "\x00" + model }
+
+// put keeps what is known of a model. The dialect stays the same object when the
+// facts are the same: what was translated for it is of use then.
+func (l *learning) put(b *backend, model string, m *learnedModel) *learnedModel {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := map[string]*learnedModel{}
+	if old := l.models.Load(); old != nil && len(*old) < maxLearnedModels {
+		known = maps.Clone(*old)
+	}
+	if old := known[model]; old != nil && slices.EqualFunc(old.facts, m.facts, func(a, b learnedFact) bool { return a.Fact == b.Fact }) {
+		m.dialect = old.dialect
+	} else if len(m.facts) > 0 {
+		d := &b.dialect
+		for _, f := range m.facts {
+			if changed, ok := d.With(f.Fact); ok && !b.cfg.Overrides.Sets(f.Key) {
+				d = &changed
+			}
+		}
+		m.dialect = d
+	}
+	known[model] = m
+	l.models.Store(&known)
+	return m
+}
+
+// learn changes the exchange's dialect by what a refusal teaches. The request has
+// to be translated again then.
+func (x *exchange) learn(status int, body []byte) bool {
+	b := x.backend
+	if !b.cfg.Learn || len(x.lessons) >= maxLessons {
+		return false
+	}
+	fact, ok := translate.Learn(x.dialect, status, body, x.chatBody())
+	if !ok || b.cfg.Overrides.Sets(fact.Key) {
+		return false
+	}
+	changed, ok := x.dialect.With(fact)
+	if !ok {
+		return false
+	}
+	x.dialect = &changed
+	x.lessons = append(x.lessons, fact)
+	return true
+}
+
+// remember keeps the lessons of the exchange, whose request the upstream has taken.
+func (x *exchange) remember() {
+	b, s, model := x.backend, x.server, x.req.Model()
+	for _, f := range x.lessons {
+		s.log.Info("learned about an upstream", zap.String("upstream", b.name), zap.String("model", model),
+			zap.String("fact", f.String()), zap.ByteString("request_id", x.requestID))
+		s.metrics.Lessons.Add(1)
+	}
+	for try := 0; ; try++ { // another replica may have learned at the same time
+		m := s.readLearned(b, model, x.start)
+		facts := slices.Clone(m.facts)
+		for _, f := range x.lessons {
+			facts = slices.DeleteFunc(facts, func(old learnedFact) bool { return old.Key == f.Key })
+			facts = append(facts, learnedFact{f, x.start.UTC().Truncate(time.Second)})
+		}
+		body, err := json.Marshal(facts)
+		if err != nil {
+			return
+		}
+		err = s.store.Commit(storeContext(), store.SystemTenant, &store.Batch{Put: []store.DocWrite{{
+			Doc: &store.Doc{Kind: kindLearned, Key: learnedKey(b, model), Body: body, Expires: x.start.Add(b.cfg.LearnTTL.Std())},
+			If:  m.version,
+		}}})
+		if errors.Is(err, store.ErrConflict) && try < 3 {
+			continue
+		}
+		// If the store is out of reach this process knows it all the same.
+		b.learning.put(b, model, &learnedModel{facts: facts, version: m.version, read: x.start})
+		if err == nil {
+			s.readLearned(b, model, x.start)
+		}
+		return
+	}
+}
+
+// dialects answers GET /dialects of the admin listener: what is believed of each
+// upstream, and what was learned about its models.
+func (s *Server) dialects(w http.ResponseWriter, _ *http.Request) {
+	type fact struct {
+		Model   string    `json:"model"`
+		Key     string    `json:"key"`
+		Value   string    `json:"value"`
+		Learned time.Time `json:"learned"`
+		Pinned  bool      `json:"pinned,omitempty"` // an override of the configuration wins
+	}
+	type upstream struct {
+		Upstream string `json:"upstream"`
+		Dialect  string `json:"dialect"`
+		Learns   bool   `json:"learns"`
+		Learned  []fact `json:"learned"`
+	}
+	list := []upstream{}
+	for _, b := range s.router.all {
+		u := upstream{Upstream: b.name, Dialect: b.dialect.Name, Learns: b.cfg.Learn, Learned: []fact{}}
+		page := store.Page{Limit: 200, After: learnedKey(b, "")}
+		for {
+			docs, more, err := s.store.Docs(storeContext(), store.SystemTenant, kindLearned, page)
+			if err != nil {
+				http.Error(w, "the store cannot be reached", http.StatusServiceUnavailable)
+				return
+			}
+			for _, doc := range docs {
+				page.After = doc.Key
+				model, own := strings.CutPrefix(doc.Key, learnedKey(b, ""))
+				if !own {
+					more = false
+					break
+				}
+				var facts []learnedFact
+				if json.Unmarshal(doc.Body, &facts) != nil {
+					continue
+				}
+				for _, f := range facts {
+					u.Learned = append(u.Learned, fact{model, f.Key, f.Value, f.Learned, b.cfg.Overrides.Sets(f.Key)})
+				}
+			}
+			if !more {
+				break
+			}
+		}
+		list = append(list, u)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(list)
+}
+
+// forget answers DELETE /dialects?upstream=NAME&model=NAME of the admin listener:
+// what was learned about a model, or without model about all of an upstream, is
+// forgotten, here at once and in other replicas within a minute.
+func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
+	i := slices.IndexFunc(s.router.all, func(b *backend) bool { return b.name == r.URL.Query().Get("upstream") })
+	if i < 0 {
+		http.Error(w, "there is no such upstream; name one with ?upstream=", http.StatusNotFound)
+		return
+	}
+	b, prefix := s.router.all[i], learnedKey(s.router.all[i], "")
+	page := store.Page{Limit: 200, After: prefix}
+	for more := true; more; {
+		var docs []*store.Doc
+		var err error
+		docs, more, err = s.store.Docs(storeContext(), store.SystemTenant, kindLearned, page)
+		batch := &store.Batch{}
+		for _, doc := range docs {
+			page.After = doc.Key
+			model, own := strings.CutPrefix(doc.Key, prefix)
+			if want := r.URL.Query().Get("model"); own && (want == "" || want == model) {
+				batch.Delete = append(batch.Delete, store.Condition{Kind: kindLearned, Key: doc.Key, Version: store.AnyVersion})
+			}
+			more = more && own
+		}
+		if err == nil && len(batch.Delete) > 0 {
+			err = s.store.Commit(storeContext(), store.SystemTenant, batch)
+		}
+		if err != nil {
+			http.Error(w, "the store cannot be reached", http.StatusServiceUnavailable)
+			return
+		}
+	}
+	b.learning.models.Store(nil)
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,208 @@
+package proxy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"antiphon/config"
+	"antiphon/proxy/store/memory"
+	"antiphon/proxy/upstreamtest"
+)
+
+// picky is an upstream that refuses requests by what is in them, and answers
+// others. refusals are alternately a text that must not be in the body, and the
+// error that it gets.
+func picky(t testing.TB, refusals ...string) *upstreamtest.Server {
+	return upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+		for i := 0; i < len(refusals); i += 2 {
+			if strings.Contains(string(req.Body), refusals[i]) {
+				return "json 400 " + refusals[i+1]
+			}
+		}
+		return echoes(req)
+	})
+}
+
+func unsupported(name string) string {
+	return `{"error":{"message":"Unsupported parameter: '` + name + `' is not supported with this model.","type":"invalid_request_error","param":"` + name + `"}}`
+}
+
+const tuned = `{"model":"m","input":"x","temperature":0.5,"max_output_tokens":99}`
+
+// TestLearning: a refusal is answered by another request, and remembered: for the
+// model, across replicas and restarts, until it is forgotten.
+func TestLearning(t *testing.T) {
+	t.Parallel()
+	up := picky(t, `"max_tokens"`, unsupported("max_tokens"), `"temperature"`, unsupported("temperature"))
+	st := memory.New(memory.Options{})
+	defer st.Close()
+	r := newRig(t, up.URL(), onStore(st))
+	got := r.post(tuned)
+	got.want(t, 200, "")
+	if up.Count() != 3 || !strings.Contains(got.header.Get("Antiphon-Loss"), `path="temperature"`) {
+		t.Errorf("%d requests, losses %q", up.Count(), got.header.Get("Antiphon-Loss"))
+	}
+	last := up.Requests()[2].Body
+	if !strings.Contains(string(last), `"max_completion_tokens":99`) || strings.Contains(string(last), "temperature") {
+		t.Errorf("%s", last)
+	}
+	r.post(tuned).want(t, 200, "")
+	if up.Count() != 4 {
+		t.Errorf("it was not remembered: %d requests", up.Count())
+	}
+	if r.metric("antiphon_lessons_total") != 2 {
+		t.Error("the metric does not count")
+	}
+	// Another model has to be learned by itself.
+	r.post(strings.Replace(tuned, `"m"`, `"n"`, 1)).want(t, 200, "")
+	if up.Count() != 7 {
+		t.Errorf("another model: %d requests", up.Count()-4)
+	}
+	// Streams too, and a replica knows it.
+	other := newRig(t, up.URL(), onStore(st))
+	other.post(strings.Replace(tuned, `{`, `{"stream":true,`, 1)).want(t, 200, "")
+	if up.Count() != 8 {
+		t.Errorf("a replica: %d requests", up.Count()-7)
+	}
+	var known []struct {
+		Upstream, Dialect string
+		Learns            bool
+		Learned           []struct{ Model, Key, Value string }
+	}
+	rec := httptest.NewRecorder()
+	other.srv.Admin().ServeHTTP(rec, httptest.NewRequest("GET", "/dialects", nil))
+	if err := json.Unmarshal(rec.Body.Bytes(), &known); err != nil || len(known) != 1 || !known[0].Learns ||
+		fmt.Sprint(known[0].Learned) != "[{m max_tokens_field max_completion_tokens} {m accepts.temperature false} {n max_tokens_field max_completion_tokens} {n accepts.temperature false}]" {
+		t.Errorf("%v %s", err, rec.Body)
+	}
+	rec = httptest.NewRecorder()
+	other.srv.Admin().ServeHTTP(rec, httptest.NewRequest("DELETE", "/dialects?upstream=default&model=m", nil))
+	if rec.Code != 204 {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	other.post(tuned).want(t, 200, "")
+	if up.Count() != 11 {
+		t.Errorf("after it was forgotten: %d requests", up.Count()-8)
+	}
+}
+
+// TestLearningKeepsWhatIsRight: what does not help, what the client got wrong and
+// what the configuration says teaches nothing.
+func TestLearningKeepsWhatIsRight(t *testing.T) {
+	t.Parallel()
+	t.Run("in vain", func(t *testing.T) {
+		t.Parallel()
+		up := picky(t, `"model"`, unsupported("temperature")) // whatever is sent
+		r := newRig(t, up.URL())
+		r.post(tuned).want(t, 400, "")
+		r.post(tuned).want(t, 400, "")
+		if up.Count() != 4 || r.metric("antiphon_lessons_total") != 0 {
+			t.Errorf("%d requests, %v lessons", up.Count(), r.metric("antiphon_lessons_total"))
+		}
+	})
+	t.Run("never loops", func(t *testing.T) {
+		t.Parallel()
+		var refusals []string
+		for _, name := range []string{"temperature", "top_p", "presence_penalty", "frequency_penalty", "parallel_tool_calls"} {
+			refusals = append(refusals, `"`+name+`"`, unsupported(name))
+		}
+		up := picky(t, refusals...)
+		r := newRig(t, up.URL())
+		r.post(`{"model":"m","input":"x","temperature":0.1,"top_p":0.2,"presence_penalty":0.3,"frequency_penalty":0.4,"parallel_tool_calls":false,"tools":[{"type":"function","name":"f"}]}`).want(t, 400, "")
+		if up.Count() != 1+maxLessons {
+			t.Errorf("%d requests", up.Count())
+		}
+	})
+	t.Run("mistakes", func(t *testing.T) {
+		t.Parallel()
+		up := picky(t, `0.5`, `{"error":{"message":"Invalid 'temperature': decimal above maximum value. Expected a value <= 0.1, but got 0.5 instead."}}`)
+		r := newRig(t, up.URL())
+		r.post(tuned).want(t, 400, "")
+		if up.Count() != 1 {
+			t.Errorf("%d requests", up.Count())
+		}
+	})
+	t.Run("off", func(t *testing.T) {
+		t.Parallel()
+		up := picky(t, `"temperature"`, unsupported("temperature"))
+		r := newRig(t, up.URL(), func(s *setup) { s.cfg.Upstream.Learn = false })
+		r.post(tuned).want(t, 400, "")
+		if up.Count() != 1 {
+			t.Errorf("%d requests", up.Count())
+		}
+	})
+	t.Run("pinned", func(t *testing.T) {
+		t.Parallel()
+		up := picky(t, `"temperature"`, unsupported("temperature"))
+		r := newRig(t, up.URL(), func(s *setup) {
+			var err error
+			if s.cfg.Upstream.Overrides, err = config.ParseOverrides("test", "accepts: {temperature: true}"); err != nil {
+				t.Fatal(err)
+			}
+		})
+		r.post(tuned).want(t, 400, "")
+		if up.Count() != 1 {
+			t.Errorf("%d requests", up.Count())
+		}
+	})
+	t.Run("strict", func(t *testing.T) {
+		t.Parallel()
+		up := picky(t, `"temperature"`, unsupported("temperature"))
+		r := newRig(t, up.URL(), func(s *setup) { s.cfg.Loss = config.LossStrict })
+		got := r.post(tuned)
+		got.want(t, 400, "unsupported_parameter")
+		if up.Count() != 1 || !strings.Contains(string(got.body), `"param":"temperature"`) {
+			t.Errorf("%d requests: %s", up.Count(), got.body)
+		}
+	})
+}
+
+// TestLearningWithoutStore: what is learned is of use though it cannot be kept.
+func TestLearningWithoutStore(t *testing.T) {
+	t.Parallel()
+	up := picky(t, `"temperature"`, unsupported("temperature"))
+	st := newFaultyStore(t)
+	r := newRig(t, up.URL(), func(s *setup) { s.opt.Store = st })
+	r.post(plain).want(t, 200, "") // the key of tenants' names
+	st.set(func(op string) error {
+		if op == "commit" {
+			return errors.New("down")
+		}
+		return nil
+	})
+	asked := up.Count()
+	for range 3 {
+		r.post(tuned).want(t, 200, "")
+	}
+	if n := up.Count() - asked; n != 4 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// TestLearningAtOnce: many learn the same at the same time, with made-up models
+// besides.
+func TestLearningAtOnce(t *testing.T) {
+	t.Parallel()
+	up := picky(t, `"temperature"`, unsupported("temperature"), `"max_tokens"`, unsupported("max_tokens"))
+	r := newRig(t, up.URL())
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 5 {
+				r.post(tuned).want(t, 200, "")
+				r.post(fmt.Sprintf(`{"model":"made-up-%d","input":"x"}`, i)).want(t, 200, "")
+			}
+		})
+	}
+	wg.Wait()
+	asked := up.Count()
+	r.post(tuned).want(t, 200, "")
+	if up.Count() != asked+1 {
+		t.Error("it was not remembered")
+	}
+}
