@@ -11,6 +11,7 @@ import (
 func TestLint(t *testing.T) {
 	m := New([]string{"param.unknown"})
 	m.UpstreamStats = func() (int, int) { return 1, 2 }
+	m.UpstreamsWell = func(put func(string, bool)) { put("default", true) }
 	m.StoreStats = func() (a, b, c, d int64) { return 1, 2, 3, 4 }
 	m.Exchange(RouteCreate, OutcomeOK, 3*time.Millisecond)
 	m.FirstByte(time.Second)
