@@ -156,7 +156,7 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 	ctx := x.ctx
 	length := int64(ctx.Request.Header.ContentLength())
 	if length > limit {
-		ctx.SetConnectionClose()
+		x.refuseBody()
 		return errBodyTooLarge(limit)
 	}
 	body := grow(x.body, int(min(max(length, 0), 1<<20)))
@@ -179,7 +179,7 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 		n, err := r.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		if int64(len(body)) > limit {
-			ctx.SetConnectionClose()
+			x.refuseBody()
 			x.body = body
 			return errBodyTooLarge(limit)
 		}

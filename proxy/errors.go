@@ -4,9 +4,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"io"
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 	"go.uber.org/zap"
@@ -123,6 +125,23 @@ func (s *Server) serverError(ctx *fasthttp.RequestCtx, err error) {
 	s.metrics.Exchange(metrics.RouteOther, metrics.OutcomeRefused, 0)
 	s.log.Info("exchange", zap.String("request_id", requestID), zap.Stringer("route", metrics.RouteOther),
 		zap.Int("status", e.Status), zap.Stringer("outcome", metrics.OutcomeRefused), zap.String("error", e.Message))
+}
+
+// What is read of a request body that is refused, so that the client comes to read
+// the answer: a connection that is closed with unread data is reset.
+const (
+	lingerBytes = 256 << 10
+	lingerTime  = 200 * time.Millisecond
+)
+
+// refuseBody ends the connection after the answer, because the rest of the
+// request's body is not wanted.
+func (x *exchange) refuseBody() {
+	x.ctx.SetConnectionClose()
+	if r := x.ctx.RequestBodyStream(); r != nil {
+		_ = x.ctx.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.CopyN(io.Discard, r, lingerBytes)
+	}
 }
 
 func errBodyTooLarge(limit int64) *translate.Error {

@@ -32,7 +32,7 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	limit := int64(s.cfg.Limits.Upload)
 	length := ctx.Request.Header.ContentLength()
 	if int64(length) > limit {
-		ctx.SetConnectionClose()
+		x.refuseBody()
 		x.respondError(ctx, errBodyTooLarge(limit))
 		return false
 	}
@@ -93,7 +93,7 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 		x.gone()
 		return false
 	case errors.Is(err, errUploadTooLarge):
-		ctx.SetConnectionClose()
+		x.refuseBody()
 		x.respondError(ctx, errBodyTooLarge(limit))
 		return false
 	case errors.As(err, &clientErr):
