@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZ    ?= 60s
 BIN     := bin/antiphon
 
-.PHONY: help build demo test unit race fuzz e2e ollama bench compare golden docs lint vuln docker clean
+.PHONY: help build demo test unit race fuzz chaos e2e ollama bench compare golden docs lint vuln docker clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,9 @@ race: ## the same with the race detector
 
 fuzz: ## each fuzz target for $(FUZZ)
 	./test.sh fuzz $(FUZZ)
+
+chaos: ## kill -9 of those who write to durable stores, 200 times each
+	ANTIPHON_CHAOS_CYCLES=200 $(GO) test -count=1 -timeout 30m -run Killed -v ./proxy/store/...
 
 e2e: ## real SDKs against the real binary
 	./test.sh e2e

@@ -19,6 +19,10 @@ import (
 var server *redistest.Server
 
 func TestMain(m *testing.M) {
+	if args := os.Getenv(chaosEnv); args != "" {
+		writeUntilKilled(args)
+		return
+	}
 	// After each step of a model everything is asked for: by default fewer runs
 	// than where a question takes a microsecond.
 	flag.Parse()
