@@ -1,0 +1,224 @@
+package openaigo
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/responses"
+
+	"antiphon/e2e/fakemodel"
+	"antiphon/e2e/harness"
+	"antiphon/proxy/store/redistest"
+	"antiphon/translate/streamcheck"
+)
+
+// echo is a model that says which turn it is and what it was asked.
+func echo(turns int) (script fakemodel.Script) {
+	for i := range turns {
+		script.Replies = append(script.Replies, fakemodel.Reply{Text: fmt.Sprintf("%d: {{user}}", i)})
+	}
+	return script
+}
+
+// redisServer is a server of the test's own, which loses nothing when it is
+// killed.
+func redisServer(t *testing.T) *redistest.Server {
+	t.Helper()
+	server, err := redistest.Start(redistest.Durable...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	return server
+}
+
+// another is one more replica beside a stage's, and a client of it. What goes
+// over its wire is checked like the stage's.
+func another(t *testing.T, s *harness.Stage, flags ...string) openai.Client {
+	t.Helper()
+	p, err := harness.StartProcess(s.Model.URL, nil, flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tap, err := harness.NewTap(p.Addr)
+	if err != nil {
+		p.Kill()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		faults := p.Stop()
+		tap.Close()
+		for _, fault := range append(faults, harness.Check(tap.Exchanges(), streamcheck.Options{})...) {
+			t.Error(fault)
+		}
+		if t.Failed() {
+			t.Log("the end of the other replica's log:\n" + p.Log(15))
+		}
+	})
+	return newClient(t, "http://"+tap.Addr()+"/v1", option.WithMaxRetries(0))
+}
+
+// TestReplicasShareConversations: a conversation goes on at whichever replica,
+// in the very moment in which a turn is over, and what one has deleted is gone
+// for the other, whatever it has cached.
+func TestReplicasShareConversations(t *testing.T) {
+	const turns = 16
+	server := redisServer(t)
+	s, first := play(t, echo(turns), "--store", server.URL())
+	clients := []openai.Client{first, another(t, s, "--store", server.URL())}
+	ids := []string{}
+	for i := range turns {
+		params := ask(fmt.Sprintf("turn %d", i))
+		if i > 0 {
+			params.PreviousResponseID = openai.String(ids[i-1])
+		}
+		p := mustEnd(t, clients[i%2].Responses.NewStreaming(within(t), params))
+		if got, want := p.final.OutputText(), fmt.Sprintf("%d: turn %d", i, i); got != want {
+			t.Fatalf("turn %d is %q, not %q", i, got, want)
+		}
+		ids = append(ids, p.final.ID)
+	}
+	if got := messages(t, s); len(got) != 2*turns-1 {
+		t.Errorf("the model was told %d messages in the end", len(got))
+	}
+	for i, id := range ids {
+		var said []string
+		for _, c := range clients {
+			r, err := c.Responses.Get(within(t), id, responses.ResponseGetParams{})
+			if err != nil {
+				t.Fatal(explain(err))
+			}
+			said = append(said, r.RawJSON())
+		}
+		if said[0] != said[1] {
+			t.Errorf("turn %d is %s at one replica and %s at the other", i, said[0], said[1])
+		}
+	}
+	if err := clients[0].Responses.Delete(within(t), ids[5]); err != nil {
+		t.Fatal(explain(err))
+	}
+	for _, c := range clients {
+		_, err := c.Responses.Get(within(t), ids[5], responses.ResponseGetParams{})
+		wantError(t, err, 404, "", "")
+		params := ask("and now?")
+		params.PreviousResponseID = openai.String(ids[turns-1])
+		_, err = c.Responses.New(within(t), params)
+		wantError(t, err, 400, "previous_response_not_found", "previous_response_id")
+	}
+}
+
+// stored says whether a response claims to be.
+func stored(t *testing.T, r *responses.Response) bool {
+	t.Helper()
+	var said struct{ Store bool }
+	if err := json.Unmarshal([]byte(r.RawJSON()), &said); err != nil {
+		t.Fatal(err)
+	}
+	return said.Store
+}
+
+// TestStoreServerFails: whatever happens to the server of the store, answers
+// come, and say whether they are stored; what was stored is never said not to
+// be; and all is well soon after the server is back.
+func TestStoreServerFails(t *testing.T) {
+	server := redisServer(t)
+	_, c := play(t, echo(2), "--store", server.URL())
+	get := func(id string) error {
+		_, err := c.Responses.Get(within(t), id, responses.ResponseGetParams{})
+		return err
+	}
+	// again waits for a stored answer, and returns how long that took.
+	again := func() time.Duration {
+		start := time.Now()
+		for !stored(t, create(t, c, ask("again?"))) {
+			if time.Since(start) > 20*time.Second {
+				t.Fatal("nothing is stored any more")
+			}
+		}
+		return time.Since(start)
+	}
+	before := create(t, c, ask("before"))
+	if !stored(t, before) || get(before.ID) != nil {
+		t.Fatal("not stored to begin with")
+	}
+	for _, outage := range []struct {
+		name       string
+		begin, end func() error
+		readable   bool
+	}{
+		{"frozen", func() error { server.Freeze(); return nil }, func() error { server.Thaw(); return nil }, false},
+		{"dead", func() error { server.Kill(); return nil }, server.Restart, false},
+		{"full", server.Fill, server.Drain, true},
+		{"a replica", server.ReadOnly, server.Promote, true},
+	} {
+		if err := outage.begin(); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 5 {
+			start := time.Now()
+			p := mustEnd(t, c.Responses.NewStreaming(within(t), ask("during")))
+			took := time.Since(start)
+			if p.final.OutputText() != "0: during" || stored(t, p.final) {
+				t.Errorf("%s: the answer is %q and says stored: %v", outage.name, p.final.OutputText(), stored(t, p.final))
+			}
+			if n == 4 && took > 2*time.Second { // the machine may be busy; the store's own test is exact
+				t.Errorf("%s: the answer took %v", outage.name, took)
+			}
+		}
+		err := get(before.ID)
+		if outage.readable && err != nil {
+			t.Errorf("%s: %s", outage.name, explain(err))
+		} else if !outage.readable {
+			if e := wantError(t, err, 503, "server_error", ""); !strings.Contains(e.Message, "store") {
+				t.Errorf("%s: %s", outage.name, e.Message)
+			}
+			params := ask("and then?")
+			params.PreviousResponseID = openai.String(before.ID)
+			_, err := c.Responses.New(within(t), params)
+			wantError(t, err, 503, "server_error", "")
+		}
+		if err := outage.end(); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: stored again after %v", outage.name, again())
+		if err := get(before.ID); err != nil {
+			t.Errorf("%s, and back: %s", outage.name, explain(err))
+		}
+		params := ask("and then?")
+		params.PreviousResponseID = openai.String(before.ID)
+		if r := create(t, c, params); r.OutputText() != "1: and then?" {
+			t.Errorf("%s, and back: %q", outage.name, r.OutputText())
+		}
+	}
+}
+
+// TestStartsBeforeStore: a replica starts without the store's server, answers,
+// and stores as soon as it is there.
+func TestStartsBeforeStore(t *testing.T) {
+	server := redisServer(t)
+	server.Kill()
+	_, c := play(t, echo(1), "--store", server.URL())
+	if r := create(t, c, ask("early")); stored(t, r) || r.OutputText() != "0: early" {
+		t.Errorf("%q, stored: %v", r.OutputText(), stored(t, r))
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	for start := time.Now(); ; {
+		r := create(t, c, ask("late"))
+		if stored(t, r) {
+			if _, err := c.Responses.Get(within(t), r.ID, responses.ResponseGetParams{}); err != nil {
+				t.Error(explain(err))
+			}
+			return
+		}
+		if time.Since(start) > 20*time.Second {
+			t.Fatal("nothing is stored although the server is there")
+		}
+	}
+}
