@@ -16,6 +16,7 @@ require (
 	github.com/tidwall/sjson v1.2.7
 	github.com/valkey-io/valkey-go v1.0.79
 	github.com/valyala/fasthttp v1.77.0
+	go.etcd.io/bbolt v1.5.0
 	go.uber.org/goleak v1.3.0
 	go.uber.org/zap v1.28.0
 	go.yaml.in/yaml/v3 v3.0.6

@@ -23,6 +23,7 @@ var rules = map[string][]string{
 	"config":                {"translate", "go.yaml.in/yaml/v3"},
 	"proxy/store":           {},
 	"proxy/store/memory":    {"proxy/store"},
+	"proxy/store/bolt":      {"proxy/store", "proxy/store/codec", "go.etcd.io/bbolt"},
 	"proxy/store/codec":     {"github.com/klauspost/compress"},
 	"proxy/store/redis":     {"proxy/store", "proxy/store/codec", "github.com/valkey-io/valkey-go"},
 	"proxy/store/redistest": {},                                                                         // test support

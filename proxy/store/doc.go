@@ -45,6 +45,7 @@
 //	the interface, the record, the errors      store.go
 //	documents, logs, batches                   documents.go
 //	the walk along Parent, cycles included     chain.go
+//	epochs and waits, for backends to share    epoch.go, waits.go
 //	the in-memory backend                      memory/
 //	the suite and the benchmarks               storetest/
 package store

@@ -64,6 +64,8 @@ var (
 	// ErrFull: there is no room, and the backend pushes nothing out for it. What
 	// is there can be read and deleted; expiry and deletion make room.
 	ErrFull = errors.New("store: full")
+	// ErrClosed: the store was closed during the call.
+	ErrClosed = errors.New("store: closed")
 )
 
 // BrokenChainError is returned by Chain when an ancestor is gone.

@@ -371,7 +371,7 @@ func (c *commit) append(a *store.LogAppend) {
 	s.change(&j.held, size, until)
 	s.stats.Entries += int64(len(a.Entries))
 	if len(a.Entries) > 0 {
-		c.t.wake(key{c.tenant, a.Log})
+		c.s.waits.Wake(c.tenant, a.Log)
 	}
 }
 

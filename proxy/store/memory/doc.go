@@ -57,10 +57,9 @@
 //	options, the methods of store.Store     memory.go
 //	entries and their names                 index.go
 //	the hash tables                         shard.go
-//	reading documents and logs, Wait        documents.go
+//	reading documents and logs              documents.go
 //	batches                                 commit.go
 //	documents and logs by name, in order    table.go, doclist.go
 //	age order, expiry order                 order.go
 //	budget, sweeping, the janitor           room.go
-//	the epochs, and why they stay bounded   epoch.go
 package memory

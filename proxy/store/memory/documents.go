@@ -2,15 +2,11 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sort"
 
 	"antiphon/proxy/store"
 )
-
-// errClosed is what a Wait returns that Close has ended.
-var errClosed = errors.New("store: closed")
 
 // Doc implements store.Documents.
 func (s *Store) Doc(_ context.Context, tenant, kind, name string) (*store.Doc, error) {
@@ -103,27 +99,12 @@ func (j *journal) find(seq uint64) int {
 
 // Wait implements store.Documents.
 func (s *Store) Wait(ctx context.Context, tenant, log string, from uint64) error {
-	now := s.now().UnixNano()
-	t, k := s.tables.of(tenant), key{tenant, log}
-	t.Lock()
-	if j := t.logs[k]; j != nil && j.seen(now) && j.next > from {
-		t.Unlock()
-		return nil
-	}
-	w := t.join(k)
-	t.Unlock()
-
-	select {
-	case <-w.grown:
-		return nil
-	case <-ctx.Done():
-	case <-s.closing:
-	}
-	t.Lock()
-	t.leave(k, w)
-	t.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return errClosed
+	return s.waits.Wait(ctx, s.closing, tenant, log, func() (bool, error) {
+		now := s.now().UnixNano()
+		t := s.tables.of(tenant)
+		t.RLock()
+		defer t.RUnlock()
+		j := t.logs[key{tenant, log}]
+		return j != nil && j.seen(now) && j.next > from, nil
+	})
 }

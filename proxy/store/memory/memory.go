@@ -37,7 +37,11 @@ type Store struct {
 
 	index  index
 	tables tables
-	epochs epochs
+	epochs *store.Epochs
+	waits  store.Waits
+
+	// bumping lets a test hold a Delete back before the epoch changes.
+	bumping sync.Mutex
 
 	// mu is held by whoever changes anything. What follows is only touched
 	// under it.
@@ -70,11 +74,11 @@ func New(opts Options) *Store {
 	s := &Store{
 		now:     opts.Now,
 		max:     opts.MaxBytes,
+		epochs:  store.NewEpochs(0),
 		closing: make(chan struct{}),
 	}
 	s.index.init()
 	s.tables.init()
-	s.epochs.init(epochTenants)
 	s.janitor.Go(func() { s.sweepEvery(opts.SweepEvery) })
 	return s
 }
@@ -152,14 +156,16 @@ func (s *Store) Delete(_ context.Context, tenant, id string) error {
 	// the new epoch. The record's own tenant, because the caller's string may
 	// be part of a request buffer and the epochs keep it.
 	e.until.Store(absent)
-	s.epochs.bump(e.rec.Tenant)
+	s.bumping.Lock()
+	s.epochs.Bump(e.rec.Tenant)
+	s.bumping.Unlock()
 	e.drop(s)
 	return nil
 }
 
 // Epoch implements store.Store.
 func (s *Store) Epoch(_ context.Context, tenant string) (uint64, error) {
-	return s.epochs.of(tenant), nil
+	return s.epochs.Of(tenant), nil
 }
 
 // Stats implements store.Store.

@@ -254,9 +254,6 @@ func checkTables(t *testing.T, s *Store, count func(*held, int64)) (docs, entrie
 				t.Fatalf("log %q goes with a document that is not there", k.name)
 			}
 		}
-		if len(tab.waits) > 0 {
-			t.Fatalf("%d wait", len(tab.waits))
-		}
 	}
 	return docs, entries
 }
@@ -288,7 +285,7 @@ func TestDeleteHidesBeforeEpoch(t *testing.T) {
 	if err := s.Put(ctx, &store.Record{Tenant: "t", ID: "r", ItemIDs: []string{"i"}, Expires: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	s.epochs.mu.Lock()
+	s.bumping.Lock()
 	deleted := make(chan error)
 	go func() { deleted <- s.Delete(ctx, "t", "r") }()
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
@@ -302,42 +299,9 @@ func TestDeleteHidesBeforeEpoch(t *testing.T) {
 			break
 		}
 	}
-	s.epochs.mu.Unlock()
+	s.bumping.Unlock()
 	if err := <-deleted; err != nil {
 		t.Error(err)
-	}
-}
-
-// TestEpochsAreBounded: however many tenants delete, few are remembered, and
-// no tenant ever falls back.
-func TestEpochsAreBounded(t *testing.T) {
-	const limit, tenants = 8, 1000
-	var e epochs
-	e.init(limit)
-	last := make(map[string]uint64)
-	rnd := rand.New(rand.NewPCG(3, 4))
-	spurious := 0
-	for range 20_000 {
-		tenant := strconv.Itoa(rnd.IntN(tenants))
-		if rnd.IntN(4) == 0 {
-			tenant = strconv.Itoa(rnd.IntN(3)) // some delete all the time
-		}
-		if got := e.of(tenant); got < last[tenant] {
-			t.Fatalf("tenant %s fell back from %d to %d", tenant, last[tenant], got)
-		} else if got != last[tenant] {
-			spurious++
-		}
-		before := e.of(tenant)
-		e.bump(tenant)
-		if last[tenant] = e.of(tenant); last[tenant] <= before {
-			t.Fatalf("a deletion took tenant %s from %d to %d", tenant, before, last[tenant])
-		}
-		if n := len(e.young) + len(e.old); n > 2*limit {
-			t.Fatalf("%d tenants are remembered", n)
-		}
-	}
-	if spurious == 0 {
-		t.Error("nobody was forgotten: this proves nothing")
 	}
 }
 

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"hash/maphash"
-	"strings"
 	"sync"
 
 	"antiphon/proxy/store"
@@ -12,8 +11,7 @@ import (
 // one lock: a batch changes it at one instant by holding that lock.
 //
 // Only a holder of Store.mu changes a table's documents and logs, and takes the
-// table's lock as well to do so. Hence a writer may read without it. Waits are
-// another matter: for them the table's lock is all.
+// table's lock as well to do so. Hence a writer may read without it.
 type tables struct {
 	seed   maphash.Seed
 	tables [tableCount]table
@@ -26,7 +24,6 @@ type table struct {
 	kinds  map[key]*docList  // by tenant and kind
 	logs   map[key]*journal  // by tenant and name
 	owners map[key]*document // by tenant and name of a log: what the log goes with
-	waits  map[key]*wait     // by tenant and name of a log
 }
 
 func (t *tables) init() {
@@ -34,7 +31,7 @@ func (t *tables) init() {
 	for i := range t.tables {
 		t.tables[i] = table{
 			kinds: make(map[key]*docList), logs: make(map[key]*journal),
-			owners: make(map[key]*document), waits: make(map[key]*wait),
+			owners: make(map[key]*document),
 		}
 	}
 }
@@ -185,52 +182,17 @@ func (j *journal) evict(s *Store) {
 	j.drop(s)
 }
 
-// removeLog also wakes those who wait for the log: they will see that it is gone.
-func (t *table) removeLog(j *journal) {
-	k := key{j.tenant, j.name}
-	delete(t.logs, k)
-	t.wake(k)
-}
+func (t *table) removeLog(j *journal) { delete(t.logs, key{j.tenant, j.name}) }
 
 func (s *Store) releaseDoc(d *document) {
 	s.release(&d.held)
 	s.stats.Documents--
 }
 
+// releaseLog also wakes those who wait for the log: they will see that it is
+// gone.
 func (s *Store) releaseLog(j *journal) {
+	s.waits.Wake(j.tenant, j.name)
 	s.release(&j.held)
 	s.stats.Entries -= int64(len(j.entries))
-}
-
-// wait is what those have in common who wait for a log to grow.
-type wait struct {
-	grown chan struct{} // closed by wake
-	n     int           // how many wait
-}
-
-// join is the wait for a log. Under the table's lock, like leave and wake.
-func (t *table) join(k key) *wait {
-	w := t.waits[k]
-	if w == nil {
-		// The names may be part of a request that ends before the wait does.
-		k = key{strings.Clone(k.tenant), strings.Clone(k.name)}
-		w = &wait{grown: make(chan struct{})}
-		t.waits[k] = w
-	}
-	w.n++
-	return w
-}
-
-// leave ends the wait of one who was not woken.
-func (t *table) leave(k key, w *wait) {
-	if w.n--; w.n == 0 && t.waits[k] == w {
-		delete(t.waits, k)
-	}
-}
-
-func (t *table) wake(k key) {
-	if w := t.waits[k]; w != nil {
-		close(w.grown)
-		delete(t.waits, k)
-	}
 }

@@ -27,7 +27,7 @@ func makeRecord(now time.Time, serial int64, tenant, id, parent string, items ..
 		Created: now, Expires: now.Add(ttl),
 		Response: []byte(head + output + "}"),
 		Output:   [2]int{len(head), len(head) + len(output)},
-		Input:    fmt.Appendf(nil, `[{"for":%q,"serial":%d}]`, id, serial),
+		Input:    slices.Clip(fmt.Appendf(nil, `[{"for":%q,"serial":%d}]`, id, serial)),
 		ItemIDs:  items,
 	}
 }
@@ -42,7 +42,7 @@ func until(rec *store.Record, expires time.Time) *store.Record {
 func clone(rec *store.Record) *store.Record {
 	c := *rec
 	c.Response = bytes.Clone(rec.Response)
-	c.Input = bytes.Clone(rec.Input)
+	c.Input = slices.Clip(bytes.Clone(rec.Input)) // its capacity counts
 	c.ItemIDs = slices.Clone(rec.ItemIDs)
 	return &c
 }

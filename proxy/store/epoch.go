@@ -1,4 +1,4 @@
-package memory
+package store
 
 import "sync"
 
@@ -6,7 +6,9 @@ import "sync"
 // of names with their numbers are some ten megabytes.
 const epochTenants = 32 << 10
 
-// epochs counts deletions, for each tenant, in bounded memory.
+// Epochs counts deletions, for each tenant, in bounded memory: what Store.Epoch
+// tells, for the backends of which only one process uses the data. Make one with
+// NewEpochs.
 //
 // All epochs come from one counter: a tenant's epoch is the count at its last
 // deletion. Tenants come and go (one may be no more than a credential that was
@@ -19,7 +21,7 @@ const epochTenants = 32 << 10
 //
 // Names are forgotten a generation at a time: who deleted is in young; a full
 // young becomes old, and the old before it is forgotten.
-type epochs struct {
+type Epochs struct {
 	mu         sync.RWMutex
 	limit      int    // names in a generation
 	count      uint64 // deletions so far
@@ -28,13 +30,17 @@ type epochs struct {
 	floor      uint64 // who is in neither
 }
 
-func (e *epochs) init(limit int) {
-	e.limit = limit
-	e.young = make(map[string]uint64)
+// NewEpochs returns epochs in which nobody has deleted yet, and all epochs are
+// at least from. A backend whose data survives the process must choose it above
+// all epochs that it has told before.
+func NewEpochs(from uint64) *Epochs { return newEpochs(from, epochTenants) }
+
+func newEpochs(from uint64, limit int) *Epochs {
+	return &Epochs{limit: limit, count: from, floor: from, oldMax: from, young: make(map[string]uint64)}
 }
 
-// of is the tenant's epoch.
-func (e *epochs) of(tenant string) uint64 {
+// Of is the tenant's epoch.
+func (e *Epochs) Of(tenant string) uint64 {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if n, ok := e.young[tenant]; ok {
@@ -46,8 +52,8 @@ func (e *epochs) of(tenant string) uint64 {
 	return e.floor
 }
 
-// bump gives the tenant an epoch that nobody had. It keeps the string.
-func (e *epochs) bump(tenant string) {
+// Bump gives the tenant an epoch that nobody had. It keeps the string.
+func (e *Epochs) Bump(tenant string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.count++
