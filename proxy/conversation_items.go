@@ -30,6 +30,9 @@ func (x *exchange) readItems(body *translate.ConversationBody, form translate.Co
 			return nil, err
 		}
 	}
+	if err := body.CheckCompactions(compactions{x}); err != nil {
+		return nil, err
+	}
 	x.entropy(x.seed[:])
 	return body.Items(&x.seed), nil
 }

@@ -169,6 +169,14 @@ func (s *Server) conversationHistory(x *exchange, id string, version uint64) (*t
 	if len(items) == 0 {
 		return h, nil
 	}
+	if h.Size() > 0 && translate.HasCompaction(items) {
+		// What it leaves of the items before it depends on all of them.
+		if items, next, err = s.itemsFrom(x, id, 0); err != nil {
+			return nil, err
+		}
+		h = &translate.History{}
+	}
+	x.history.Sealer, x.history.Opener = x, compactions{x}
 	h, bad := x.history.Extend(h, items, noItems, x.dialect)
 	if bad != nil {
 		return nil, proxyError(500, "A stored item of this conversation cannot be read.")

@@ -115,7 +115,7 @@ func (x *exchange) recall(enter bool) (history *translate.History, err *translat
 			return nil, err
 		}
 	}
-	return history, nil
+	return history, x.req.OpenCompactions(compactions{x})
 }
 
 // toChat translates the request for the upstream, into x.wire. What opt does not
@@ -204,8 +204,13 @@ const maxTruncations = 4
 // ask sends the translated request, and when there is a reply worth reading
 // begins the turn that it makes. A client that has left shows in x.up.Cancelled.
 func (x *exchange) ask() *translate.Error {
-	if err := x.send(); err != nil {
+	if err := x.compactFirst(); err != nil {
 		return err
+	}
+	if !x.compactsOnly() {
+		if err := x.send(); err != nil {
+			return err
+		}
 	}
 	x.reportLosses()
 	x.passHeaders()
@@ -235,6 +240,7 @@ func (x *exchange) beginTurn() {
 		OpenResponses: s.cfg.Stream.OpenResponsesNames,
 		Obfuscate:     s.obfuscates(&x.req),
 		Losses:        &x.losses,
+		Compaction:    x.compaction(),
 	})
 }
 
@@ -320,15 +326,32 @@ func (x *exchange) readError() *translate.Error {
 
 // whole answers with the response as one object.
 func (x *exchange) whole() {
+	if x.compactsOnly() {
+		x.turn.FinishWith(nil, &x.summary.turn)
+	} else if !x.wholeReply() {
+		return
+	}
+	x.out = x.commit(x.out[:0])
+	x.countTurn()
+	ctx := x.ctx
+	ctx.Response.Header.SetContentType("application/json")
+	x.bytesOut += int64(len(x.out))
+	// The response takes our buffer and gives its own: nothing is copied.
+	x.out = ctx.Response.SwapBody(x.out)
+}
+
+// wholeReply feeds the turn with the upstream's whole reply, or answers why that
+// cannot be.
+func (x *exchange) wholeReply() (ok bool) {
 	body, err := x.readReply()
 	switch {
 	case errors.Is(err, errClientGone):
 		x.gone()
-		return
+		return false
 	case err != nil:
 		x.errText = err.Error()
 		x.respondError(x.ctx, upstreamFailure(err))
-		return
+		return false
 	}
 	if isEventStream(&x.up.Header) { // it streams though nobody asked for it
 		x.events.Feed(body)
@@ -342,15 +365,9 @@ func (x *exchange) whole() {
 	x.up.Close(true)
 	if failure := x.turn.Failure(); failure != nil {
 		x.respondError(x.ctx, failure)
-		return
+		return false
 	}
-	x.out = x.commit(x.out[:0])
-	x.countTurn()
-	ctx := x.ctx
-	ctx.Response.Header.SetContentType("application/json")
-	x.bytesOut += int64(len(x.out))
-	// The response takes our buffer and gives its own: nothing is copied.
-	x.out = ctx.Response.SwapBody(x.out)
+	return true
 }
 
 // readReply reads the upstream's whole reply. What came in one piece is not

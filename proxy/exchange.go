@@ -61,7 +61,8 @@ type exchange struct {
 	continued    *localResponse
 	local        *wsState // responses that only this connection can continue; nil for HTTP
 	up           upstream.Exchange
-	place        *place // in a conversation; nil without
+	place        *place   // in a conversation; nil without
+	summary      *summary // of what was compacted for this response; nil without
 
 	mayBeEmpty bool // the request need not have any input
 
@@ -155,7 +156,7 @@ func (x *exchange) recycle() {
 	x.losses.Reset()
 	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
-	x.backend, x.dialect, x.place, x.grant, x.candidates = nil, nil, nil, nil, x.candidates[:0]
+	x.backend, x.dialect, x.place, x.summary, x.grant, x.candidates = nil, nil, nil, nil, nil, x.candidates[:0]
 	x.lessons = x.lessons[:0]
 	x.chat = translate.ChatOptions{}
 	x.tenant, x.principal, x.reported = "", "", 0

@@ -124,7 +124,7 @@ func (s *Server) storedHistory(x *exchange, id string) (*translate.History, *tra
 			return nil, previousError(id, err)
 		}
 	}
-	x.history.Sealer = x
+	x.history.Sealer, x.history.Opener = x, compactions{x}
 	for i, r := range chain {
 		if i > 0 && i == len(chain)-1 {
 			// Not being cached, the parent was continued before: a branch.

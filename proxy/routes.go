@@ -32,7 +32,7 @@ var routes = []route{
 	{"GET", "/responses/{id}/input_items", metrics.RouteInputItems, (*Server).inputItems},
 	{"POST", "/responses/{id}/cancel", metrics.RouteLater, (*Server).cancelResponse},
 	{"POST", "/responses/input_tokens", metrics.RouteInputTokens, (*Server).inputTokens},
-	{"POST", "/responses/compact", metrics.RouteLater, (*Server).later},
+	{"POST", "/responses/compact", metrics.RouteCompact, (*Server).compact},
 	{"POST", "/conversations", metrics.RouteConversations, (*Server).createConversation},
 	{"GET", "/conversations/{id}", metrics.RouteConversations, (*Server).getConversation},
 	{"POST", "/conversations/{id}", metrics.RouteConversations, (*Server).updateConversation},

@@ -70,9 +70,12 @@ func (x *exchange) run(w io.Writer) (err error) {
 		}
 	}()
 	x.out = x.turn.Begin(x.out[:0])
-	if x.isWholeReply() {
+	switch {
+	case x.compactsOnly():
+		x.out = x.turn.FinishWith(x.out, &x.summary.turn)
+	case x.isWholeReply():
 		err = x.streamWhole(w)
-	} else {
+	default:
 		err = x.pump(w)
 	}
 	if err == nil {

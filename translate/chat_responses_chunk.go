@@ -137,7 +137,7 @@ func (t *Turn) choice(dst []byte, d *jsonx.Doc, c uint32) []byte {
 			logprobs = v
 		}
 	}
-	if d.Kind(delta) != jsonx.Object && t.count == 0 {
+	if d.Kind(delta) != jsonx.Object && t.count == t.leading() {
 		delta = message // a whole answer; after deltas it would be all of them again
 	}
 	if d.Kind(delta) == jsonx.Object {
@@ -343,7 +343,7 @@ func (t *Turn) end(dst []byte) []byte {
 	case finishFilter:
 		t.cutShort = "content_filter"
 	}
-	if t.finish == finishStop && len(t.order) == 0 && t.holding == 0 {
+	if t.finish == finishStop && len(t.order) == t.leading() && t.holding == 0 && !t.compacts {
 		dst = t.message(dst, textPart) // an empty answer is an answer
 	}
 	for n, i := range t.order {

@@ -12,6 +12,7 @@ const (
 	outReasoning
 	outCall
 	outOther // an item that a Responses backend made, and that nobody here knows
+	outCompaction
 )
 
 // outState is where an output item is in its life.
@@ -170,6 +171,12 @@ func (it *outItem) append(dst []byte, status string) []byte {
 		if status == "incomplete" {
 			dst = append(dst, `,"status":"incomplete"`...)
 		}
+	case outCompaction:
+		dst = append(dst, `","type":"compaction","encrypted_content":"`...)
+		if status != "in_progress" {
+			dst = append(dst, it.sealed...)
+		}
+		dst = append(dst, '"')
 	case outCall:
 		dst = append(dst, `","type":"`...)
 		dst = append(dst, formTypes[it.form]...)

@@ -94,7 +94,7 @@ func (t *Turn) keepDetails(dst []byte, d *jsonx.Doc, details uint32) []byte {
 	to := &t.late
 	if t.cur >= 0 && t.items[t.cur].kind == outReasoning {
 		to = &t.items[t.cur].details
-	} else if t.count == 0 { // nothing was said yet: they are what it begins with
+	} else if t.count == t.leading() { // nothing was said yet: they are what it begins with
 		if dst = t.openReasoning(dst); t.cur < 0 {
 			return dst
 		}

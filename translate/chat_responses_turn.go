@@ -60,6 +60,7 @@ type Turn struct {
 	failure  *Error
 	usage    usage
 	counted  bool // usage has come with or after the finish
+	compacts bool // a compaction is all that was asked for
 	apart    bool // it did not become part of the conversation it was made in
 	tier     []byte
 	upModel  []byte
@@ -116,6 +117,9 @@ type TurnOptions struct {
 	Losses *Losses
 	// Sealer makes the encrypted_content of reasoning items; nil: there is none.
 	Sealer Sealer
+	// Compaction is the encrypted_content of a compaction item that comes before
+	// what the backend says, or nil. It must need no escape in a JSON string.
+	Compaction []byte
 }
 
 const defaultMaxBytes = 64 << 20
@@ -165,7 +169,7 @@ func (t *Turn) Begin(dst []byte) []byte {
 	}
 	t.advance(stateOpen)
 	if !t.events {
-		return dst
+		return t.lead(dst)
 	}
 	f := finalFields{status: "in_progress", stored: t.opt.Request.Store}
 	if t.opt.Queued {
@@ -173,7 +177,7 @@ func (t *Turn) Begin(dst []byte) []byte {
 	} else {
 		dst = t.lifecycle(dst, evCreated, f)
 	}
-	return t.lifecycle(dst, evInProgress, f)
+	return t.lead(t.lifecycle(dst, evInProgress, f))
 }
 
 // Feed takes in the data of one event of a chat stream and appends the events
@@ -237,7 +241,7 @@ func (t *Turn) Done(dst []byte) []byte {
 	if t.state >= stateEnded {
 		return dst
 	}
-	if (t.count > 0 || len(t.think.held) > 0) && t.callsWhole() {
+	if (t.count > t.leading() || len(t.think.held) > 0) && t.callsWhole() {
 		t.assumeStop()
 	}
 	return t.Finish(dst)

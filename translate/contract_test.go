@@ -181,6 +181,9 @@ func TestContract(t *testing.T) {
 				if err := json.Unmarshal([]byte(data), &e); err != nil {
 					t.Fatal(err)
 				}
+				if e.Type == "response.compaction.compacting" {
+					continue // newer than the document (SPEC §8.6)
+				}
 				name := c.byType[e.Type]
 				if name == "" {
 					t.Errorf("there is no event of type %q", e.Type)

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"slices"
 	"strings"
 
 	"antiphon/translate/jsonx"
@@ -125,6 +126,15 @@ func (b *ConversationBody) References() []string { return references(b.items, b.
 // does.
 func (b *ConversationBody) Resolve(items [][]byte) *Error {
 	return ofItems(resolve(b.items, &b.refDoc, items))
+}
+
+// CheckCompactions refuses compaction items that do not open: what is put into a
+// conversation must be of use there.
+func (b *ConversationBody) CheckCompactions(o Opener) *Error {
+	if i := openCompactions(slices.Clone(b.items), o); i >= 0 {
+		return ofItems(errCompaction(i))
+	}
+	return nil
 }
 
 // Items returns the items in the form that the API lists them in, with ids that

@@ -15,6 +15,7 @@ const (
 	evError             = "event: error\ndata: {\"type\":\"error\",\"sequence_number\":"
 	evKeepalive         = "event: keepalive\ndata: {\"type\":\"keepalive\",\"sequence_number\":"
 	evItemAdded         = "event: response.output_item.added\ndata: {\"type\":\"response.output_item.added\",\"sequence_number\":"
+	evCompacting        = "event: response.compaction.compacting\ndata: {\"type\":\"response.compaction.compacting\",\"sequence_number\":"
 	evItemDone          = "event: response.output_item.done\ndata: {\"type\":\"response.output_item.done\",\"sequence_number\":"
 	evPartAdded         = "event: response.content_part.added\ndata: {\"type\":\"response.content_part.added\",\"sequence_number\":"
 	evPartDone          = "event: response.content_part.done\ndata: {\"type\":\"response.content_part.done\",\"sequence_number\":"

@@ -46,6 +46,8 @@ const codexRequest = `{"model":"m","input":[{"type":"message","id":"msg_1","role
 	`"tool_choice":"auto","parallel_tool_calls":true,"reasoning":{"summary":"auto"},"store":false,"stream":true,` +
 	`"include":["reasoning.encrypted_content"],"prompt_cache_key":"k","client_metadata":{"x":"y"}}`
 
+func fuzzBuilder() *HistoryBuilder { return &HistoryBuilder{Opener: plainSealer{}} }
+
 // requestCheck holds one request against all that is promised.
 type requestCheck struct {
 	t      interface{ Errorf(string, ...any) }
@@ -82,6 +84,10 @@ func (p *requestCheck) run(body []byte) {
 	}
 	p.echo()
 	if err := p.r.EmptyInput(); err != nil {
+		p.apiError(err)
+		return
+	}
+	if err := p.r.OpenCompactions(plainSealer{}); err != nil {
 		p.apiError(err)
 		return
 	}
@@ -145,8 +151,8 @@ func (p *requestCheck) stored() []byte {
 		return nil
 	}
 	if !p.r.Multiline() {
-		a, errA := (&History{}).Extend(raw, []byte("[]"), p.d)
-		b, errB := (&History{}).Extend(stored, []byte("[]"), p.d)
+		a, errA := fuzzBuilder().Extend(&History{}, raw, []byte("[]"), p.d)
+		b, errB := fuzzBuilder().Extend(&History{}, stored, []byte("[]"), p.d)
 		if errA != nil || errB != nil || !bytes.Equal(a.messages, b.messages) || !bytes.Equal(a.system, b.system) || !slices.Equal(a.open, b.open) {
 			p.errorf("stored %s, %v, listed %s, %v", raw, errA, stored, errB)
 		}
@@ -178,7 +184,7 @@ func (p *requestCheck) followUp(stored []byte) {
 		`"next"`, `[{"type":"function_call_output","call_id":"call_o","output":"1"}]`, `[{"role":"assistant","content":"A"}]`,
 	} {
 		for _, out := range []string{output, "[]"} {
-			h, err := (&History{}).Extend(stored, []byte(out), p.d)
+			h, err := fuzzBuilder().Extend(&History{}, stored, []byte(out), p.d)
 			if err != nil {
 				p.errorf("extend: %v\n%s", err, stored)
 				return
@@ -186,6 +192,10 @@ func (p *requestCheck) followUp(stored []byte) {
 			var r Request
 			if err := r.Parse([]byte(`{"model":"m","previous_response_id":"resp_1","instructions":"I","input":`+next+`}`), RequestLimits{}); err != nil {
 				p.errorf("%v", err)
+				return
+			}
+			if r.OpenCompactions(plainSealer{}) != nil {
+				p.errorf("what opened once does not open again")
 				return
 			}
 			chat, apiErr := r.AppendChat(nil, ChatOptions{Dialect: p.d, History: h, Losses: new(Losses), Sealer: codeSealer{}})

@@ -49,17 +49,18 @@ type goldenCase struct {
 }
 
 type caseOptions struct {
-	dialect   string
-	overrides []string // "max_tokens_field=…" and the like, by setDialect
-	loss      string   // "strict" refuses
-	echo      bool
-	stored    bool
-	open      bool // Open Responses event names
-	obfuscate bool
-	maxBytes  int
-	model     string // upstream's name of the model
-	unsealed  bool   // "seal: off": there are no keys for envelopes
-	cut       string // how the upstream ends: "" (cleanly), "eof" (without [DONE]), "reset"
+	dialect    string
+	overrides  []string // "max_tokens_field=…" and the like, by setDialect
+	loss       string   // "strict" refuses
+	echo       bool
+	stored     bool
+	open       bool // Open Responses event names
+	obfuscate  bool
+	maxBytes   int
+	model      string // upstream's name of the model
+	compaction string // encrypted_content of a compaction item before the reply
+	unsealed   bool   // "seal: off": there are no keys for envelopes
+	cut        string // how the upstream ends: "" (cleanly), "eof" (without [DONE]), "reset"
 }
 
 func (c *goldenCase) file(name string) []byte {
@@ -93,6 +94,8 @@ func (c *goldenCase) readOptions(t *testing.T) {
 			c.opt.echo = value == "show"
 		case "stored":
 			c.opt.stored = value == "show"
+		case "compaction":
+			c.opt.compaction = value
 		case "open_responses":
 			c.opt.open = value == "true"
 		case "obfuscate":
@@ -228,8 +231,9 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 		return x
 	}
 	var sealer Sealer = plainSealer{}
+	var opener Opener = plainSealer{}
 	if c.opt.unsealed {
-		sealer = nil
+		sealer, opener = nil, nil
 	}
 	h := &History{}
 	if turns := c.file("history.json"); turns != nil {
@@ -239,7 +243,7 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 		}
 		for _, s := range stored {
 			var err error
-			b := HistoryBuilder{Sealer: sealer}
+			b := HistoryBuilder{Sealer: sealer, Opener: opener}
 			if h, err = b.Extend(h, s.Input, s.Output, &c.dialect); err != nil {
 				t.Fatal(err)
 			}
@@ -262,6 +266,9 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 	if x.err = x.req.EmptyInput(); x.err != nil {
 		return x
 	}
+	if x.err = x.req.OpenCompactions(opener); x.err != nil {
+		return x
+	}
 	x.chat, x.err = x.req.AppendChat(nil, ChatOptions{Dialect: &c.dialect, Model: c.opt.model, History: h, Losses: &x.losses, Sealer: sealer})
 	if x.err == nil && c.opt.loss == "strict" {
 		x.err = x.losses.Refusal()
@@ -269,7 +276,7 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 	x.options = TurnOptions{
 		Request: &x.req, Dialect: &c.dialect, Seed: testSeed, Created: testCreated, Events: true,
 		MaxBytes: c.opt.maxBytes, OpenResponses: c.opt.open, Obfuscate: c.opt.obfuscate, Losses: &x.losses,
-		Sealer: sealer,
+		Sealer: sealer, Compaction: []byte(c.opt.compaction),
 	}
 	return x
 }

@@ -48,14 +48,20 @@ func (s *Seed) ResponseID() string {
 // ("conv_"). A seed is good for one.
 func (s *Seed) ID(prefix string) string { return string(s.appendID(nil, prefix, responseNumber)) }
 
+// ItemID is the id of the output item with that index.
+func (s *Seed) ItemID(prefix string, index int) string {
+	return string(s.appendID(nil, prefix, firstOutput+index))
+}
+
 // The prefixes of item ids.
 const (
-	prefixMessage   = "msg_"
-	prefixReasoning = "rs_"
-	prefixCall      = "fc_"
-	prefixOutput    = "fco_"
-	prefixOther     = "item_"
-	prefixCallID    = "call_"
+	prefixMessage    = "msg_"
+	prefixReasoning  = "rs_"
+	prefixCall       = "fc_"
+	prefixOutput     = "fco_"
+	prefixCompaction = "cmp_"
+	prefixOther      = "item_"
+	prefixCallID     = "call_"
 )
 
 // formPrefixes are the id prefixes of the calls of each form.

@@ -34,6 +34,7 @@ const (
 	ruleParallelCalls
 	ruleItemUnsupported
 	ruleItemEmulated
+	ruleCompaction
 	rulePartDropped
 	ruleImageDetail
 	ruleOutputParts
@@ -77,7 +78,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleHint:              {"param.hint", Dropped, true, "The backend does not take this hint about caching, billing or safety; the answer is the same without."},
 	ruleVerbosity:         {"text.verbosity", Dropped, false, "The backend cannot be asked for longer or shorter answers."},
 	ruleLogprobs:          {"include.logprobs", Dropped, false, "The backend gives no logprobs."},
-	ruleContextManagement: {"param.context_management", Dropped, false, "The context is not compacted on the way."},
+	ruleContextManagement: {"param.context_management", Dropped, false, "Without a compact_threshold the context is never compacted on the way."},
 	ruleEffortDropped:     {"reasoning.effort.dropped", Dropped, false, "The backend cannot be asked for a reasoning effort."},
 	ruleEffortMapped:      {"reasoning.effort.mapped", Emulated, true, "The backend lacks this effort; the nearest one is asked for."},
 	ruleSummary:           {"reasoning.summary", Emulated, true, "A chat backend writes no summaries: its reasoning itself is given as the summary."},
@@ -106,6 +107,7 @@ var lossRules = [numRules]RuleInfo{
 
 	ruleItemUnsupported:    {"item.unsupported", Dropped, false, "An input item that a chat backend cannot make sense of is not sent."},
 	ruleItemEmulated:       {"item.emulated", Emulated, true, "A call of a built-in or custom tool is shown to the backend as a function call."},
+	ruleCompaction:         {"item.compaction", Emulated, true, "The summary in a compaction item is shown to the backend in place of what was said before it."},
 	rulePartDropped:        {"part.dropped", Dropped, false, "The backend does not take this kind of content."},
 	ruleImageDetail:        {"part.image_detail", Emulated, true, "The chat API has no image detail \"original\"; \"high\" is sent."},
 	ruleOutputParts:        {"part.tool_output", Emulated, true, "Images and files in a tool's output follow in a user message, because chat tool messages only hold text."},

@@ -27,6 +27,8 @@ type History struct {
 	config configuration // what they have set
 
 	system    []byte   // of all segments: system messages that a head message has to join, escaped
+	summary   []byte   // of all segments: that of the last compaction, likewise
+	summaryAt span     // in messages: the same where it is a message of its own
 	open      []string // ids of calls that have no output yet
 	count     int      // messages of all segments
 	bytes     int      // of the messages of all segments
@@ -49,12 +51,12 @@ func (h *History) Bytes() int {
 	if h == nil {
 		return 0
 	}
-	return h.bytes + len(h.system)
+	return h.bytes + len(h.system) + len(h.summary)
 }
 
 // measure settles what follows from the other members.
 func (h *History) measure() {
-	h.bytes, h.size = len(h.messages)+1, 224+cap(h.messages)+cap(h.system)+16*cap(h.thoughts)
+	h.bytes, h.size = len(h.messages)+1, 264+cap(h.messages)+cap(h.system)+cap(h.summary)+16*cap(h.thoughts)
 	for _, id := range h.open {
 		h.size += 16 + len(id)
 	}
@@ -80,6 +82,9 @@ func (h *History) Extend(input, output []byte, dialect *Dialect) (*History, erro
 type HistoryBuilder struct {
 	// Sealer opens the encrypted_content of reasoning items; nil: none opens.
 	Sealer Sealer
+	// Opener opens compaction items; nil: none opens, and what has one is a bad
+	// record.
+	Opener Opener
 
 	input, output jsonx.Doc
 	items         []item
@@ -110,10 +115,16 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 		}
 	}
 	items := b.items
+	if openCompactions(items, b.Opener) >= 0 {
+		return nil, ErrBadRecord
+	}
+	if supersede(items) >= 0 {
+		h = h.standing(dialect)
+	}
 	spoke := slices.ContainsFunc(items, func(it item) bool { return it.kind == kindUser })
 
 	m := &b.messages
-	next := &History{system: h.system, loaded: loadTools(h.loaded, items), config: h.config}
+	next := &History{system: h.system, summary: h.summary, loaded: loadTools(h.loaded, items), config: h.config}
 	for i := range items {
 		next.config.update(&items[i])
 	}
@@ -133,7 +144,11 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	if dialect.SystemMessages != SystemAnywhere {
 		next.system = slices.Clip(next.system) // shared: to be copied before it grows
 		for i := range items {
-			if items[i].kind == kindSystem {
+			switch {
+			case items[i].kind != kindSystem:
+			case items[i].opened != nil:
+				next.summary = appendSystemText(nil, &items[i], 0)
+			default:
 				next.system = appendSystemText(next.system, &items[i], 0)
 			}
 		}
@@ -143,6 +158,7 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	if next.before != nil {
 		next.count += h.count
 	}
+	next.summaryAt = m.summaryAt
 	if dialect.Reasoning.Replay != ReplayNone {
 		next.thoughts, next.old = slices.Clone(m.thoughts), m.old
 	}
@@ -313,7 +329,7 @@ func appendSystemText(dst []byte, it *item, start int) []byte {
 
 // hasSystem reports whether there is anything for a system message at the head.
 func (r *Request) hasSystem(h *History) bool {
-	if r.has(pInstructions) || len(h.system) > 0 {
+	if r.has(pInstructions) || len(h.system) > 0 || len(h.summary) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(r.items, func(it item) bool { return it.kind == kindSystem })
@@ -348,11 +364,14 @@ func (r *Request) head(m *messages, h *History) {
 	if n != 0 {
 		m.dst = append(m.dst, d.Str(n)...)
 	}
-	if len(h.system) > 0 {
+	for _, text := range [...][]byte{h.system, h.summary} {
+		if len(text) == 0 {
+			continue
+		}
 		if len(m.dst) > start {
 			m.dst = append(m.dst, `\n\n`...)
 		}
-		m.dst = append(m.dst, h.system...)
+		m.dst = append(m.dst, text...)
 	}
 	talked := h.count > 0
 	for i := range r.items {
@@ -361,7 +380,7 @@ func (r *Request) head(m *messages, h *History) {
 			talked = true
 			continue
 		}
-		if talked {
+		if talked && it.opened == nil {
 			m.lose(ruleSystemMoved, itemPath(i), "")
 		}
 		m.dst = appendSystemText(m.dst, it, start)

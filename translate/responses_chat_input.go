@@ -54,6 +54,8 @@ type messages struct {
 	args     jsonx.Doc
 	taken    []byte // the message that reopen took back
 	takenDoc jsonx.Doc
+
+	summaryAt span // where dst has the summary of a compaction as a message
 }
 
 // span is a part of a buffer: [from, to).
@@ -82,7 +84,14 @@ func (m *messages) segment(items []item, outs *outputIndex, open []string, keepO
 		case kindSystem:
 			if m.dialect.SystemMessages == SystemAnywhere {
 				m.flush(i, false)
+				from := len(m.dst)
+				if m.count > 0 {
+					from++ // the comma
+				}
 				m.plain(it, systemRole(m.dialect, it.dev))
+				if it.opened != nil {
+					m.summaryAt = span{from, len(m.dst)}
+				}
 			}
 			// Elsewhere head has written it already.
 		case kindUser:

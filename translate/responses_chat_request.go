@@ -18,6 +18,9 @@ type ChatOptions struct {
 	History *History
 	// Losses receives what the translation loses.
 	Losses *Losses
+	// Summarize asks for a summary of all that the request would be about, for a
+	// compaction item, instead of an answer.
+	Summarize bool
 	// Sealer opens the encrypted_content of reasoning items; nil: none opens.
 	Sealer Sealer
 }
@@ -64,6 +67,9 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	if h == nil {
 		h = &noHistory
 	}
+	if i := slices.IndexFunc(r.items, func(it item) bool { return it.kind == kindCompaction }); i >= 0 {
+		return dst, errCompaction(i)
+	}
 	if err := r.prepareTools(h, dialect); err != nil {
 		return dst, err
 	}
@@ -85,13 +91,24 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	if r.forgetsTurns(dialect) {
 		m.replay = ReplayLoop
 	}
+	compaction := supersede(r.items)
+	if compaction >= 0 {
+		h = h.standing(dialect)
+		m.lose(ruleCompaction, itemPath(compaction), "")
+	}
 	r.head(m, h)
 	m.start(h, slices.ContainsFunc(r.items, func(it item) bool { return it.kind == kindUser }))
 	m.segment(r.items, &r.outs, h.open, false)
+	if opt.Summarize || compaction >= 0 && silent(r.items) {
+		m.say(opt.Summarize)
+	}
 	dst = append(m.dst, ']')
 	m.dst = nil
 	if m.count == 0 {
 		return dst, invalid("invalid_value", "input", "Nothing in 'input' can be sent to a Chat Completions backend.")
+	}
+	if opt.Summarize {
+		return append(dst, '}'), nil
 	}
 
 	r.config = r.configured(h)
@@ -179,7 +196,7 @@ func (r *Request) appendParams(dst []byte, dialect *Dialect, losses *Losses) ([]
 				Message: "This server has no access programs; leave 'access_programs' out."}
 		}
 	}
-	if r.has(pContextManagement) {
+	if r.has(pContextManagement) && r.CompactThreshold() == 0 {
 		losses.add(ruleContextManagement, "context_management", "")
 	}
 	if r.has(pPromptCacheOptions) {

@@ -21,6 +21,9 @@ const (
 	kindReference                   // item_reference
 	kindTools                       // additional_tools: more tools from here on
 	kindConfig                      // configuration_update: another effort or format from here on
+	kindCompaction                  // compaction that has not been opened: see openCompactions
+	kindTrigger                     // compaction_trigger
+	kindGone                        // what a compaction stands for
 	kindUnsupported                 // known to the API, but of no use to a chat backend
 )
 
@@ -41,8 +44,10 @@ type item struct {
 	space   uint32 // "namespace"
 	payload uint32 // of a call its arguments or the like, of an output its output
 	summary uint32 // of reasoning
-	sealed  uint32 // of reasoning, its encrypted_content
+	sealed  uint32 // of reasoning and compaction, the encrypted_content
 	phase   uint32 // of a message
+
+	opened *summarized // of what stands for a compaction item
 }
 
 // isFunction reports whether the item is a plain function call or the output of
@@ -73,8 +78,8 @@ var itemTypes = []struct {
 	{"apply_patch_call_output", kindOutput, "output"},
 	{"tool_search_call", kindCall, "arguments"},
 	{"tool_search_output", kindOutput, "tools"},
-	{"compaction", kindUnsupported, ""},
-	{"compaction_trigger", kindUnsupported, ""},
+	{"compaction", kindCompaction, ""},
+	{"compaction_trigger", kindTrigger, ""},
 	{"configuration_update", kindConfig, ""},
 	{"additional_tools", kindTools, "tools"},
 	{"computer_call", kindUnsupported, ""},
@@ -151,6 +156,11 @@ func (r *Request) validateInput(n uint32, lim RequestLimits) *Error {
 			r.loads = true
 		}
 		r.items = append(r.items, it)
+	}
+	for i := range r.items[:max(len(r.items)-1, 0)] {
+		if r.items[i].kind == kindTrigger {
+			return invalid("invalid_value", itemPath(i), "Invalid '"+itemPath(i)+"': a 'compaction_trigger' must be the last item of 'input'.")
+		}
 	}
 	return duplicateID(r.items)
 }
@@ -276,14 +286,8 @@ func readItem(d *jsonx.Doc, n uint32, i int) (it item, err *Error) {
 		if it.id == 0 {
 			return it, errMissing(itemPath(i) + ".id")
 		}
-	case kindUnsupported:
-		if string(typ) == "compaction" {
-			return it, invalid("invalid_value", itemPath(i)+".encrypted_content", "The compaction item in '"+itemPath(i)+
-				"' could not be decrypted: it was not made by this server.")
-		}
-		if string(typ) == "compaction_trigger" {
-			return it, errUnsupported(itemPath(i), "is a compaction_trigger, which is not supported by this version of Antiphon.")
-		}
+	case kindCompaction:
+		return it, it.checkCompaction(i)
 	}
 	return it, nil
 }
@@ -418,6 +422,18 @@ func (it *item) checkReasoning(i int) *Error {
 			return err
 		}
 	}
+	return nil
+}
+
+func (it *item) checkCompaction(i int) *Error {
+	n, path := it.doc.Get(it.node, "encrypted_content"), itemPath(i)+".encrypted_content"
+	switch {
+	case !it.doc.Present(n):
+		return errMissing(path)
+	case it.doc.Kind(n) != jsonx.String:
+		return errType(path, "a string", got(it.doc, n))
+	}
+	it.sealed = n
 	return nil
 }
 

@@ -192,6 +192,9 @@ type Request struct {
 	loads   bool // an item brings tools
 	config  configuration
 
+	compacted bool // compaction items were opened, or added
+	added     int  // items at the end that Compacted has put there
+
 	form         RequestForm
 	conversation uint32 // node of the conversation's id; 0 without
 
@@ -317,8 +320,8 @@ func references(items []item, refs int) []string {
 // GivenIDs are the ids of the input's items that have one: those that the client
 // gave, and those of resolved references.
 func (r *Request) GivenIDs() (ids []string) {
-	for i := range r.items {
-		if it := &r.items[i]; it.id != 0 && it.kind != kindReference {
+	for _, it := range r.given() {
+		if it.id != 0 && it.kind != kindReference {
 			ids = append(ids, it.doc.Text(it.id))
 		}
 	}

@@ -17,11 +17,10 @@ func (r *Request) StorableInput() (input []byte, own bool) {
 	}
 	dst := make([]byte, 0, len(r.doc.Raw(r.params[pInput]))+len(r.refDoc.Bytes()))
 	dst = append(dst, '[')
-	for i := range r.items {
+	for i, it := range r.given() {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		it := &r.items[i]
 		dst = append(dst, it.doc.Raw(it.node)...)
 	}
 	return append(dst, ']'), false
@@ -84,7 +83,7 @@ func (it *item) appendStored(dst []byte, seed *Seed) []byte {
 	if it.typ == 0 {
 		dst = append(dst, `,"type":"message"`...)
 	}
-	if !d.Present(d.Get(it.node, "status")) && it.kind != kindReasoning && it.kind != kindUnsupported {
+	if !d.Present(d.Get(it.node, "status")) && it.kind != kindReasoning && it.kind < kindReference {
 		dst = append(dst, `,"status":"completed"`...)
 	}
 	if it.kind == kindReasoning && it.summary == 0 {
@@ -124,8 +123,7 @@ func appendTextContent(dst []byte, d *jsonx.Doc, text uint32, kind itemKind) []b
 // client gave itself.
 func (r *Request) StoredKeys(seed *Seed) []string {
 	keys := []string{seed.sharedKey()}
-	for i := range r.items {
-		it := &r.items[i]
+	for _, it := range r.given() {
 		if it.id == 0 || it.kind == kindReference {
 			continue
 		}

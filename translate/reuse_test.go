@@ -144,6 +144,9 @@ func (c *goldenCase) reused(t *testing.T, r *Request, turn *Turn) string {
 	if err := r.EmptyInput(); err != nil {
 		return err.Error()
 	}
+	if err := r.OpenCompactions(plainSealer{}); err != nil {
+		return err.Error()
+	}
 	chat, err := r.AppendChat(nil, ChatOptions{Dialect: &c.dialect, Model: c.opt.model, History: x.history, Losses: &losses, Sealer: x.options.Sealer})
 	out := string(chat)
 	if err == nil && c.opt.loss == "strict" {

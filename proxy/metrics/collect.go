@@ -77,6 +77,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		})
 	}
 	put("antiphon_truncations_total", m.Truncations.Load())
+	put("antiphon_compactions_total", m.Compactions.Load())
 	if m.StoreStats != nil {
 		records, bytes, evictions, expired := m.StoreStats()
 		put("antiphon_store_records", records)

@@ -25,6 +25,7 @@ const (
 	RouteDelete
 	RouteInputItems
 	RouteInputTokens
+	RouteCompact
 	RouteConversations
 	RouteConversationItems
 	RouteModels
@@ -37,7 +38,7 @@ const (
 )
 
 var routeNames = [numRoutes]string{
-	"responses.create", "responses.retrieve", "responses.delete", "responses.input_items", "responses.input_tokens",
+	"responses.create", "responses.retrieve", "responses.delete", "responses.input_items", "responses.input_tokens", "responses.compact",
 	"conversations", "conversations.items",
 	"models", "passthrough", "responses.connect", "responses.websocket", "unsupported", "other",
 }
@@ -83,6 +84,7 @@ type Metrics struct {
 	Lessons         atomic.Int64 // facts learned about upstreams
 	Fallbacks       atomic.Int64 // requests that another upstream was asked to answer
 	Truncations     atomic.Int64 // requests shortened because the context was full
+	Compactions     atomic.Int64 // contexts that were replaced by a summary
 	InputTokens     atomic.Int64
 	OutputTokens    atomic.Int64
 	BytesIn         atomic.Int64
@@ -180,6 +182,7 @@ var table = []metric{
 	{"antiphon_fallbacks_total", "Requests that another upstream was asked to answer.", prometheus.CounterValue, nil},
 	{"antiphon_upstream_well", "1 while an upstream is asked as usual, 0 while it is left alone.", prometheus.GaugeValue, []string{"upstream"}},
 	{"antiphon_truncations_total", "Requests shortened for truncation auto.", prometheus.CounterValue, nil},
+	{"antiphon_compactions_total", "Contexts that were replaced by a summary.", prometheus.CounterValue, nil},
 	{"antiphon_store_records", "Responses in the store.", prometheus.GaugeValue, nil},
 	{"antiphon_store_bytes", "Bytes in the store, as its budget counts them.", prometheus.GaugeValue, nil},
 	{"antiphon_store_evictions_total", "Responses pushed out by the budget before their time.", prometheus.CounterValue, nil},
