@@ -69,6 +69,7 @@ func (r *localResponse) history(x *exchange) (past *translate.History, err *tran
 	if err != nil {
 		return nil, err
 	}
+	x.history.Sealer, x.history.Opener = x, compactions{x}
 	h, bad := x.history.Extend(past, r.input, r.output, x.dialect)
 	if bad != nil {
 		return nil, proxyError(500, "A response of this connection cannot be read.")
