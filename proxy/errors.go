@@ -21,6 +21,7 @@ import (
 // respondError answers with an error of the API.
 func (x *exchange) respondError(ctx *fasthttp.RequestCtx, e *translate.Error) {
 	x.noteRefusal(e)
+	lingerIfUnread(ctx)
 	x.out = e.AppendBody(x.out[:0])
 	ctx.Response.Header.SetContentType("application/json")
 	ctx.SetStatusCode(e.Status)
@@ -118,6 +119,7 @@ func (s *Server) serverError(ctx *fasthttp.RequestCtx, err error) {
 	ctx.SetStatusCode(e.Status)
 	ctx.SetBody(e.AppendBody(nil))
 	ctx.SetConnectionClose()
+	linger(ctx.Conn(), true)
 	var id [12]byte
 	_, _ = rand.Read(id[:]) // never fails
 	requestID := "req_" + hex.EncodeToString(id[:])

@@ -99,6 +99,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x.use(s.router.all[0])
 	x.start = time.Now()
 	x.requestID = x.appendRequestID(x.requestID[:0], ctx.Request.Header.Peek("X-Request-Id"))
+	linger(ctx.Conn(), false)
 	x.client = s.clients.of(ctx.Conn())
 	x.client.begin(x)
 	s.metrics.InFlight.Add(1)

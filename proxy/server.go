@@ -138,7 +138,7 @@ func (s *Server) ReloadedKeys(keys *config.Keys, err error) {
 }
 
 // Serve serves the connections of a listener until Shutdown.
-func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(ln) }
+func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(lingerListener{ln, &s.ready}) }
 
 // Drain says that the server is about to stop: readiness fails from now on, and
 // everything else goes on.
