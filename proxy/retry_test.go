@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestRetryStaleKeepAlive(t *testing.T) {
 		idle           time.Duration
 		workers, posts int
 	}{
-		{3 * time.Millisecond, 16, 160}, // within the time in which connections are not looked at
+		{3 * time.Millisecond, 16, 160},
 		{270 * time.Millisecond, 64, 10},
 	} {
 		t.Run(c.idle.String(), func(t *testing.T) {
@@ -31,6 +32,7 @@ func TestRetryStaleKeepAlive(t *testing.T) {
 			up := upstreamtest.NewFunc(t, c.idle, answer("hello"))
 			r := newRig(t, up.URL(), func(s *setup) { s.cfg.Upstream.Connections.Idle = config.Duration(time.Hour) })
 			var wg sync.WaitGroup
+			var lost atomic.Int64
 			for w := range c.workers {
 				wg.Go(func() {
 					body := plain
@@ -44,22 +46,31 @@ func TestRetryStaleKeepAlive(t *testing.T) {
 					for i := range c.posts {
 						time.Sleep(c.idle + time.Duration(rand.Int64N(int64(c.idle/4))) - c.idle/8)
 						got, err := r.try("POST", path, strings.NewReader(body), fmt.Sprintf("X-Request-Id: w%d-%d", w, i))
-						if err != nil || got.status != 200 {
+						switch {
+						case err != nil:
 							t.Errorf("worker %d, post %d: %v", w, i, err)
+						case got.status == 502: // the upstream's system has taken it, and nobody can tell whether the upstream has
+							lost.Add(1)
+						case got.status != 200:
+							t.Errorf("worker %d, post %d: status %d", w, i, got.status)
 						}
 					}
 				})
 			}
 			wg.Wait()
-			wantOnce(t, up, c.workers*c.posts)
+			wantOnce(t, up, c.workers*c.posts, int(lost.Load()))
+			if n := lost.Load(); n > int64(c.workers*c.posts/200) {
+				t.Errorf("%d requests were not answered", n)
+			}
 			_, _, conns, _ := up.Counts()
 			t.Logf("%d requests on %d connections, %v were sent again", up.Count(), conns, r.metric("antiphon_upstream_retries_total"))
 		})
 	}
 }
 
-// wantOnce: the upstream has read n requests, each of them once.
-func wantOnce(t *testing.T, up *upstreamtest.Server, n int) {
+// wantOnce: the upstream has read n requests, but for a few, and each of them
+// once.
+func wantOnce(t *testing.T, up *upstreamtest.Server, n, few int) {
 	t.Helper()
 	seen := map[string]int{}
 	for _, req := range up.Requests() {
@@ -68,7 +79,7 @@ func wantOnce(t *testing.T, up *upstreamtest.Server, n int) {
 			t.Errorf("the upstream was asked %s %d times", id, seen[id])
 		}
 	}
-	if len(seen) != n {
+	if len(seen) > n || len(seen) < n-few {
 		t.Errorf("the upstream was asked %d things, want %d", len(seen), n)
 	}
 }
@@ -101,7 +112,7 @@ func TestRetryNotWhenRead(t *testing.T) {
 				if got.status != 502 && got.status != 504 {
 					t.Errorf("status %d", got.status)
 				}
-				wantOnce(t, up, 2)
+				wantOnce(t, up, 2, 0)
 				if _, _, conns, _ := up.Counts(); conns != 1 {
 					t.Errorf("%d connections: this test wants a kept one", conns)
 				}
