@@ -4,11 +4,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"io"
 	"net"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/valyala/fasthttp"
 	"go.uber.org/zap"
@@ -129,22 +127,9 @@ func (s *Server) serverError(ctx *fasthttp.RequestCtx, err error) {
 		zap.Int("status", e.Status), zap.Stringer("outcome", metrics.OutcomeRefused), zap.String("error", e.Message))
 }
 
-// What is read of a request body that is refused, so that the client comes to read
-// the answer: a connection that is closed with unread data is reset.
-const (
-	lingerBytes = 256 << 10
-	lingerTime  = 200 * time.Millisecond
-)
-
 // refuseBody ends the connection after the answer, because the rest of the
-// request's body is not wanted.
-func (x *exchange) refuseBody() {
-	x.ctx.SetConnectionClose()
-	if r := x.ctx.RequestBodyStream(); r != nil {
-		_ = x.ctx.SetReadDeadline(time.Now().Add(lingerTime))
-		_, _ = io.CopyN(io.Discard, r, lingerBytes)
-	}
-}
+// request's body is not wanted (see linger.go).
+func (x *exchange) refuseBody() { x.ctx.SetConnectionClose() }
 
 func errBodyTooLarge(limit int64) *translate.Error {
 	return clientError(fasthttp.StatusRequestEntityTooLarge, "", "",
