@@ -40,6 +40,7 @@ const (
 
 	DefaultStoreKind         = "memory"
 	DefaultStoreBytes        = 256 * MiB
+	DefaultStoreDiskBytes    = 8 * GiB
 	DefaultStorePrefix       = "antiphon:"
 	DefaultStoreTTL          = Duration(30 * 24 * time.Hour)
 	DefaultHistoryCacheBytes = 64 * MiB
@@ -264,12 +265,13 @@ type Auth struct {
 // Store is where responses and conversations are kept.
 type Store struct {
 	// Kind is "memory": kept until the process ends, the budget is spent or
-	// the time is over, whichever comes first; or the URL of a Redis or Valkey
-	// server: see docs/STORES.md.
+	// the time is over, whichever comes first; "bolt:FILE", which survives; or the
+	// URL of a Redis or Valkey server, for several replicas: see docs/STORES.md.
 	Kind string `yaml:"kind"`
 
-	MaxBytes ByteSize `yaml:"max_bytes"` // budget of memory; the oldest records go first
-	TTL      Duration `yaml:"ttl"`       // age at which a record is forgotten
+	MaxBytes     ByteSize `yaml:"max_bytes"`      // budget of memory; the oldest records go first
+	MaxDiskBytes ByteSize `yaml:"max_disk_bytes"` // budget of bolt:FILE; when it is spent nothing new is stored
+	TTL          Duration `yaml:"ttl"`            // age at which a record is forgotten
 
 	// Prefix begins the names of all keys in Redis, so that deployments can share
 	// a server.
@@ -437,6 +439,7 @@ func Default() *Config {
 		Store: Store{
 			Kind:              DefaultStoreKind,
 			MaxBytes:          DefaultStoreBytes,
+			MaxDiskBytes:      DefaultStoreDiskBytes,
 			Prefix:            DefaultStorePrefix,
 			TTL:               DefaultStoreTTL,
 			HistoryCacheBytes: DefaultHistoryCacheBytes,

@@ -399,6 +399,7 @@ func TestWarnings(t *testing.T) {
 	f(`{upstream: {url: "https://x.openai.azure.com"}}`, "upstream.url: Azure's path")
 	f(`{upstream: {overrides: {reasoning: {efforts: {minmal: low, high: max}}}}}`, `upstream.overrides.reasoning.efforts: "minmal"`)
 	f(`{upstream: {connections: {max: 10}}}`, "upstream.connections.max")
+	f(`{store: {kind: "bolt:x", max_bytes: 32MiB, max_disk_bytes: 100MiB}}`, "store.max_disk_bytes: smaller than twice limits.body")
 	f(`{store: {max_bytes: 32MiB}}`, "store.max_bytes: smaller than limits.body", "store.max_bytes: smaller than upstream")
 }
 

@@ -30,7 +30,7 @@ func (f *Flags) Bind(fs *flag.FlagSet) {
 	value("upstream-api", "upstream.api", "`API` that the upstream speaks: chat or responses", string(APIChat))
 	value("dialect", "upstream.dialect", "preset `name` of the upstream's dialect", "by the host of the upstream")
 	value("loss", "loss", "`policy` for what the upstream has no place for: allow, warn or strict", string(DefaultLoss))
-	value("store", "store.kind", "`kind` of the store of responses: memory, or the URL of a Redis or Valkey server", DefaultStoreKind)
+	value("store", "store.kind", "`kind` of the store of responses: memory, bolt:FILE, or the URL of a Redis or Valkey server", DefaultStoreKind)
 	value("api-keys-file", "auth.api_keys_file", "`file` of inbound API keys", "none: clients' Authorization is forwarded")
 	value("log-level", "log.level", "least important `level` to log: debug, info, warn or error", string(DefaultLogLevel))
 	value("log-format", "log.format", "`format` of the log: json or console", string(DefaultLogFormat))

@@ -89,7 +89,8 @@ func TestFlagsRefused(t *testing.T) {
 	fn("--set: upstream.overrides: must have keys", "--set", "upstream.overrides=1")
 	fn("--set: upstream.overrides.accepts.x: unknown name", "--set", "upstream.overrides.accepts.x=true")
 	fn("--dialect: upstream.dialect: unknown dialect (did you mean vllm?)", "--dialect", "vlllm")
-	fn("--store: store.kind: bolt is not in this version; it can be memory or a redis:// URL", "--store", "bolt:x")
+	fn("--store: store.kind: sqlite is not in this version; it can be memory, bolt:FILE or a redis:// URL", "--store", "sqlite:x")
+	fn("--store: store.kind: needs a file", "--store", "bolt:")
 	fn("not defined", "--no-such-flag", "x")
 }
 

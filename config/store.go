@@ -9,12 +9,16 @@ import (
 // Backends of the store.
 const (
 	StoreMemory = "memory"
+	StoreBolt   = "bolt"  // a file
 	StoreRedis  = "redis" // or Valkey
 )
 
 var redisSchemes = []string{"redis", "rediss", "valkey", "valkeys"}
 
-// Backend says which store it is: StoreMemory or StoreRedis.
+// storeForms is what Kind can be.
+const storeForms = "it can be memory, bolt:FILE or a redis:// URL"
+
+// Backend says which store it is: StoreMemory, StoreBolt or StoreRedis.
 func (s *Store) Backend() string {
 	backend, _ := s.backend()
 	return backend
@@ -23,10 +27,22 @@ func (s *Store) Backend() string {
 // backend also says what is wrong with Kind, without quoting it: it may have a
 // password.
 func (s *Store) backend() (backend, problem string) {
-	scheme, _, _ := strings.Cut(s.Kind, ":")
+	scheme, rest, _ := strings.Cut(s.Kind, ":")
 	switch {
 	case s.Kind == StoreMemory:
 		return StoreMemory, ""
+	case scheme == StoreBolt:
+		switch {
+		case rest == "":
+			return StoreBolt, "needs a file, as in bolt:/var/lib/antiphon/state.db"
+		case strings.HasPrefix(rest, "//"):
+			return StoreBolt, "has a file and no URL; write bolt:/var/lib/antiphon/state.db"
+		case strings.HasSuffix(rest, "/"):
+			return StoreBolt, "needs a file and not a directory, as in bolt:/var/lib/antiphon/state.db"
+		case hasControl(rest):
+			return StoreBolt, "must not contain control characters"
+		}
+		return StoreBolt, ""
 	case slices.Contains(redisSchemes, scheme):
 		u, err := url.Parse(s.Kind)
 		switch {
@@ -37,10 +53,18 @@ func (s *Store) backend() (backend, problem string) {
 			return StoreRedis, "the URL has no host"
 		}
 		return StoreRedis, ""
-	case slices.Contains([]string{"bolt", "sqlite", "postgres"}, scheme):
-		return "", scheme + " is not in this version; it can be memory or a redis:// URL"
+	case slices.Contains([]string{"sqlite", "postgres"}, scheme):
+		return "", scheme + " is not in this version; " + storeForms
 	}
-	return "", "unknown store" + didYouMean(s.Kind, []string{StoreMemory}) + "; it can be memory or a redis:// URL"
+	return "", "unknown store" + didYouMean(scheme, []string{StoreMemory, StoreBolt, StoreRedis}) + "; " + storeForms
+}
+
+// File is the file of a StoreBolt, or "".
+func (s *Store) File() string {
+	if path, ok := strings.CutPrefix(s.Kind, StoreBolt+":"); ok {
+		return path
+	}
+	return ""
 }
 
 // encrypted says whether the connection to the server is.

@@ -287,6 +287,7 @@ func (v *validator) store(s *Store) {
 		v.fail("store.prefix", "must not contain braces or control characters")
 	}
 	v.size("store.max_bytes", s.MaxBytes, 1*MiB, 16*TiB)
+	v.size("store.max_disk_bytes", s.MaxDiskBytes, 8*MiB, 16*TiB)
 	v.duration("store.ttl", s.TTL, Duration(time.Second), maxTTL)
 	v.size("store.history_cache_bytes", s.HistoryCacheBytes, 0, 16*TiB)
 	if s.HistoryCacheBytes > 0 && s.HistoryCacheBytes < 64*KiB {

@@ -20,6 +20,8 @@ func (c *Config) Warnings() []string {
 	}
 	warn(c.Store.Backend() == StoreMemory && c.Store.MaxBytes < c.Limits.Body,
 		"store.max_bytes: smaller than limits.body, so that a large request cannot be stored")
+	warn(c.Store.Backend() == StoreBolt && c.Store.MaxDiskBytes < 2*c.Limits.Body,
+		"store.max_disk_bytes: smaller than twice limits.body, so that a large request may not be stored")
 	open := !loopback(c.Listen) && c.Auth.APIKeysFile == ""
 	for section, u := range c.sections() {
 		target, err := u.Target()

@@ -3,6 +3,7 @@
 //	antiphon serve --upstream URL    run the proxy
 //	antiphon check --config FILE     read a configuration and say what it comes to
 //	antiphon demo                    the proxy in front of a small built-in backend
+//	antiphon state stats|check|compact --store bolt:FILE
 //	antiphon version
 package main
 
@@ -41,6 +42,7 @@ func init() {
 		{"serve", "[--config FILE] [--upstream URL] …", "run the proxy", runServe},
 		{"check", "[--config FILE] …", "read a configuration and print what it comes to", runCheck},
 		{"demo", "[--listen ADDR]", "run the proxy in front of a small built-in backend, and show what it does", runDemo},
+		{"state", "stats|check|compact --store bolt:FILE", "look after a state file that is not in use", runState},
 		{"version", "", "print the version", runVersion},
 	}
 }

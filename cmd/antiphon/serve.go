@@ -19,6 +19,7 @@ import (
 	"antiphon/config"
 	"antiphon/proxy"
 	"antiphon/proxy/store"
+	"antiphon/proxy/store/bolt"
 	"antiphon/proxy/store/memory"
 	"antiphon/proxy/store/redis"
 )
@@ -163,8 +164,14 @@ func loadKeys(cfg *config.Config) (*config.Keys, error) {
 // server need not be there yet.
 func openStore(cfg *config.Config, log *zap.Logger) (store.Store, error) {
 	c := &cfg.Store
-	if c.Backend() == config.StoreMemory {
+	switch c.Backend() {
+	case config.StoreMemory:
 		return memory.New(memory.Options{MaxBytes: int64(c.MaxBytes)}), nil
+	case config.StoreBolt:
+		return bolt.Open(bolt.Options{
+			Path: c.File(), MaxBytes: int64(c.MaxDiskBytes),
+			Warn: func(message string) { log.Warn(message) },
+		})
 	}
 	options, err := redisOptions(c)
 	if err != nil {
