@@ -11,29 +11,15 @@ import (
 // runCheck reads a configuration as serve would, without connecting anywhere.
 func runCheck(c *command, args []string, stdout, stderr io.Writer) int {
 	var flags config.Flags
-	if code, ok := c.flags(args, stderr, flags.Bind); !ok {
+	if code, ok := c.flags(args, stdout, stderr, flags.Bind); !ok {
 		return code
 	}
 	cfg, err := flags.Load()
-	if err == nil {
-		_, err = loadKeys(cfg)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitError
 	}
-	if err == nil {
-		err = checkStore(&cfg.Store)
-	}
-	var upstreams []string
-	for name, u := range cfg.All() {
-		if err == nil {
-			_, err = u.TLS.RootCAs()
-		}
-		if err != nil {
-			break
-		}
-		d, wrong := u.EffectiveDialect()
-		if err = wrong; err == nil {
-			upstreams = append(upstreams, fmt.Sprintf("upstream %s %s, dialect %s", name, hostOf(u), d.Name))
-		}
-	}
+	upstreams, err := checkParts(cfg)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitError
@@ -44,4 +30,26 @@ func runCheck(c *command, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "ok: %s; digest %s\n", strings.Join(upstreams, "; "), cfg.Digest())
 	return exitOK
+}
+
+// checkParts looks at what a configuration refers to, and says what each upstream
+// comes to.
+func checkParts(cfg *config.Config) (upstreams []string, err error) {
+	if _, err := loadKeys(cfg); err != nil {
+		return nil, err
+	}
+	if err := checkStore(&cfg.Store); err != nil {
+		return nil, err
+	}
+	for name, u := range cfg.All() {
+		if _, err := u.TLS.RootCAs(); err != nil {
+			return nil, err
+		}
+		d, err := u.EffectiveDialect()
+		if err != nil {
+			return nil, err
+		}
+		upstreams = append(upstreams, fmt.Sprintf("upstream %s %s, dialect %s", name, hostOf(u), d.Name))
+	}
+	return upstreams, nil
 }

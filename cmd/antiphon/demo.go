@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,7 +24,7 @@ import (
 // from both sides, and stays up to be played with.
 func runDemo(c *command, args []string, stdout, stderr io.Writer) int {
 	listen, once := config.DefaultListen, false
-	if code, ok := c.flags(args, stderr, func(fs *flag.FlagSet) {
+	if code, ok := c.flags(args, stdout, stderr, func(fs *flag.FlagSet) {
 		fs.StringVar(&listen, "listen", listen, "address of the proxy")
 		fs.BoolVar(&once, "once", false, "stop after the exchanges")
 	}); !ok {
@@ -47,23 +48,31 @@ func runDemo(c *command, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "antiphon demo:", err)
 		return exitUsage
 	}
-	stop := make(chan os.Signal, 2)
-	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
-	defer signal.Stop(stop)
+	signals, stop := make(chan os.Signal, 2), make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(signals)
+	var ending atomic.Bool // somebody has seen enough, maybe in the middle of an exchange
+	go func() {
+		for sig := range signals {
+			ending.Store(true)
+			stop <- sig
+		}
+	}()
 	code := exitOK
 	err = serve(cfg, stderr, stop, func(addr net.Addr) {
 		go func() {
 			d := demo{out: stdout, base: "http://" + addr.String(), backend: backend}
-			if err := d.show(); err != nil {
+			if err := d.show(); err != nil && !ending.Load() {
 				fmt.Fprintln(stderr, "antiphon demo:", err)
 				code = exitError
 				once = true
 			}
-			if once {
+			switch {
+			case once:
 				stop <- os.Interrupt
-				return
+			case !ending.Load():
+				d.invite()
 			}
-			d.invite()
 		}()
 	})
 	if err != nil {

@@ -81,18 +81,19 @@ func usage(w io.Writer) {
 
 // flags makes the flag set of a command. ok is false when the command line was
 // wrong, or asked for help: code is what to exit with then.
-func (c *command) flags(args []string, stderr io.Writer, bind func(*flag.FlagSet)) (code int, ok bool) {
+func (c *command) flags(args []string, stdout, stderr io.Writer, bind func(*flag.FlagSet)) (code int, ok bool) {
 	fs := flag.NewFlagSet("antiphon "+c.name, flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.Usage = func() {
-		fmt.Fprintf(stderr, "usage: antiphon %s %s\n\n%s.\n\n", c.name, c.args, c.what)
-		fs.PrintDefaults()
-	}
+	fs.Usage = func() {}
 	bind(fs)
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		fs.SetOutput(stdout)
+		fmt.Fprintf(stdout, "usage: antiphon %s %s\n\n%s.\n\n", c.name, c.args, c.what)
+		fs.PrintDefaults()
 		return exitOK, false
 	case err != nil:
+		fmt.Fprintf(stderr, "antiphon %s --help lists the options.\n", c.name)
 		return exitUsage, false
 	}
 	if fs.NArg() > 0 {
@@ -103,7 +104,7 @@ func (c *command) flags(args []string, stderr io.Writer, bind func(*flag.FlagSet
 }
 
 func runVersion(c *command, args []string, stdout, stderr io.Writer) int {
-	if code, ok := c.flags(args, stderr, func(*flag.FlagSet) {}); !ok {
+	if code, ok := c.flags(args, stdout, stderr, func(*flag.FlagSet) {}); !ok {
 		return code
 	}
 	fmt.Fprintf(stdout, "antiphon %s (%s, %s/%s)\n", fullVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)

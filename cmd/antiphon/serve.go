@@ -26,7 +26,7 @@ import (
 
 func runServe(c *command, args []string, stdout, stderr io.Writer) int {
 	var flags config.Flags
-	if code, ok := c.flags(args, stderr, flags.Bind); !ok {
+	if code, ok := c.flags(args, stdout, stderr, flags.Bind); !ok {
 		return code
 	}
 	cfg, err := flags.Load()

@@ -34,7 +34,7 @@ func runState(c *command, args []string, stdout, stderr io.Writer) int {
 	}
 	var kind string
 	var asJSON bool
-	code, ok := c.flags(args, stderr, func(fs *flag.FlagSet) {
+	code, ok := c.flags(args, stdout, stderr, func(fs *flag.FlagSet) {
 		fs.StringVar(&kind, "store", "", "the `bolt:FILE`")
 		fs.BoolVar(&asJSON, "json", false, "print JSON")
 		usage := fs.Usage
