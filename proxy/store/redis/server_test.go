@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"flag"
 	"fmt"
 	"math/big"
 	"net"
@@ -17,46 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/storetest"
 )
-
-// TestCluster: on a cluster no command and no script crosses slots, and all
-// promises hold.
-func TestCluster(t *testing.T) {
-	server := own(t, "--cluster-enabled", "yes")
-	_, err := server.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-	must(t, err)
-	for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		info, err := server.Do("CLUSTER", "INFO")
-		must(t, err)
-		if strings.Contains(info, "cluster_state:ok") {
-			break
-		}
-		if time.Since(start) > 20*time.Second {
-			t.Fatal(info)
-		}
-	}
-	checks := flag.Lookup("rapid.checks").Value
-	before := checks.String()
-	must(t, checks.Set("2"))
-	defer checks.Set(before) //nolint:errcheck // it was its value
-	storetest.Run(t,
-		func(t *testing.T, clock *storetest.Clock) store.Store {
-			o := options(server)
-			o.Now = clock.Now
-			o.Timeout = testTimeout
-			return open(t, o)
-		},
-		storetest.Capabilities{Operations: 2000})
-	s := open(t, options(server))
-	defer s.Close() //nolint:errcheck // never fails
-	checkLongChain(t, s)
-	if got := s.Stats(); got.Records == 0 || got.Bytes == 0 {
-		t.Errorf("%+v", got)
-	}
-}
 
 // checkLongChain reads a chain of more than one round trip returns.
 func checkLongChain(t *testing.T, s *Store) {
