@@ -193,3 +193,49 @@ func TestSlotMoves(t *testing.T) {
 		t.Error("next to nothing was asked: this proves nothing")
 	}
 }
+
+// TestFailover: sentinels make a replica the primary when the primary is gone.
+// The store follows, and finds what it has stored.
+func TestFailover(t *testing.T) {
+	primary := own(t)
+	host, port, _ := net.SplitHostPort(primary.Addr)
+	replica := own(t, "--replicaof", host+" "+port)
+	sentinel, err := redistest.StartSentinel("main", primary)
+	must(t, err)
+	t.Cleanup(sentinel.Stop)
+	await := func(what string, ok func() bool) {
+		t.Helper()
+		for start := time.Now(); !ok(); time.Sleep(10 * time.Millisecond) {
+			if time.Since(start) > 60*time.Second {
+				t.Fatalf("%s has not come to be", what)
+			}
+		}
+	}
+	await("a replica in step", func() bool { return strings.Contains(do(t, replica, "INFO", "replication"), "master_link_status:up") })
+	await("a sentinel that knows it", func() bool { return strings.Contains(do(t, sentinel, "SENTINEL", "REPLICAS", "main"), replica.Addr) })
+
+	o := options(primary)
+	o.URL = "redis://" + sentinel.Addr + "?master_set=main"
+	s := open(t, o)
+	defer s.Close() //nolint:errcheck // never fails
+	prepare(t, s)
+	do(t, primary, "WAIT", "1", "5000") // replication is asynchronous: this test is not about that
+	await("the replica's data", func() bool { return do(t, replica, "DBSIZE") == do(t, primary, "DBSIZE") })
+	before, err := s.Doc(t.Context(), tenant, "kind", "there")
+	must(t, err)
+
+	primary.Kill()
+	outage(t, everyWrite["Put"](t.Context(), s))
+	await("a new primary", func() bool { return strings.Contains(do(t, replica, "INFO", "replication"), "role:master") })
+	start := time.Now()
+	await("the store's turn to it", func() bool { return everyWrite["Put"](t.Context(), s) == nil })
+	t.Logf("written to again %v after the failover", time.Since(start).Round(time.Millisecond))
+	eachWorks(t, s, everyRead, everyWrite)
+
+	// Numbers go on where they were, although the new primary may lack the last.
+	b := &store.Batch{Put: []store.DocWrite{{Doc: &store.Doc{Kind: "kind", Key: "there"}, If: before.Version}}}
+	must(t, s.Commit(t.Context(), tenant, b))
+	if b.Put[0].Version <= before.Version {
+		t.Errorf("version %d after %d", b.Put[0].Version, before.Version)
+	}
+}

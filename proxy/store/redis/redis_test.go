@@ -77,5 +77,40 @@ func TestConformance(t *testing.T) {
 }
 
 func BenchmarkStore(b *testing.B) {
-	storetest.Bench(b, 5000, func(b *testing.B) store.Store { return open(b, options(server)) })
+	storetest.Bench(b, 5000, func(b *testing.B) store.Store {
+		o := options(server)
+		o.Timeout = testTimeout
+		return open(b, o)
+	})
+}
+
+// BenchmarkDurable is what a write costs when the server syncs each to disk.
+func BenchmarkDurable(b *testing.B) {
+	durable, err := redistest.Start(redistest.Durable...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer durable.Stop()
+	o := options(durable)
+	o.Timeout = testTimeout
+	s := open(b, o)
+	defer s.Close() //nolint:errcheck // never fails
+	put := func(b *testing.B, n int64) {
+		if err := s.Put(b.Context(), record(fmt.Sprintf("%s_%d", b.Name(), n), "", 2000)); err != nil {
+			b.Error(err)
+		}
+	}
+	b.Run("Put", func(b *testing.B) {
+		for b.Loop() {
+			put(b, stores.Add(1))
+		}
+	})
+	b.Run("PutParallel", func(b *testing.B) {
+		b.SetParallelism(32)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				put(b, stores.Add(1))
+			}
+		})
+	})
 }

@@ -32,6 +32,7 @@ type Server struct {
 	Addr string
 
 	path, dir string
+	config    string // of its configuration file; empty is none
 	args      []string
 	cmd       *exec.Cmd
 	exited    chan struct{}
@@ -53,7 +54,18 @@ func Binary() (string, error) {
 // Start starts a server and waits until it answers. It keeps nothing on disk
 // unless the options, which are those of its command line, say so; see Durable.
 // The server ends with Stop, or with this process.
-func Start(options ...string) (*Server, error) {
+func Start(options ...string) (*Server, error) { return start("", options...) }
+
+// StartSentinel starts a sentinel that alone decides when a server, its primary,
+// is down, and makes a replica of it the primary under the same name.
+func StartSentinel(name string, primary *Server) (*Server, error) {
+	host, port, _ := net.SplitHostPort(primary.Addr)
+	config := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]s 1\n"+
+		"sentinel down-after-milliseconds %[1]s 300\nsentinel failover-timeout %[1]s 3000\n", name, host, port)
+	return start(config, "--sentinel")
+}
+
+func start(config string, options ...string) (*Server, error) {
 	path, err := Binary()
 	if err != nil {
 		return nil, err
@@ -62,7 +74,7 @@ func Start(options ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{path: path, dir: dir, args: options}
+	s := &Server{path: path, dir: dir, config: config, args: options}
 	// The port is free when it is looked for, and perhaps not any more.
 	for range 5 {
 		if s.Addr, err = freeAddr(); err != nil {
@@ -87,9 +99,15 @@ func freeAddr() (string, error) {
 
 func (s *Server) run() error {
 	_, port, _ := net.SplitHostPort(s.Addr)
-	args := []string{
-		"--bind", "127.0.0.1", "--port", port, "--dir", s.dir, "--save", "",
-		"--maxmemory-policy", "noeviction", "--daemonize", "no",
+	args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", s.dir, "--daemonize", "no"}
+	if s.config == "" {
+		args = append(args, "--save", "", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0")
+	} else {
+		file := filepath.Join(s.dir, "config")
+		if err := os.WriteFile(file, []byte(s.config), 0o600); err != nil {
+			return err
+		}
+		args = append([]string{file}, args...)
 	}
 	s.cmd = exec.Command(s.path, append(args, s.args...)...) // later options win
 	s.cmd.SysProcAttr = dieWithParent()
