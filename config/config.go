@@ -328,6 +328,10 @@ type Stream struct {
 
 	Obfuscation Obfuscation `yaml:"obfuscation"`
 
+	// ChatReasoning gives chat clients of a Responses upstream the model's reasoning
+	// as reasoning_content, which is not of the Chat API but known to many of them.
+	ChatReasoning bool `yaml:"chat_reasoning"`
+
 	// UsageGrace is how long to wait for token counts that come after the
 	// finish; 0 is not at all.
 	UsageGrace Duration `yaml:"usage_grace"`
@@ -460,6 +464,7 @@ func Default() *Config {
 			Heartbeat:      DefaultHeartbeat,
 			HeartbeatStyle: DefaultHeartbeatStyle,
 			Obfuscation:    DefaultObfuscation,
+			ChatReasoning:  true,
 			UsageGrace:     DefaultUsageGrace,
 		},
 		WebSocket: WebSocket{

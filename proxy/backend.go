@@ -21,6 +21,7 @@ type backend struct {
 	client  *upstream.Client
 
 	chatHead       []byte          // the head of a chat request, up to what differs
+	responsesHead  []byte          // the same of a request to its Responses API, if it speaks that
 	tokenizerHeads [][]byte        // the heads of the dialect's Tokenizer.Paths
 	ownHeaders     []byte          // headers that every request to the upstream gets
 	ownKey         bool            // the upstream's credential is configured
@@ -89,6 +90,7 @@ func (b *backend) composeHeads(version string) {
 		add(name, value.Reveal())
 	}
 	b.chatHead = b.composeHead(b.target.BasePath+"/chat/completions", version)
+	b.responsesHead = b.composeHead(b.target.BasePath+"/responses", version)
 	root := strings.TrimSuffix(b.target.BasePath, "/v1")
 	for _, path := range b.dialect.Tokenizer.Paths() {
 		b.tokenizerHeads = append(b.tokenizerHeads, b.composeHead(root+path, version))

@@ -20,6 +20,9 @@ func (s *Server) create(x *exchange, _ string) (streaming bool) {
 	if err == nil {
 		err = x.readBody()
 	}
+	if err == nil && s.passesResponses(x) {
+		return s.passResponses(x)
+	}
 	if err == nil {
 		err = x.prepare()
 	}
@@ -61,12 +64,16 @@ func (x *exchange) prepare() *translate.Error {
 		return err
 	}
 	x.routeTo(x.req.Model(), x.req.PromptCacheKey())
+	x.keepCandidates()
 	history, err := x.recall(true)
 	if err != nil {
 		return err
 	}
 	if err := x.req.EmptyInput(); err != nil && !x.mayBeEmpty {
 		return err
+	}
+	if x.backend.cfg.API == config.APIResponses {
+		return x.toOwnResponses()
 	}
 	if err := x.toChat(translate.ChatOptions{History: history}); err != nil {
 		return err
@@ -133,6 +140,9 @@ func (x *exchange) toChat(opt translate.ChatOptions) (err *translate.Error) {
 // toChatAgain translates the request anew, for another upstream.
 func (x *exchange) toChatAgain() (err *translate.Error) {
 	x.losses.Reset()
+	if x.backend.cfg.API == config.APIResponses {
+		return x.toOwnResponses()
+	}
 	opt := x.chat
 	if id := x.req.PreviousResponseID(); id != "" {
 		opt.History, err = x.server.history(x, id)
@@ -228,7 +238,7 @@ func (x *exchange) beginTurn() {
 		created = x.start
 	}
 	x.turnUsed = true
-	x.turn.Reset(translate.TurnOptions{
+	opt := translate.TurnOptions{
 		Sealer:        x,
 		Request:       &x.req,
 		Dialect:       x.dialect,
@@ -241,7 +251,15 @@ func (x *exchange) beginTurn() {
 		Obfuscate:     s.obfuscates(&x.req),
 		Losses:        &x.losses,
 		Compaction:    x.compaction(),
-	})
+	}
+	if x.backend.cfg.API == config.APIResponses {
+		x.mend = responsesTurns.Get().(*translate.ResponsesTurn) //nolint:forcetypeassert // the pool's only type
+		x.mend.Reset(opt, true)
+		x.turn, x.reader = &x.mend.Turn, x.mend
+		return
+	}
+	x.ownTurn.Reset(opt)
+	x.turn, x.reader = &x.ownTurn, chatReader{&x.ownTurn}
 }
 
 // send sends the request to the upstream until there is a reply worth reading,
@@ -356,11 +374,11 @@ func (x *exchange) wholeReply() (ok bool) {
 	if isEventStream(&x.up.Header) { // it streams though nobody asked for it
 		x.events.Feed(body)
 		for e, ok := x.events.Next(); ok && !x.turn.Ended(); e, ok = x.events.Next() {
-			x.out = x.feed(x.out[:0], e.Data)
+			x.out = x.feed(x.out[:0], e)
 		}
 		x.endOfEvents()
 	} else {
-		x.turn.FeedMessage(nil, body)
+		x.reader.FeedMessage(nil, body)
 	}
 	x.up.Close(true)
 	if failure := x.turn.Failure(); failure != nil {

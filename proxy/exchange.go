@@ -27,6 +27,7 @@ type exchange struct {
 	client     *client
 	ctx        *fasthttp.RequestCtx // nil when detached
 	backend    *backend
+	front      *chatFront         // for chat clients of a Responses backend
 	lessons    []translate.Fact   // what refusals of the request have taught
 	candidates []*backend         // for the model, if there are several upstreams
 	dialect    *translate.Dialect // of the backend for this request; never changes
@@ -49,7 +50,10 @@ type exchange struct {
 	parts        []byte // an upstream's reply that came in several pieces
 	events       sse.Decoder
 	req          translate.Request
-	turn         translate.Turn
+	ownTurn      translate.Turn
+	turn         *translate.Turn          // that of the response: ownTurn, or that of mend
+	reader       turnReader               // what the upstream says goes to it
+	mend         *translate.ResponsesTurn // for a backend that speaks Responses by halves
 	losses       translate.Losses
 	history      translate.HistoryBuilder
 	chat         translate.ChatOptions // with which the request was translated
@@ -100,6 +104,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x.start = time.Now()
 	x.requestID = x.appendRequestID(x.requestID[:0], ctx.Request.Header.Peek("X-Request-Id"))
 	linger(ctx.Conn(), false)
+	x.turn, x.reader = &x.ownTurn, chatReader{&x.ownTurn}
 	x.client = s.clients.of(ctx.Conn())
 	x.client.begin(x)
 	s.metrics.InFlight.Add(1)
@@ -118,6 +123,7 @@ func (s *Server) detached(header *fasthttp.RequestHeader, reply *fasthttp.Respon
 	x.start = time.Now()
 	x.requestID = x.appendRequestID(x.requestID[:0], nil)
 	x.tenant, x.principal = tenant, principal
+	x.turn, x.reader = &x.ownTurn, chatReader{&x.ownTurn}
 	x.client = &client{}
 	x.client.begin(x)
 	x.body = append(grow(x.body, len(body)), body...)
@@ -139,6 +145,10 @@ func (x *exchange) finish() {
 	if x.place != nil {
 		x.place.leave()
 	}
+	if x.front != nil {
+		x.front.recycle()
+		x.front = nil
+	}
 	x.releaseQuota()
 	s := x.server
 	if x.streaming {
@@ -152,6 +162,10 @@ func (x *exchange) finish() {
 
 // recycle empties the exchange and puts it back.
 func (x *exchange) recycle() {
+	if x.mend != nil {
+		responsesTurns.Put(x.mend)
+		x.mend = nil
+	}
 	x.up.Reset()
 	x.events.Reset()
 	x.losses.Reset()

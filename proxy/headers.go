@@ -27,6 +27,9 @@ const headReserve = 2 << 10
 // composeRequest writes the head of the request to the upstream right before the
 // body in x.wire, so that both go out in one write, and returns the two.
 func (x *exchange) composeRequest() []byte {
+	if x.backend.cfg.API == config.APIResponses {
+		return x.composeTo(x.backend.responsesHead, x.req.Stream)
+	}
 	return x.composeTo(x.backend.chatHead, x.req.Stream)
 }
 

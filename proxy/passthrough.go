@@ -66,8 +66,25 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	default:
 		length = 0
 	}
+	return x.passOn(path, body, length, stream)
+}
+
+// passBody passes the JSON body in x.body on.
+func (x *exchange) passBody(path string) (streaming bool) {
+	body := x.backend.renameModel(x.body)
+	return x.passOn(path, body, len(body), nil)
+}
+
+// passOn sends a request to the upstream, and to another one if that may stand in
+// for it, and gives its reply to the client. length is that of the body, negative
+// for one that comes in chunks.
+func (x *exchange) passOn(path string, body []byte, length int, stream *upstream.StreamBody) (streaming bool) {
+	ctx := x.ctx
 	var err error
 	for {
+		if stream == nil && x.frontsResponses(path) {
+			return x.server.answerChat(x)
+		}
 		x.wire = append(x.passHead(x.wire[:0], path, length), body...)
 		x.up.NoBody = ctx.IsHead()
 		err = x.up.Do(x.backend.client, x.wire, stream)
@@ -94,7 +111,7 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 		return false
 	case errors.Is(err, errUploadTooLarge):
 		x.refuseBody()
-		x.respondError(ctx, errBodyTooLarge(limit))
+		x.respondError(ctx, errBodyTooLarge(int64(x.server.cfg.Limits.Upload)))
 		return false
 	case errors.As(err, &clientErr):
 		ctx.SetConnectionClose()

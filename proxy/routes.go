@@ -173,6 +173,11 @@ func (s *Server) dispatch(x *exchange, path string) (streaming bool) {
 	switch {
 	case r != nil:
 		x.route = r.name
+		if s.router.responses {
+			if streaming, answered := s.elsewhere(x, api, id); answered {
+				return streaming
+			}
+		}
 		return r.handler(s, x, id)
 	case !known:
 		x.respondError(ctx, clientError(405, "method_not_supported", "", "Not allowed to "+method+" on "+path+"."))

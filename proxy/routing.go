@@ -20,6 +20,8 @@ type router struct {
 	all    []*backend // the default first
 	groups []*group   // names before patterns, longer patterns before shorter ones
 	rest   *group     // what no other serves
+
+	responses bool // some of them speak Responses
 }
 
 // group is one pattern of model names, and who serves it.
@@ -54,6 +56,7 @@ func newRouter(cfg *config.Config, version string, dial dialer) (*router, error)
 			return nil, err
 		}
 	}
+	r.responses = slices.ContainsFunc(r.all, func(b *backend) bool { return b.cfg.API == config.APIResponses })
 	r.rest = &group{prefix: true, members: r.all[:1]}
 	for _, b := range r.all {
 		for _, name := range b.cfg.Fallback {
@@ -175,7 +178,9 @@ func (r *router) stats() (active, idle int) {
 }
 
 // needsModel reports whether it matters which model a request is for.
-func (r *router) needsModel() bool { return len(r.all) > 1 || len(r.all[0].cfg.Models) > 0 }
+func (r *router) needsModel() bool {
+	return len(r.all) > 1 || len(r.all[0].cfg.Models) > 0 || r.all[0].cfg.API != config.APIChat
+}
 
 // close ends all connections.
 func (r *router) close() {

@@ -41,6 +41,7 @@ type Server struct {
 
 	router        *router
 	histories     *histories
+	kept          *keptReasoning
 	requestLimits translate.RequestLimits
 	tenants       tenantNames
 	sealer        *seal.Sealer
@@ -70,6 +71,9 @@ func New(opt Options) (*Server, error) {
 	s.tenants.docs = opt.Store
 	if s.sealer, err = newSealer(&cfg.Seal, opt.Store); err != nil {
 		return nil, err
+	}
+	if s.kept, err = newKeptReasoning(); err != nil {
+		return nil, fmt.Errorf("cache of kept reasoning: %w", err)
 	}
 	s.requestLimits.Depth, s.requestLimits.Values = cfg.Limits.Depth, cfg.Limits.Values
 	s.requestLimits.Items = cfg.Limits.Items

@@ -69,7 +69,7 @@ func (x *exchange) run(w io.Writer) (err error) {
 			err = x.afterPanic(w)
 		}
 	}()
-	x.out = x.turn.Begin(x.out[:0])
+	x.out = x.reader.Begin(x.out[:0])
 	switch {
 	case x.compactsOnly():
 		x.out = x.turn.FinishWith(x.out, &x.summary.turn)
@@ -145,7 +145,7 @@ func (x *exchange) pump(w io.Writer) error {
 				}
 			case len(x.out) > 0:
 			case x.turn.Finishing() && wait == time.Millisecond:
-				x.out = x.turn.Finish(x.out) // it says something, but not that
+				x.out = x.reader.Finish(x.out) // it says something, but not that
 			case beat > 0 && time.Since(x.lastOut) >= beat && !x.turn.Ended():
 				// What the upstream says is silence to the client: its own signs of life.
 				if err := x.heartbeat(w); err != nil {
@@ -174,34 +174,34 @@ func (x *exchange) pump(w io.Writer) error {
 func (x *exchange) feedPiece(p []byte) {
 	x.events.Feed(p)
 	for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
-		x.out = x.feed(x.out, e.Data)
+		x.out = x.feed(x.out, e)
 		if x.turn.Ended() {
 			return
 		}
 	}
 	if err := x.events.Err(); err != nil {
 		x.errText = err.Error()
-		x.out = x.turn.Abort(x.out, &translate.Error{
+		x.out = x.reader.Abort(x.out, &translate.Error{
 			Status: 502, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream,
 			Message: "The upstream sent an event that is larger than this server takes.",
 		})
 	}
 }
 
-// feed takes in the data of one event of the upstream.
-func (x *exchange) feed(dst, data []byte) []byte {
-	if string(data) == "[DONE]" {
-		return x.turn.Done(dst)
+// feed takes in one event of the upstream.
+func (x *exchange) feed(dst []byte, e sse.Event) []byte {
+	if string(e.Data) == "[DONE]" {
+		return x.reader.Done(dst)
 	}
-	return x.turn.Feed(dst, data)
+	return x.reader.Feed(dst, e.Name, e.Data)
 }
 
 // endOfEvents is the end of the upstream's stream.
 func (x *exchange) endOfEvents() {
 	if e, ok := x.events.Finish(); ok {
-		x.out = x.turn.FeedLast(x.out, e.Data)
+		x.out = x.reader.FeedLast(x.out, e.Name, e.Data)
 	}
-	x.out = x.turn.Finish(x.out)
+	x.out = x.reader.Finish(x.out)
 	if x.turn.Failure() != nil && x.errText == "" {
 		x.errText = "the upstream ended its stream before the reply was complete"
 	}
@@ -211,11 +211,11 @@ func (x *exchange) endOfEvents() {
 func (x *exchange) silence(w io.Writer, tooLong bool) error {
 	switch {
 	case x.turn.Finishing():
-		x.out = x.turn.Finish(x.out) // the count of tokens does not come any more
+		x.out = x.reader.Finish(x.out) // the count of tokens does not come any more
 		return nil
 	case tooLong:
 		x.errText = "the upstream was silent for too long"
-		x.out = x.turn.Abort(x.out, &translate.Error{
+		x.out = x.reader.Abort(x.out, &translate.Error{
 			Status: 504, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream,
 			Message: "The upstream stopped in the middle of its reply.",
 		})
@@ -241,7 +241,7 @@ func (x *exchange) broken(err error) error {
 		return errStop
 	}
 	x.errText = err.Error()
-	x.out = x.turn.Abort(x.out, upstreamFailure(err))
+	x.out = x.reader.Abort(x.out, upstreamFailure(err))
 	return nil
 }
 
@@ -254,7 +254,7 @@ func (x *exchange) streamWhole(w io.Writer) error {
 	if err != nil {
 		return x.broken(err)
 	}
-	x.out = x.turn.FeedMessage(x.out, body)
+	x.out = x.reader.FeedMessage(x.out, body)
 	return nil
 }
 
@@ -302,7 +302,7 @@ func (x *exchange) afterPanic(w io.Writer) (err error) {
 		}
 	}()
 	// What is in x.out are whole events, which must not be missed.
-	x.out = x.turn.Abort(x.out, proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))
+	x.out = x.reader.Abort(x.out, proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))
 	x.out = x.doneMarker(x.turn.Terminal(x.out, time.Now().Unix(), false, false))
 	return x.flush(w)
 }

@@ -28,6 +28,7 @@ const (
 	RouteCompact
 	RouteConversations
 	RouteConversationItems
+	RouteChat // chat completions that are translated
 	RouteModels
 	RoutePassthrough
 	RouteConnect // the upgrade of a connection to WebSocket mode
@@ -40,7 +41,7 @@ const (
 var routeNames = [numRoutes]string{
 	"responses.create", "responses.retrieve", "responses.delete", "responses.input_items", "responses.input_tokens", "responses.compact",
 	"conversations", "conversations.items",
-	"models", "passthrough", "responses.connect", "responses.websocket", "unsupported", "other",
+	"chat.completions", "models", "passthrough", "responses.connect", "responses.websocket", "unsupported", "other",
 }
 
 func (r Route) String() string { return routeNames[r] }

@@ -1,0 +1,463 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"antiphon/config"
+	"antiphon/proxy/metrics"
+	"antiphon/proxy/upstream"
+	"antiphon/translate"
+	"antiphon/translate/sse"
+)
+
+// Chat clients in front of a backend that speaks Responses: the mirror of
+// create.go and stream.go. Nothing of it is stored.
+
+// chatFront is what an exchange needs for that, beside what it has anyway.
+type chatFront struct {
+	req     translate.ChatRequest
+	choices translate.ChatChoices
+	replies []*choiceReply // by choice; those after the first have an exchange of their own
+}
+
+// choiceReply is the upstream's reply for one choice.
+type choiceReply struct {
+	up     *upstream.Exchange
+	own    upstream.Exchange
+	events sse.Decoder
+	whole  []byte // of a reply that is no stream
+}
+
+var chatFronts = sync.Pool{New: func() any { return new(chatFront) }}
+
+// frontsResponses reports whether a request that is to be passed through is one
+// that has to be translated: chat for a backend that speaks Responses.
+func (x *exchange) frontsResponses(path string) bool {
+	return path == "/chat/completions" && x.backend.cfg.API == config.APIResponses && x.ctx.IsPost()
+}
+
+// answerChat answers POST /chat/completions, whose body is in x.body, from a
+// backend that speaks Responses.
+func (s *Server) answerChat(x *exchange) (streaming bool) {
+	f := chatFronts.Get().(*chatFront) //nolint:forcetypeassert // the pool's only type
+	x.front, x.route = f, metrics.RouteChat
+	err := f.req.Parse(x.body, s.requestLimits)
+	if err == nil {
+		x.dialect = s.dialectFor(x.backend, f.req.Model(), x.start)
+		err = x.toResponses()
+	}
+	for err == nil {
+		var elsewhere bool
+		if elsewhere, err = x.askResponses(); err == nil || !elsewhere || !x.nextBackend() {
+			break
+		}
+		if x.backend.cfg.API != config.APIResponses {
+			return x.passBody("/chat/completions")
+		}
+		x.losses.Reset()
+		if x.toResponses() != nil {
+			break // it cannot say what was asked for
+		}
+		err = nil
+	}
+	switch {
+	case x.up.Cancelled() == errClientGone:
+		x.gone()
+		return false
+	case err != nil:
+		x.respondError(x.ctx, err)
+		return false
+	}
+	x.reportLosses()
+	x.passHeaders()
+	x.entropy(x.seed[:])
+	f.choices.Reset(translate.ChatTurnOptions{
+		Request:   &f.req,
+		Dialect:   x.dialect,
+		Seed:      x.seed,
+		Created:   x.start.Unix(),
+		Events:    f.req.Stream,
+		Reasoning: s.cfg.Stream.ChatReasoning,
+		Obfuscate: f.req.HasObfuscation && f.req.Obfuscation && s.cfg.Stream.Obfuscation != config.ObfuscationNever ||
+			s.cfg.Stream.Obfuscation == config.ObfuscationAlways && (!f.req.HasObfuscation || f.req.Obfuscation),
+		MaxBytes: int(x.backend.cfg.MaxResponseBytes),
+		Losses:   &x.losses,
+	})
+	if !f.req.Stream {
+		x.wholeChat()
+		return false
+	}
+	h := &x.ctx.Response.Header
+	h.SetContentType("text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Accel-Buffering", "no")
+	x.streaming = true
+	s.metrics.Streams.Add(1)
+	x.wire, x.parts = release(x.wire), release(x.parts)
+	_ = x.ctx.SetWriteDeadline(time.Now().Add(s.cfg.Limits.WriteTimeout.Std()))
+	x.ctx.SetBodyStream(chatReply{x}, -1)
+	return true
+}
+
+// toResponses translates the request for the backend, into x.wire.
+func (x *exchange) toResponses() (err *translate.Error) {
+	f, s := x.front, x.server
+	model := f.req.Model()
+	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/4), s.headRoom[:]...)
+	x.wire, err = f.req.AppendResponses(x.wire, translate.ResponsesOptions{
+		Dialect: x.dialect, Model: x.backend.modelName(model), Losses: &x.losses,
+		KeepReasoning: x.dialect.Responses.EncryptedReasoning,
+		Kept:          func(key string) *translate.KeptReasoning { return s.kept.get(x.keptKey(model, key)) },
+	})
+	if err == nil && s.cfg.Loss == config.LossStrict {
+		err = x.losses.Refusal()
+	}
+	return err
+}
+
+// keptKey is under what the reasoning of a call is kept: it is of use for the
+// same client, backend and model only.
+func (x *exchange) keptKey(model, key string) string {
+	return x.tenant + "\x00" + x.backend.name + "\x00" + model + "\x00" + key
+}
+
+// askResponses sends a request for each choice, all at once, and waits for the
+// heads of all replies. elsewhere says that another upstream may be asked.
+func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
+	f := x.front
+	n := f.req.N
+	for len(f.replies) < n {
+		f.replies = append(f.replies, &choiceReply{})
+	}
+	wire := x.composeTo(x.backend.responsesHead, f.req.Stream)
+	errs := make([]error, n)
+	var others sync.WaitGroup
+	for i := 1; i < n; i++ {
+		r := f.replies[i]
+		r.up = &r.own
+		others.Go(func() { errs[i] = r.up.Do(x.backend.client, wire, nil) })
+	}
+	f.replies[0].up = &x.up
+	errs[0] = x.up.Do(x.backend.client, wire, nil)
+	if x.up.Cancelled() != nil {
+		f.cancel(x.up.Cancelled())
+	}
+	others.Wait()
+	x.firstByte = time.Since(x.start)
+	for i, r := range f.replies[:n] {
+		x.attempts += r.up.Attempts
+		if e != nil {
+			continue
+		}
+		if errs[i] != nil {
+			if x.up.Cancelled() != errClientGone {
+				x.errText = errs[i].Error()
+			}
+			e, elsewhere = upstreamFailure(errs[i]), x.noteReply(errs[i], 0)
+			continue
+		}
+		status := r.up.Header.StatusCode()
+		if elsewhere = x.noteReply(nil, status); status == fasthttp.StatusOK {
+			continue
+		}
+		body, _ := readAtMost(r.up, maxErrorBody, time.Now().Add(10*time.Second))
+		if i == 0 {
+			x.passHeaders()
+		}
+		e = translate.ChatUpstreamError(status, body, &f.req)
+	}
+	if e != nil {
+		f.close()
+	}
+	return elsewhere && n == 1, e
+}
+
+// maxErrorBody bounds what is read of an upstream's error.
+const maxErrorBody = 64 << 10
+
+// readAtMost reads a reply to its end, but no more than so much, for so long.
+func readAtMost(up *upstream.Exchange, most int, end time.Time) (body []byte, err error) {
+	for len(body) < most {
+		var p []byte
+		p, err = up.Read(max(time.Until(end), time.Millisecond))
+		body = append(body, p...)
+		if err != nil {
+			break
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return body, err
+}
+
+// cancel ends the exchanges with the upstream that the client's leaving does not.
+func (f *chatFront) cancel(cause error) {
+	for _, r := range f.replies {
+		if r.up == &r.own {
+			r.own.Cancel(cause)
+		}
+	}
+}
+
+// close gives the connections back.
+func (f *chatFront) close() {
+	for _, r := range f.replies {
+		if r.up != nil {
+			r.up.Close(true)
+		}
+	}
+}
+
+// recycle empties the front and puts it back.
+func (f *chatFront) recycle() {
+	for _, r := range f.replies {
+		if r.up == &r.own {
+			r.own.Close(false)
+			r.own.Reset()
+		}
+		r.up = nil
+		r.events.Reset()
+		r.whole = nil
+	}
+	chatFronts.Put(f)
+}
+
+// piece is what one of the replies has brought.
+type piece struct {
+	choice int
+	data   []byte
+	err    error
+}
+
+// carry feeds the replies to their turns until all have ended. out is called
+// after each piece, with the chunks in x.out; an error of it ends the whole.
+func (x *exchange) carry(out func() error) error {
+	f := x.front
+	if f.req.N == 1 {
+		return x.carryOne(out)
+	}
+	pieces := make(chan piece)
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer close(stop)
+	idle := x.backend.cfg.Timeouts.Idle.Std()
+	for i, r := range f.replies[:f.req.N] {
+		readers.Go(func() {
+			for {
+				p, err := r.up.Read(idle)
+				select {
+				case pieces <- piece{i, append([]byte(nil), p...), err}:
+				case <-stop:
+					return
+				}
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	watch := time.NewTicker(250 * time.Millisecond) // the client's leaving shows in the first exchange only
+	defer watch.Stop()
+	beat := time.Now()
+	for !f.choices.Ended() {
+		select {
+		case p := <-pieces:
+			x.feedChoice(p.choice, p.data, p.err)
+			if len(x.out) > 0 {
+				beat = time.Now()
+			}
+		case <-watch.C:
+			if every := x.server.cfg.Stream.Heartbeat.Std(); every > 0 && f.req.Stream && time.Since(beat) >= every {
+				beat = time.Now()
+				x.server.metrics.Heartbeats.Add(1)
+				x.out = sse.AppendComment(x.out, "keep-alive")
+			}
+		}
+		err := x.up.Cancelled()
+		if err == errClientGone {
+			f.cancel(err)
+			return errStop
+		}
+		if err != nil {
+			f.cancel(err)
+			x.abortChoices(err)
+		}
+		if err := out(); err != nil {
+			f.cancel(errClientGone)
+			return err
+		}
+	}
+	f.cancel(errStop) // what is still being read is not wanted any more
+	return nil
+}
+
+func (x *exchange) carryOne(out func() error) error {
+	turn, cfg := x.front.choices.Turn(0), &x.server.cfg
+	idle, beat := x.backend.cfg.Timeouts.Idle.Std(), cfg.Stream.Heartbeat.Std()
+	last := time.Now()
+	for !turn.Ended() {
+		wait := idle
+		if beat > 0 && beat < wait && x.front.req.Stream {
+			wait = beat
+		}
+		if !x.up.More() {
+			if err := out(); err != nil {
+				return err
+			}
+		}
+		p, err := x.up.Read(wait)
+		if errors.Is(err, upstream.ErrTimeout) && x.up.Cancelled() == nil && time.Since(last) < idle {
+			x.server.metrics.Heartbeats.Add(1)
+			x.out = sse.AppendComment(x.out, "keep-alive")
+			continue
+		}
+		if errors.Is(err, errClientGone) {
+			return errStop
+		}
+		last = time.Now()
+		x.feedChoice(0, p, err)
+		if len(x.out) >= flushAt {
+			if err := out(); err != nil {
+				return err
+			}
+		}
+	}
+	return out()
+}
+
+// feedChoice takes in a piece of the reply for one choice, or its end.
+func (x *exchange) feedChoice(i int, data []byte, err error) {
+	f := x.front
+	r, turn := f.replies[i], f.choices.Turn(i)
+	if turn.Ended() {
+		return
+	}
+	if !isEventStream(&r.up.Header) {
+		r.whole = append(r.whole, data...)
+		switch {
+		case err == io.EOF:
+			x.out = turn.FeedMessage(x.out, r.whole)
+			r.up.Close(true)
+		case err != nil:
+			x.errText = err.Error()
+			x.out = turn.Abort(x.out, upstreamFailure(err))
+		}
+		x.endChoice(turn)
+		return
+	}
+	r.events.Feed(data)
+	for e, ok := r.events.Next(); ok && !turn.Ended(); e, ok = r.events.Next() {
+		x.out = turn.Feed(x.out, e.Name, e.Data)
+	}
+	switch {
+	case turn.Ended():
+	case r.events.Err() != nil:
+		x.errText = r.events.Err().Error()
+		x.out = turn.Abort(x.out, &translate.Error{
+			Status: 502, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream,
+			Message: "The upstream sent an event that is larger than this server takes.",
+		})
+	case err == io.EOF:
+		if e, ok := r.events.Finish(); ok {
+			x.out = turn.FeedLast(x.out, e.Name, e.Data)
+		}
+		x.out = turn.Finish(x.out)
+	case err != nil:
+		x.errText = err.Error()
+		x.out = turn.Abort(x.out, upstreamFailure(err))
+	}
+	x.endChoice(turn)
+}
+
+// endChoice says the end of a choice that has ended, where it is not the end of
+// all.
+func (x *exchange) endChoice(turn *translate.ChatTurn) {
+	if x.front.req.N > 1 && turn.Ended() {
+		x.out = turn.Terminal(x.out)
+	}
+}
+
+func (x *exchange) abortChoices(err error) {
+	x.errText = err.Error()
+	for i := range x.front.req.N {
+		x.out = x.front.choices.Turn(i).Abort(x.out, upstreamFailure(err))
+	}
+}
+
+// settleChat keeps what has to be given back with the next request, and counts.
+func (x *exchange) settleChat() {
+	f, s := x.front, x.server
+	model := f.req.Model()
+	for i := range f.req.N {
+		turn := f.choices.Turn(i)
+		for _, k := range turn.Kept() {
+			s.kept.put(x.keptKey(model, k.Key), &k)
+		}
+		if in, out, ok := turn.Tokens(); ok {
+			s.metrics.InputTokens.Add(in)
+			s.metrics.OutputTokens.Add(out)
+			x.spend(in + out)
+		}
+	}
+	if e := f.choices.Failed(); e != nil {
+		x.outcome = metrics.OutcomeFailed
+		x.noteError(e)
+	}
+}
+
+// wholeChat answers with the completion as one object.
+func (x *exchange) wholeChat() {
+	err := x.carry(func() error { x.out = x.out[:0]; return nil })
+	f := x.front
+	f.close()
+	if err != nil {
+		x.gone()
+		return
+	}
+	x.settleChat()
+	if e := f.choices.Failed(); e != nil {
+		x.respondError(x.ctx, e)
+		return
+	}
+	x.out = f.choices.Completion(x.out[:0])
+	x.ctx.Response.Header.SetContentType("application/json")
+	x.bytesOut += int64(len(x.out))
+	x.out = x.ctx.Response.SwapBody(x.out)
+}
+
+// chatReply is a stream of chunks on its way to the client.
+type chatReply struct{ *exchange }
+
+// WriteTo writes the stream.
+func (r chatReply) WriteTo(w io.Writer) (n int64, err error) {
+	x := r.exchange
+	defer func() {
+		if p := recover(); p != nil {
+			x.server.contain(x, p)
+			err = errStop
+		}
+		n = x.bytesOut
+	}()
+	err = x.carry(func() error { return x.flush(w) })
+	f := x.front
+	if err == nil {
+		x.settleChat()
+		x.out = x.lossComment(x.out)
+		x.out = f.choices.Terminal(x.out)
+		err = x.flush(w)
+	}
+	if err != nil {
+		f.cancel(errClientGone)
+		x.outcome, x.status = metrics.OutcomeClientGone, statusClientGone
+		return 0, err
+	}
+	f.close()
+	return 0, nil
+}
