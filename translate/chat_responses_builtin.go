@@ -21,6 +21,9 @@ func (it *outItem) builtin() bool { return it.form != formFunction && it.form !=
 // one of the function call that it may turn out to be.
 func (t *Turn) closeHeld(dst []byte, i int, status string) []byte {
 	it := &t.items[i]
+	if it.form == formCustom {
+		return t.closeHeldInput(dst, i, status)
+	}
 	t.holding--
 	if len(it.half) > 0 {
 		it.text = append(it.text, `\ufffd`...)
@@ -45,7 +48,7 @@ func (t *Turn) closeHeld(dst []byte, i int, status string) []byte {
 func (t *Turn) endHeld(dst []byte) []byte {
 	for i := range t.count {
 		it := &t.items[i]
-		if it.state != itemHeld {
+		if it.state != itemHeld || it.reason != "" {
 			continue
 		}
 		status := "completed"

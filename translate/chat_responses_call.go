@@ -241,7 +241,7 @@ func (t *Turn) announce(dst []byte, i int) []byte {
 	}
 	early := append([]byte(nil), it.text...)
 	it.text = it.text[:0]
-	if it.builtin() {
+	if it.builtin() || t.holdsInput(it) {
 		it.state = itemHeld
 		t.holding++
 	} else {
@@ -272,7 +272,7 @@ func (t *Turn) identify(it *outItem) bool {
 			if !exact {
 				t.lose(ruleReplyCallRenamed, outputPath(len(t.order))+".name", string(it.name))
 			}
-			it.form = tool.form
+			it.form, it.tool = tool.form, tool
 			if tool.name != 0 {
 				it.name = append(it.name[:0], tool.doc.Str(tool.name)...)
 			}
@@ -338,7 +338,7 @@ func (t *Turn) closeWholeCalls(dst []byte) []byte {
 		return dst
 	}
 	for i := range t.count {
-		if it := &t.items[i]; it.state == itemHeld && t.wholeArguments(it) {
+		if it := &t.items[i]; it.state == itemHeld && it.reason == "" && t.wholeArguments(it) {
 			dst = t.closeHeld(dst, i, "completed")
 		}
 	}

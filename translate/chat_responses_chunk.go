@@ -360,6 +360,18 @@ func (t *Turn) end(dst []byte) []byte {
 	if t.holding > 0 {
 		dst = t.endHeld(dst)
 	}
+	switch {
+	case t.holding == 0:
+		return t.settled(dst)
+	case t.cutShort != "":
+		return t.giveRejected(dst)
+	}
+	t.advance(stateRepairing)
+	return dst
+}
+
+// settled ends the turn, once all of its items are closed.
+func (t *Turn) settled(dst []byte) []byte {
 	dst = t.closeDetails(dst)
 	t.advance(stateEnded)
 	return dst

@@ -29,6 +29,9 @@ func (t *Turn) customDelta(dst []byte, it *outItem, raw []byte) []byte {
 		}
 		it.text = it.input.feed(it.text, raw)
 	}
+	if it.state == itemHeld {
+		return dst
+	}
 	return t.emitInput(dst, it, from)
 }
 
@@ -51,19 +54,12 @@ func (t *Turn) emitInput(dst []byte, it *outItem, from int) []byte {
 // closeInput finishes the input of a custom tool's call that is about to be done.
 func (t *Turn) closeInput(dst []byte, it *outItem, status string) []byte {
 	from := len(it.text)
-	if len(it.half) > 0 { // the other half never came
-		it.half = it.half[:0]
-		if it.native {
-			it.text = append(it.text, `\ufffd`...)
-		} else {
-			it.text = it.input.feed(it.text, []byte("\ufffd"))
-		}
+	t.finishInput(it, status)
+	if t.opt.Grammar == GrammarReport && status == "completed" {
+		it.reason = it.mismatch(it.text)
 	}
-	if !it.native {
-		it.text = it.input.finish(it.text, status != "completed")
-		if it.input.repaired {
-			t.lose(ruleReplyInput, outputPath(it.index)+".input", string(it.name))
-		}
+	if it.reason != "" {
+		t.lose(ruleReplyGrammar, outputPath(it.index)+".input", it.reason)
 	}
 	dst = t.emitInput(dst, it, from)
 	if !t.events {
@@ -75,6 +71,32 @@ func (t *Turn) closeInput(dst []byte, it *outItem, status string) []byte {
 	dst = append(dst, it.text...)
 	dst = append(dst, '"')
 	return append(dst, eventEnd...)
+}
+
+// finishInput takes in that no more of a custom tool's input will come.
+func (t *Turn) finishInput(it *outItem, status string) {
+	if it.finished {
+		return
+	}
+	it.finished = true
+	if len(it.half) > 0 { // the other half never came
+		it.half = it.half[:0]
+		if it.native {
+			it.text = append(it.text, `\ufffd`...)
+		} else {
+			it.text = it.input.feed(it.text, []byte("\ufffd"))
+		}
+	}
+	if !it.native {
+		it.text = it.input.finish(it.text, status != "completed")
+		if it.input.repaired {
+			at := it.index
+			if it.state == itemHeld {
+				at = len(t.order)
+			}
+			t.lose(ruleReplyInput, outputPath(at)+".input", string(it.name))
+		}
+	}
 }
 
 // outputPath is the path of an output item in reports.

@@ -65,8 +65,11 @@ type outItem struct {
 	callID, name []byte   // of a call, as the client gets them
 	said         []byte   // the backend's name for the call's tool
 	space        []byte   // of a call: the namespace of its tool
+	tool         *tool    // of a call, if it is one that is known
+	reason       string   // of a call that waits to be made again: what is wrong with it
 	native       bool     // the backend sends a custom tool's input as it is
 	input        customInput
+	finished     bool   // all of input has been taken in
 	payload      []byte // of a client-run tool's call: what its item holds
 	commandsAt   int    // where in payload the list of a shell's commands begins
 

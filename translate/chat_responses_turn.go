@@ -10,12 +10,13 @@ import (
 // stream, and the final object, which is what the events add up to. It is one
 // state machine for streams and whole messages:
 //
-//	idle ── Begin ──→ open ── Feed* ──→ (finishing) ── Finish, Abort or
+//	idle ── Begin ──→ open ── Feed* ──→ (finishing) → (repairing) ── Finish, Abort or
 //	      the upstream's own end ──→ ended ── Terminal ──→ done
 //
 //	idle       nothing has been said
 //	open       created and in_progress are out; items come and go
 //	finishing  the backend has said why it stopped; usage may still come
+//	repairing  only where the options say so: a call waits to be made again
 //	ended      every item is closed, the outcome is settled, and the terminal
 //	           event waits for the store
 //	done       the terminal event is out; every call is a no-op
@@ -78,6 +79,7 @@ const (
 	stateIdle turnState = iota
 	stateOpen
 	stateFinishing
+	stateRepairing
 	stateEnded
 	stateDone
 )
@@ -113,6 +115,8 @@ type TurnOptions struct {
 	// Queued says that the events of Queue have been said already, maybe by
 	// another process: the first event is in_progress then.
 	Queued bool
+	// Grammar says what is done about custom tools' grammars.
+	Grammar GrammarPolicy
 	// Losses receives what the reply loses.
 	Losses *Losses
 	// Sealer makes the encrypted_content of reasoning items; nil: there is none.
@@ -183,7 +187,7 @@ func (t *Turn) Begin(dst []byte) []byte {
 // Feed takes in the data of one event of a chat stream and appends the events
 // that it makes. Data after the end is ignored.
 func (t *Turn) Feed(dst, data []byte) []byte {
-	if t.state >= stateEnded {
+	if t.state >= stateRepairing {
 		return dst
 	}
 	if t.state == stateIdle {
@@ -207,14 +211,14 @@ func (t *Turn) Feed(dst, data []byte) []byte {
 
 // FeedMessage takes in a whole chat.completion, and ends the turn.
 func (t *Turn) FeedMessage(dst, body []byte) []byte {
-	if t.state >= stateEnded {
+	if t.state >= stateRepairing {
 		return dst
 	}
 	if t.state == stateIdle {
 		dst = t.Begin(dst)
 	}
 	dst = t.feedChunk(dst, body)
-	if t.state >= stateEnded {
+	if t.state >= stateRepairing {
 		return dst
 	}
 	if !t.chose {
@@ -238,7 +242,7 @@ func (t *Turn) assumeStop() {
 
 // Done takes in the marker [DONE]: the backend says that its stream is whole.
 func (t *Turn) Done(dst []byte) []byte {
-	if t.state >= stateEnded {
+	if t.state >= stateRepairing {
 		return dst
 	}
 	if (t.count > t.leading() || len(t.think.held) > 0) && t.callsWhole() {
@@ -250,7 +254,7 @@ func (t *Turn) Done(dst []byte) []byte {
 // Finish takes in the end of the upstream's data. Without a reason to stop
 // before it, the reply was cut off, and the response fails.
 func (t *Turn) Finish(dst []byte) []byte {
-	if t.state >= stateEnded {
+	if t.state >= stateRepairing {
 		return dst
 	}
 	if t.state == stateIdle {
@@ -275,6 +279,9 @@ func (t *Turn) Abort(dst []byte, err *Error) []byte {
 	}
 	if t.state == stateIdle {
 		dst = t.Begin(dst)
+	}
+	if t.state == stateRepairing {
+		return t.giveRejected(dst)
 	}
 	if t.finished {
 		return t.end(dst)
@@ -399,7 +406,7 @@ func (t *Turn) tooLarge(dst []byte) []byte {
 // FeedLast takes in what a stream ended with instead of a blank line: the last
 // event, if it is whole, or a piece of it, which says nothing.
 func (t *Turn) FeedLast(dst, data []byte) []byte {
-	if t.state >= stateEnded {
+	if t.state >= stateRepairing {
 		return dst
 	}
 	if string(bytes.TrimSpace(data)) == "[DONE]" {

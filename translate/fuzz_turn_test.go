@@ -35,7 +35,8 @@ var turnRequests = []string{
 	`{"model":"m","input":"Hi","stream":true,"tools":[{"type":"function","name":"f"},{"type":"function","name":"g h"}],` +
 		`"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"g h"}]}}`,
 	`{"model":"m","input":"Hi","stream":true,"tools":[{"type":"function","name":"f"}],"tool_choice":"none"}`,
-	`{"model":"m","input":"Hi","stream":true,"tools":[{"type":"custom","name":"f"},{"type":"custom","name":"apply_patch"},{"type":"function","name":"g h"}]}`,
+	`{"model":"m","input":"Hi","stream":true,"tools":[{"type":"custom","name":"f",` +
+		`"format":{"type":"grammar","syntax":"regex","definition":"a|an"}},{"type":"custom","name":"apply_patch"},{"type":"function","name":"g h"}]}`,
 	`{"model":"m","input":"Hi","stream":true,"tools":[{"type":"shell"},{"type":"local_shell"},{"type":"apply_patch"},` +
 		`{"type":"tool_search","execution":"client"},{"type":"function","name":"f"}]}`,
 	`{"model":"m","input":"Hi","stream":true,"parallel_tool_calls":false,"tools":[{"type":"shell"},{"type":"custom","name":"f"},` +
@@ -72,6 +73,7 @@ func (c *turnCheck) options(n uint) TurnOptions {
 		Obfuscate: n/3%2 == 1, OpenResponses: n/6%2 == 1, Losses: new(Losses),
 		Sealer: codeSealer{},
 	}
+	opt.Grammar = [...]GrammarPolicy{GrammarFree, GrammarReport, GrammarRepair}[n/48%3]
 	switch n / 12 % 4 {
 	case 2:
 		opt.MaxBytes = 20
@@ -285,7 +287,7 @@ func TestRandomTurns(t *testing.T) {
 			}
 			upstream = fmt.Appendf(upstream, "data: %s\n\n", last)
 		}
-		variant := uint(rapid.IntRange(0, 48*len(turnRequests)-1).Draw(t, "variant"))
+		variant := uint(rapid.IntRange(0, 144*len(turnRequests)-1).Draw(t, "variant"))
 		failed := false
 		c.check(func(format string, args ...any) {
 			failed = true

@@ -27,11 +27,13 @@ var update = flag.Bool("update", false, "write what the code does to the golden 
 //	client.json       the client's request
 //	upstream.sse      what the backend streams; or
 //	upstream.json     what it answers with as a whole; or
+//	again.json        what the backend answers when a call is asked for again
 //	upstream.err      an HTTP error of it: the status on the first line, then the body
 //
 // and what comes out, written by go test ./translate -run Golden -update:
 //
 //	out/chat.json     the request to the backend
+//	out/chat-again.json  the request that asks for a call again
 //	out/losses        the loss report
 //	out/error.json    the error, with its status, if the request is refused
 //	out/events        the events of the stream
@@ -60,6 +62,7 @@ type caseOptions struct {
 	model      string // upstream's name of the model
 	compaction string // encrypted_content of a compaction item before the reply
 	unsealed   bool   // "seal: off": there are no keys for envelopes
+	grammar    GrammarPolicy
 	cut        string // how the upstream ends: "" (cleanly), "eof" (without [DONE]), "reset"
 }
 
@@ -102,6 +105,8 @@ func (c *goldenCase) readOptions(t *testing.T) {
 			c.opt.obfuscate = value == "true"
 		case "max_bytes":
 			c.opt.maxBytes, _ = strconv.Atoi(value)
+		case "grammar":
+			c.opt.grammar = GrammarPolicy(value)
 		case "model":
 			c.opt.model = value
 		case "seal":
@@ -275,7 +280,7 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 	}
 	x.options = TurnOptions{
 		Request: &x.req, Dialect: &c.dialect, Seed: testSeed, Created: testCreated, Events: true,
-		MaxBytes: c.opt.maxBytes, OpenResponses: c.opt.open, Obfuscate: c.opt.obfuscate, Losses: &x.losses,
+		MaxBytes: c.opt.maxBytes, OpenResponses: c.opt.open, Obfuscate: c.opt.obfuscate, Grammar: c.opt.grammar, Losses: &x.losses,
 		Sealer: sealer, Compaction: []byte(c.opt.compaction),
 	}
 	return x
@@ -356,7 +361,16 @@ func (c *goldenCase) run(t *testing.T) (out []txtar.File) {
 	var events []byte
 	switch {
 	case c.file("upstream.sse") != nil:
-		events = streamThrough(&turn, c.upstreamSSE())
+		p := pump{turn: &turn, repair: func(r Rejected) []byte {
+			if again, ok := AppendRepair(nil, x.chat, &c.dialect, r); ok {
+				add("chat-again.json", indent(t, again))
+				for _, fault := range legal(again, &c.dialect) {
+					t.Error(fault)
+				}
+			}
+			return bytes.TrimSpace(c.file("again.json"))
+		}}
+		events = p.run(c.upstreamSSE())
 	case c.file("upstream.json") != nil:
 		events = turn.Begin(events)
 		events = turn.FeedMessage(events, bytes.TrimSpace(c.file("upstream.json")))

@@ -56,6 +56,8 @@ const (
 	ruleReplyCallName
 	ruleReplyCallRenamed
 	ruleReplyInput
+	ruleReplyGrammar
+	ruleReplyGrammarRepaired
 	ruleReplyArguments
 	ruleReplyLateArguments
 	ruleReplyArgumentsObject
@@ -130,6 +132,8 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyCallName:        {"reply.call_name", Dropped, true, "A call without a name was left out."},
 	ruleReplyCallRenamed:     {"reply.call_renamed", Repaired, true, "A call named a tool in a way that is not its name, but could mean no other."},
 	ruleReplyInput:           {"reply.custom_input", Repaired, true, "The input of a custom tool's call was not the JSON that was asked for, and was made out of what came."},
+	ruleReplyGrammar:         {"reply.grammar", Emulated, true, "The input of a custom tool's call does not match the tool's grammar."},
+	ruleReplyGrammarRepaired: {"reply.grammar_repaired", Repaired, true, "The input of a custom tool's call did not match the tool's grammar; the backend was asked once more."},
 	ruleReplyArguments:       {"reply.tool_arguments", Repaired, true, "The arguments of a client-run tool's call were not what its item can hold: they were mended, or the call is given as a function call."},
 	ruleReplyLateArguments:   {"reply.late_arguments", Dropped, true, "Arguments that came after a call's JSON was complete were left out."},
 	ruleReplyArgumentsObject: {"reply.arguments_object", Repaired, true, "A call's arguments came as an object rather than a string."},

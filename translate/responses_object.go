@@ -284,6 +284,16 @@ func (u *usage) append(dst []byte) []byte {
 	return append(dst, '}')
 }
 
+// add adds another exchange that belongs to the same response.
+func (u *usage) add(d *jsonx.Doc, n uint32) {
+	var more usage
+	if more.read(d, n); !more.known || !u.known {
+		return
+	}
+	u.input, u.output, u.total = u.input+more.input, u.output+more.output, u.total+more.total
+	u.cached, u.cacheWrites, u.reasoning = u.cached+more.cached, u.cacheWrites+more.cacheWrites, u.reasoning+more.reasoning
+}
+
 // read reads a usage object of a backend, of either API and in any of the dialects.
 func (u *usage) read(d *jsonx.Doc, n uint32) {
 	if d.Kind(n) != jsonx.Object {

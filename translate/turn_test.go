@@ -21,6 +21,8 @@ type pump struct {
 	turn *Turn
 	dec  sse.Decoder
 	out  []byte
+
+	repair func(Rejected) []byte // the reply to a request for a call that is asked for again
 }
 
 func (p *pump) feed(piece []byte) {
@@ -44,6 +46,13 @@ func (p *pump) finish() {
 		p.out = p.turn.FeedLast(p.out, e.Data)
 	}
 	p.out = p.turn.Finish(p.out)
+	if r, waits := p.turn.Rejected(); waits {
+		var again []byte
+		if p.repair != nil {
+			again = p.repair(r)
+		}
+		p.out = p.turn.Repaired(p.out, again)
+	}
 	p.out = p.turn.Terminal(p.out, testCreated+1, p.turn.opt.Request.Store, false)
 }
 
@@ -55,7 +64,12 @@ func streamThrough(turn *Turn, upstream []byte) []byte {
 // inPieces is streamThrough with cuts at the given offsets.
 func inPieces(turn *Turn, upstream []byte, cuts ...int) []byte {
 	p := pump{turn: turn}
-	p.out = turn.Begin(nil)
+	return p.run(upstream, cuts...)
+}
+
+// run is the whole of a stream, with cuts at the given offsets.
+func (p *pump) run(upstream []byte, cuts ...int) []byte {
+	p.out = p.turn.Begin(nil)
 	from := 0
 	for _, c := range append(cuts, len(upstream)) {
 		p.feed(bytes.Clone(upstream[from:c])) // a copy of its own: nothing may be kept
