@@ -279,6 +279,11 @@ type Store struct {
 	// TLS is for rediss: and valkeys:.
 	TLS TLS `yaml:"tls"`
 
+	// ChatCompletions keeps chat completions with store:true, and serves the
+	// endpoints that list, change and delete them. Otherwise the parameter, and
+	// those endpoints, are passed through.
+	ChatCompletions bool `yaml:"chat_completions"`
+
 	// HistoryCacheBytes is the budget of the cache of translated histories;
 	// 0 is no cache.
 	HistoryCacheBytes ByteSize `yaml:"history_cache_bytes"`

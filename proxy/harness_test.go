@@ -745,6 +745,13 @@ func (f *faultyStore) Doc(ctx context.Context, tenant, kind, key string) (*store
 	return f.Store.Doc(ctx, tenant, kind, key)
 }
 
+func (f *faultyStore) Docs(ctx context.Context, tenant, kind string, page store.Page) ([]*store.Doc, bool, error) {
+	if err := f.check("docs"); err != nil {
+		return nil, false, err
+	}
+	return f.Store.Docs(ctx, tenant, kind, page)
+}
+
 func (f *faultyStore) Entry(ctx context.Context, tenant, log, key string) (*store.Entry, error) {
 	if err := f.check("entry"); err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	var stream *upstream.StreamBody
 	var body []byte
 	switch {
-	case (s.router.needsModel() || x.grant.Bounded()) && isJSON(ctx):
+	case (s.router.needsModel() || x.grant.Bounded() || x.keepChats) && isJSON(ctx):
 		if err := x.readAll(int64(s.cfg.Limits.Body)); err != nil {
 			x.respondError(ctx, err)
 			return false
@@ -47,6 +47,12 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 		if err := x.mayPass(x.body); err != nil {
 			x.respondError(ctx, err)
 			return false
+		}
+		if x.keepChats {
+			if err := x.keepChat(); err != nil {
+				x.respondError(ctx, err)
+				return false
+			}
 		}
 		x.passTo(jsonx.Lookup(x.body, "model").String(), nil)
 		body = x.backend.renameModel(x.body)
@@ -124,6 +130,9 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 		}
 		x.respondError(ctx, upstreamFailure(err))
 		return false
+	}
+	if x.kept != nil && x.up.Header.StatusCode() == fasthttp.StatusOK {
+		return x.keepReply()
 	}
 	return x.passReply()
 }
@@ -235,6 +244,8 @@ func (x *exchange) withheld(name []byte) bool {
 		return x.backend.ownKey || x.server.keys.Load() != nil
 	case "x-request-id", "x-conversation-id":
 		return true
+	case "accept-encoding":
+		return x.kept != nil // what is kept has to be read
 	}
 	return x.backend.overridden[string(bytes.ToLower(name))]
 }

@@ -29,6 +29,7 @@ const (
 	RouteConversations
 	RouteConversationItems
 	RouteChat // chat completions that are translated
+	RouteStoredChat
 	RouteModels
 	RoutePassthrough
 	RouteConnect // the upgrade of a connection to WebSocket mode
@@ -41,7 +42,7 @@ const (
 var routeNames = [numRoutes]string{
 	"responses.create", "responses.retrieve", "responses.delete", "responses.input_items", "responses.input_tokens", "responses.compact",
 	"conversations", "conversations.items",
-	"chat.completions", "models", "passthrough", "responses.connect", "responses.websocket", "unsupported", "other",
+	"chat.completions", "chat.completions.stored", "models", "passthrough", "responses.connect", "responses.websocket", "unsupported", "other",
 }
 
 func (r Route) String() string { return routeNames[r] }
