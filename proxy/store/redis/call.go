@@ -25,6 +25,11 @@ const maxCalls = 256
 // harm when it was carried out already. What it returns is the reply's error;
 // a nil reply is none.
 func (s *Store) call(ctx context.Context, ask func(context.Context, valkey.Client) error) error {
+	return s.send(ctx, 0, ask)
+}
+
+// send is call for what has so many bytes.
+func (s *Store) send(ctx context.Context, bytes int, ask func(context.Context, valkey.Client) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -48,11 +53,11 @@ func (s *Store) call(ctx context.Context, ask func(context.Context, valkey.Clien
 
 	broken := false
 	for pause := 2 * time.Millisecond; ; pause *= 2 {
-		client := s.guard.client.Load()
+		client := s.guard.pick(bytes)
 		if client == nil {
 			return errClosed
 		}
-		err := ask(own, client)
+		err := ask(own, client.Client)
 		var reply *valkey.ValkeyError
 		switch {
 		case err == nil || valkey.IsValkeyNil(err):
@@ -73,7 +78,7 @@ func (s *Store) call(ctx context.Context, ask func(context.Context, valkey.Clien
 			}
 		case own.Err() != nil:
 			return s.gaveUp(phase, begin, own.Err())
-		case errors.Is(err, valkey.ErrClosing) && s.guard.client.Load() != client:
+		case errors.Is(err, valkey.ErrClosing) && s.guard.pick(bytes) != client:
 			continue // it was replaced
 		case !broken:
 			broken = true // most likely since long before: the server was restarted

@@ -106,8 +106,12 @@ func (w *write) append(a *store.LogAppend) error {
 // returns the versions of the documents that were written, each of numberSize
 // digits.
 func (s *Store) write(ctx context.Context, w *write) (versions string, err error) {
+	bytes := 0
+	for _, arg := range w.args {
+		bytes += len(arg)
+	}
 	result := ""
-	err = s.call(ctx, func(ctx context.Context, c valkey.Client) error {
+	err = s.send(ctx, bytes, func(ctx context.Context, c valkey.Client) error {
 		var err error
 		result, err = commitScript.Exec(ctx, c, w.keys, w.args).ToString()
 		return err

@@ -35,6 +35,8 @@ const (
 	// probePause is the pause between two probes of a server that is down. A
 	// probe that fails takes the timeout, at most.
 	probePause = 100 * time.Millisecond
+	// bulkBytes is from what length on a write is a long one.
+	bulkBytes = 256 << 10
 	// renewPause is the least time between two clients that are made because the
 	// server is READONLY.
 	renewPause = time.Second
@@ -59,6 +61,10 @@ type guard struct {
 	// A phase is a time of being up or down. Its context ends with it.
 	phase  atomic.Pointer[phase]
 	client atomic.Pointer[valkeyClient]
+	// bulk is a client for what is long, with connections of its own: on a slow
+	// network it would keep others waiting, and the PING that decides whether the
+	// server is up. Nil: there is none yet.
+	bulk atomic.Pointer[valkeyClient]
 
 	mu      sync.Mutex // probing, renewed, closed
 	probing bool
@@ -170,11 +176,45 @@ func (g *guard) ping(timeout time.Duration) error {
 			return errClosed
 		}
 		g.client.Store(c)
+		g.work.Go(g.makeBulk)
 		g.mu.Unlock()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	return c.Do(ctx, c.B().Ping().Build()).Error()
+}
+
+// makeBulk makes the client for what is long. Until it is there the other one
+// serves.
+func (g *guard) makeBulk() {
+	made, err := valkey.NewClient(g.opt)
+	for err != nil {
+		select {
+		case <-time.After(renewPause):
+			made, err = valkey.NewClient(g.opt)
+		case <-g.closing:
+			return
+		}
+	}
+	g.mu.Lock()
+	old := &valkeyClient{made}
+	if !g.closed {
+		old = g.bulk.Swap(old)
+	}
+	g.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
+}
+
+// pick is the client for a call with so many bytes, or nil after Close.
+func (g *guard) pick(bytes int) *valkeyClient {
+	if bytes >= bulkBytes {
+		if c := g.bulk.Load(); c != nil {
+			return c
+		}
+	}
+	return g.client.Load()
 }
 
 // renew makes a new client in place of the present one, whose server has become
@@ -189,7 +229,7 @@ func (g *guard) renew() {
 	g.work.Go(func() {
 		made, err := valkey.NewClient(g.opt)
 		if err != nil {
-			return // the next READONLY tries again
+			return // the next READONLY does it again
 		}
 		g.mu.Lock()
 		old := g.client.Load()
@@ -197,6 +237,7 @@ func (g *guard) renew() {
 			old = &valkeyClient{made}
 		} else {
 			g.client.Store(&valkeyClient{made})
+			g.work.Go(g.makeBulk)
 		}
 		g.mu.Unlock()
 		old.Close() // calls under way on it are made again
@@ -213,11 +254,13 @@ func (g *guard) close() {
 	}
 	g.closed = true
 	close(g.closing)
-	c := g.client.Swap(nil)
+	clients := []*valkeyClient{g.client.Swap(nil), g.bulk.Swap(nil)}
 	g.mu.Unlock()
 	g.enter(&DownError{time.Now(), errClosed})
-	if c != nil {
-		c.Close()
+	for _, c := range clients {
+		if c != nil {
+			g.work.Go(c.Close)
+		}
 	}
 	g.work.Wait()
 }

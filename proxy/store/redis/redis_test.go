@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	// than where a question takes a microsecond.
 	flag.Parse()
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		_ = checks.Value.Set("15")
+		_ = checks.Value.Set("10")
 	}
 	var err error
 	if server, err = redistest.Start(); err != nil {
