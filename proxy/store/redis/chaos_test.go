@@ -111,7 +111,7 @@ func TestWriterKilled(t *testing.T) {
 		for lines.Scan() {
 			if !killed {
 				killed = true
-				after := time.Duration(rand.IntN(80)) * time.Millisecond
+				after := time.Duration(rand.IntN(100)) * time.Millisecond
 				time.AfterFunc(after, func() {
 					if cycle%5 == 4 {
 						server.Kill()
@@ -155,7 +155,7 @@ func TestWriterKilled(t *testing.T) {
 		}
 	}
 	t.Logf("%d cycles, %d writes confirmed, %d others carried out", cycles, confirmed, half)
-	if confirmed < 20*cycles {
+	if confirmed < 4*cycles {
 		t.Error("next to nothing was written: this proves nothing")
 	}
 }
