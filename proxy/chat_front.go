@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"sync"
@@ -427,6 +428,11 @@ func (x *exchange) wholeChat() {
 		return
 	}
 	x.out = f.choices.Completion(x.out[:0])
+	if x.kept != nil {
+		x.parts, _ = translate.AppendWithID(x.parts[:0], x.out, x.kept.id)
+		x.out = append(x.out[:0], x.parts...)
+		x.storeChat(bytes.Clone(x.out))
+	}
 	x.ctx.Response.Header.SetContentType("application/json")
 	x.bytesOut += int64(len(x.out))
 	x.out = x.ctx.Response.SwapBody(x.out)
@@ -445,13 +451,18 @@ func (r chatReply) WriteTo(w io.Writer) (n int64, err error) {
 		}
 		n = x.bytesOut
 	}()
-	err = x.carry(func() error { return x.flush(w) })
+	err = x.carry(func() error { x.keepChunks(); return x.flush(w) })
 	f := x.front
 	if err == nil {
 		x.settleChat()
-		x.out = x.lossComment(x.out)
+		if x.out = x.lossComment(x.out); x.kept != nil {
+			err = x.flush(w)
+		}
 		x.out = f.choices.Terminal(x.out)
-		err = x.flush(w)
+		x.keepChunks()
+		if err == nil {
+			err = x.flush(w)
+		}
 	}
 	if err != nil {
 		f.cancel(errClientGone)

@@ -207,6 +207,19 @@ func (x *exchange) keepEvent(e sse.Event) {
 	x.out = append(x.out, "\n\n"...)
 }
 
+// keepChunks takes in the whole events in x.out, if they are to be kept.
+func (x *exchange) keepChunks() {
+	if x.kept == nil || len(x.out) == 0 || x.out[0] == ':' { // a comment
+		return
+	}
+	x.parts = append(x.parts[:0], x.out...)
+	x.out = x.out[:0]
+	x.events.Feed(x.parts)
+	for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
+		x.keepEvent(e)
+	}
+}
+
 // chatEnds stores what the stream has added up to, if that is whole.
 func (x *exchange) chatEnds() {
 	f := &x.kept.fold

@@ -224,6 +224,23 @@ func TestChatNotStored(t *testing.T) {
 	}
 }
 
+// What is translated for a backend that speaks Responses is kept as well.
+func TestStoredChatOfResponses(t *testing.T) {
+	t.Parallel()
+	r, _ := fronts(t, newEcho(t), keepsChats)
+	for _, stream := range []string{"", `"stream":true,`} {
+		p := r.chat(`{` + stream + `"model":"m","store":true,"metadata":{"a":"b"},"messages":[{"role":"user","content":"CANARY"}]}`)
+		p.want(t, 200, "")
+		page := into[completions](t, r.get("/v1/chat/completions?order=desc&limit=1"))
+		if len(page.Data) != 1 || page.Data[0].Choices[0].Message.Content != "echo of CANARY" || !strings.Contains(string(p.body), page.Data[0].ID) {
+			t.Errorf("%s\nstored %+v", p.body, page)
+		}
+	}
+	if page := into[completions](t, r.get("/v1/chat/completions?metadata[a]=b")); len(page.Data) != 2 {
+		t.Errorf("%+v", page)
+	}
+}
+
 // A stream that is cut off, an error, and what only looks like a completion are
 // passed on and not kept. A store that fails costs nobody an answer.
 func TestChatNotKept(t *testing.T) {
