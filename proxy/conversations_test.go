@@ -618,3 +618,44 @@ func TestConversationModel(t *testing.T) {
 		}
 	}
 }
+
+// Two servers on one store are one: what one has added, taken out or locked is so
+// for the other, whatever it has cached.
+func TestConversationReplicas(t *testing.T) {
+	t.Parallel()
+	up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+		if strings.Contains(string(req.Body), "slowly") {
+			return sseHead + delta("a") + "gate go\n" + finishChunk("stop") + sseDone
+		}
+		return echoes(req)
+	})
+	a := newRig(t, up.URL())
+	b := newRig(t, up.URL(), func(s *setup) { s.opt.Store = a.opt.Store })
+	c := a.newConversation(`{"items":[{"role":"user","content":"zero"}]}`)
+	turn := func(r *rig, text string) string {
+		t.Helper()
+		r.post(`{"model":"m","input":"`+text+`","conversation":"`+c.ID+`"}`).want(t, 200, "")
+		return sent(t, up.Next())
+	}
+	turn(a, "one")
+	if got := turn(b, "two"); got != "user:zero user:one assistant:echo of one user:two" {
+		t.Errorf("sent %s", got)
+	}
+	if got := turn(a, "three"); !strings.HasSuffix(got, "user:two assistant:echo of two user:three") {
+		t.Errorf("sent %s", got)
+	}
+	first := a.items(c.ID)[0].ID
+	b.do("DELETE", "/v1/conversations/"+c.ID+"/items/"+first, "").want(t, 200, "")
+	if got := turn(a, "four"); !strings.HasPrefix(got, "user:one ") {
+		t.Errorf("sent %s", got)
+	}
+	l := a.open(`{"model":"m","stream":true,"input":"slowly","conversation":"` + c.ID + `"}`)
+	l.until("response.output_text.delta")
+	b.post(`{"model":"m","input":"x","conversation":"`+c.ID+`"}`).want(t, 400, "conversation_locked")
+	up.Release("go")
+	l.rest().want(t, 200, "")
+	up.Next()
+	if got := turn(b, "last"); !strings.HasSuffix(got, "user:slowly assistant:a user:last") {
+		t.Errorf("sent %s", got)
+	}
+}

@@ -8,8 +8,14 @@
 //	POST /responses, step by step             create.go
 //	the stream of events to a client          stream.go
 //	GET, DELETE, input_items                  stored.go
+//	lists, page by page                       page.go
 //	everything else under /v1                 passthrough.go
 //	previous_response_id, item references     history.go
+//	conversations and their items             conversations.go, conversation_items.go
+//	a response in a conversation, its lock    conversation_turn.go
+//	compact, context_management               compact.go
+//	input_tokens                              input_tokens.go
+//	chat completions that are kept            chat_kept.go, chat_stored.go
 //	who is it, whose data is it               auth.go
 //	the client has left                       clients.go, gone_linux.go
 //	starting, draining, stopping              server.go
