@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"errors"
+	"io"
 	"strconv"
 	"time"
 
 	"antiphon/config"
 	"antiphon/proxy/seal"
+	"antiphon/proxy/upstream"
 	"antiphon/translate"
 )
 
@@ -29,18 +32,19 @@ type summary struct {
 	sealed []byte         // the envelope
 }
 
-// maxSummaryTruncations bounds how often what is to be summarized is made shorter
-// because it is more than the upstream's context.
-const maxSummaryTruncations = 4
-
-// summarize lets the upstream write a summary of the request, and seals it.
-// What x.wire held is gone after it.
-func (x *exchange) summarize(history *translate.History, keep translate.Keep) (*summary, *translate.Error) {
+// summarize lets the upstream write a summary of the request, and seals it. w is
+// the client's stream, if that has begun: it gets signs of life. What x.wire held is
+// gone after it.
+func (x *exchange) summarize(history *translate.History, keep translate.Keep, w io.Writer) (*summary, *translate.Error) {
 	s := x.server
+	if x.backend.cfg.API == config.APIResponses {
+		return nil, clientError(400, "unsupported_parameter", "", "The backend of this model speaks Responses itself; "+
+			"its conversations cannot be compacted here.")
+	}
 	losses := x.losses // those of the request itself
 	x.losses = translate.Losses{}
 	stream, truncate := x.req.Stream, x.req.TruncateAuto
-	x.req.Stream, x.req.TruncateAuto = false, true
+	x.req.Stream, x.req.TruncateAuto = w != nil, true
 	defer func() {
 		x.losses = losses
 		x.req.Stream, x.req.TruncateAuto = stream, truncate
@@ -48,33 +52,16 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep) (*
 	if err := x.toChat(translate.ChatOptions{History: history, Summarize: true}); err != nil {
 		return nil, err
 	}
-	if err := x.send(); err != nil {
+	if err := x.sendAlive(w); err != nil {
 		return nil, err
-	}
-	x.passHeaders()
-	body, err := x.readReply()
-	if err != nil {
-		x.errText = err.Error()
-		return nil, upstreamFailure(err)
 	}
 	sum := new(summary)
 	sum.turn.Reset(translate.TurnOptions{
 		Request: &x.req, Dialect: x.dialect, Created: x.start.Unix(), MaxBytes: int(x.backend.cfg.MaxResponseBytes),
 		Losses: new(translate.Losses),
 	})
-	if isEventStream(&x.up.Header) {
-		x.events.Feed(body)
-		for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
-			sum.turn.Feed(nil, e.Data)
-		}
-		sum.turn.Finish(nil)
-		x.events.Reset()
-	} else {
-		sum.turn.FeedMessage(nil, body)
-	}
-	x.up.Close(true)
-	if failure := sum.turn.Failure(); failure != nil {
-		return nil, failure
+	if err := x.readSummary(sum, w); err != nil {
+		return nil, err
 	}
 	text := sum.turn.Text()
 	if len(text) == 0 {
@@ -89,6 +76,7 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep) (*
 	}
 	s.metrics.Compactions.Add(1)
 	sum.plain = translate.AppendCompaction(nil, keep, x.req.Model(), text)
+	var err error
 	if sum.sealed, err = s.sealer.Seal(nil, x.tenant, seal.Compaction, sum.plain); err != nil {
 		x.errText = err.Error()
 		return nil, proxyError(503, "The summary of the conversation cannot be sealed now. Try again in a moment.")
@@ -96,35 +84,149 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep) (*
 	return sum, nil
 }
 
-// compactFirst compacts the context before the answer, if the client wants that:
-// by a compaction_trigger, or because the context has grown over the threshold of
-// context_management. It leaves the shorter request in x.wire.
-func (x *exchange) compactFirst() *translate.Error {
-	history, losses := x.chat.History, x.losses
+// sendAlive is send, with signs of life for a client whose stream has begun.
+func (x *exchange) sendAlive(w io.Writer) *translate.Error {
+	beat := x.server.cfg.Stream.Heartbeat.Std()
+	if w == nil || beat <= 0 {
+		return x.send()
+	}
+	sent := make(chan *translate.Error, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				x.server.logFault(x, r)
+				sent <- proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+".")
+			}
+		}()
+		sent <- x.send()
+	}()
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-sent:
+			return err
+		case <-tick.C:
+			if x.heartbeat(w) != nil {
+				x.up.Cancel(errClientGone)
+				return <-sent
+			}
+		}
+	}
+}
+
+// readSummary feeds the upstream's reply to the turn of a summary.
+func (x *exchange) readSummary(sum *summary, w io.Writer) *translate.Error {
+	defer x.events.Reset()
+	idle, wait := x.backend.cfg.Timeouts.Idle.Std(), x.backend.cfg.Timeouts.Idle.Std()
+	beat := x.server.cfg.Stream.Heartbeat.Std()
+	if w != nil && beat > 0 {
+		wait = min(wait, beat)
+	}
+	streams := isEventStream(&x.up.Header)
+	var whole []byte
+	last := time.Now()
+	for !sum.turn.Ended() {
+		p, err := x.up.Read(wait)
+		switch {
+		case err == nil:
+			last = time.Now()
+		case err == io.EOF:
+			if !streams {
+				sum.turn.FeedMessage(nil, whole)
+				break
+			}
+			if e, ok := x.events.Finish(); ok {
+				sum.turn.FeedLast(nil, e.Data)
+			}
+			sum.turn.Finish(nil)
+		case errors.Is(err, upstream.ErrTimeout) && x.up.Cancelled() == nil && time.Since(last) < idle:
+		default:
+			x.errText = err.Error()
+			return upstreamFailure(err)
+		}
+		if !streams {
+			whole = append(whole, p...)
+		} else {
+			x.events.Feed(p)
+			for e, ok := x.events.Next(); ok && !sum.turn.Ended(); e, ok = x.events.Next() {
+				sum.turn.Feed(nil, e.Data)
+			}
+		}
+		if w != nil && beat > 0 && time.Since(x.lastOut) >= beat {
+			if x.heartbeat(w) != nil {
+				x.up.Cancel(errClientGone)
+				return upstreamFailure(errClientGone)
+			}
+		}
+	}
+	x.up.Close(true)
+	return sum.turn.Failure()
+}
+
+// mustCompact says whether the context has to be compacted before the answer, and
+// what that leaves: because the client asks for that with a compaction_trigger, or
+// because the context has grown over the threshold of context_management.
+func (x *exchange) mustCompact() translate.Keep {
 	if x.req.Triggered() {
-		sum, err := x.summarize(history, translate.KeepAll)
-		x.summary = sum
-		return err
+		return translate.KeepAll
 	}
 	threshold := x.req.CompactThreshold()
-	if threshold == 0 || !x.req.Compactable(history) || x.contextTokens(threshold) <= threshold {
-		return nil
+	switch {
+	case threshold == 0:
+		return ""
+	case x.backend.cfg.API == config.APIResponses:
+		translate.NoteNotCompacted(&x.losses)
+		return ""
+	case !x.req.Compactable(x.chat.History) || x.contextTokens(threshold) <= threshold:
+		return ""
 	}
-	sum, err := x.summarize(history, translate.KeepLast)
-	if err == nil {
-		err = x.req.Compacted(sum.plain)
-	}
-	if err != nil {
+	return translate.KeepLast
+}
+
+// compactFirst compacts the context before the answer, and leaves the shorter
+// request in x.wire, unless a compaction is all that is asked for.
+func (x *exchange) compactFirst(w io.Writer) (err *translate.Error) {
+	history := x.chat.History
+	if x.summary, err = x.summarize(history, x.compacts, w); err != nil || x.compactsOnly() {
 		return err
 	}
-	x.summary = sum
-	losses.Reset()
-	x.losses = losses
+	if err := x.req.Compacted(x.summary.plain); err != nil {
+		return err
+	}
+	x.losses.Reset()
 	if err := x.toChat(translate.ChatOptions{History: history}); err != nil {
 		return err
 	}
 	if x.server.cfg.Loss == config.LossStrict {
 		return x.losses.Refusal()
+	}
+	return nil
+}
+
+// compactInStream compacts the context of a stream that has begun, which says so,
+// and sends the request for the answer. What goes wrong ends the turn. An error says
+// that the client has left.
+func (x *exchange) compactInStream(w io.Writer) error {
+	if err := x.flush(w); err != nil {
+		return err
+	}
+	failure := x.compactFirst(w)
+	x.reported = 0 // the losses are those of another request now
+	if failure == nil {
+		x.out = x.turn.CloseCompaction(x.out, x.summary.sealed)
+		if err := x.flush(w); err != nil {
+			return err
+		}
+		if !x.compactsOnly() {
+			failure = x.sendAlive(w)
+		}
+	}
+	switch {
+	case x.up.Cancelled() == errClientGone:
+		return errStop
+	case failure != nil:
+		x.out = x.turn.Abort(x.out, failure)
 	}
 	return nil
 }
@@ -150,7 +252,7 @@ func (x *exchange) compaction() []byte {
 }
 
 // compactsOnly reports whether a compaction is all that the client has asked for.
-func (x *exchange) compactsOnly() bool { return x.summary != nil && x.req.Triggered() }
+func (x *exchange) compactsOnly() bool { return x.compacts != "" && x.req.Triggered() }
 
 // compact answers POST /responses/compact: the user's messages as they are, and
 // one compaction item for all the rest. Nothing is stored.
@@ -195,7 +297,7 @@ func (x *exchange) compactRequest() ([]byte, *translate.Error) {
 	if err != nil {
 		return nil, err
 	}
-	sum, err := x.summarize(history, translate.KeepAll)
+	sum, err := x.summarize(history, translate.KeepAll, nil)
 	if err != nil {
 		return nil, err
 	}

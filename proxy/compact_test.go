@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"antiphon/config"
 	"antiphon/proxy/upstreamtest"
 )
 
@@ -281,5 +283,45 @@ func TestCompactionTrigger(t *testing.T) {
 	p.want(t, 400, "invalid_value")
 	if p.err().Param != "input[0]" {
 		t.Errorf("%+v", p.err())
+	}
+}
+
+// A stream begins before its context is compacted: it says what is going on, stays
+// alive, ends properly when that fails, and stops when its client leaves.
+func TestCompactionInStream(t *testing.T) {
+	t.Parallel()
+	const trigger = `{"model":"m","stream":true,"input":[{"role":"user","content":"one"},{"type":"compaction_trigger"}]}`
+	for _, before := range []string{"gate go\n" + sseHead, sseHead + "gate go\n"} { // silent before the head, or after it
+		up := upstreamtest.New(t, before+delta("All.")+finishChunk("stop")+sseDone)
+		r := newRig(t, up.URL(), func(s *setup) { s.cfg.Stream.Heartbeat = config.Duration(20 * time.Millisecond) })
+		l := r.open(trigger)
+		l.until("response.compaction.compacting")
+		l.until(":")
+		l.until(":")
+		up.Release("go")
+		if v := l.rest().response(t); v.Status != "completed" || len(v.Output) != 1 {
+			t.Errorf("%s", v.raw)
+		}
+	}
+	for _, script := range []string{`json 500 {"error":{"message":"no"}}` + "\n", sseHead + delta("half") + "rst", streams("")} {
+		up := upstreamtest.New(t, script, answers("fine"))
+		r := newRig(t, up.URL())
+		v := r.post(trigger).response(t)
+		if v.Status != "failed" || len(v.Output) != 1 || v.Output[0].Type != "compaction" {
+			t.Errorf("%s", v.raw)
+		}
+		r.post(`{"model":"m","input":"go on","previous_response_id":"`+v.ID+`"}`).want(t, 200, "")
+	}
+	up := upstreamtest.New(t, "stall")
+	r := newRig(t, up.URL(), func(s *setup) { s.cfg.Stream.Heartbeat = config.Duration(20 * time.Millisecond) })
+	l := r.open(trigger)
+	l.until("response.compaction.compacting")
+	req := up.Next()
+	l.partly()
+	_ = l.conn.Close()
+	select {
+	case <-req.Gone:
+	case <-time.After(patience):
+		t.Error("the upstream goes on for a client that has left")
 	}
 }

@@ -214,8 +214,16 @@ const maxTruncations = 4
 // ask sends the translated request, and when there is a reply worth reading
 // begins the turn that it makes. A client that has left shows in x.up.Cancelled.
 func (x *exchange) ask() *translate.Error {
-	if err := x.compactFirst(); err != nil {
-		return err
+	x.compacts = x.mustCompact()
+	switch {
+	case x.compacts != "" && x.req.Stream: // the stream begins, and run goes on from there
+		x.reportLosses()
+		x.beginTurn()
+		return nil
+	case x.compacts != "":
+		if err := x.compactFirst(nil); err != nil {
+			return err
+		}
 	}
 	if !x.compactsOnly() {
 		if err := x.send(); err != nil {
@@ -250,6 +258,7 @@ func (x *exchange) beginTurn() {
 		OpenResponses: s.cfg.Stream.OpenResponsesNames,
 		Obfuscate:     s.obfuscates(&x.req),
 		Losses:        &x.losses,
+		Compacts:      x.compacts != "",
 		Compaction:    x.compaction(),
 	}
 	if x.backend.cfg.API == config.APIResponses {

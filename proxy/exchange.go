@@ -65,9 +65,10 @@ type exchange struct {
 	continued    *localResponse
 	local        *wsState // responses that only this connection can continue; nil for HTTP
 	up           upstream.Exchange
-	place        *place    // in a conversation; nil without
-	summary      *summary  // of what was compacted for this response; nil without
-	kept         *keptChat // a chat completion that passes through and is kept; nil for others
+	place        *place         // in a conversation; nil without
+	summary      *summary       // of what was compacted for this response; nil without
+	compacts     translate.Keep // the context is compacted before the answer, and what that leaves; "" for not
+	kept         *keptChat      // a chat completion that passes through and is kept; nil for others
 
 	mayBeEmpty bool // the request need not have any input
 
@@ -174,7 +175,7 @@ func (x *exchange) recycle() {
 	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
 	x.backend, x.dialect, x.place, x.summary, x.grant, x.candidates = nil, nil, nil, nil, nil, x.candidates[:0]
-	x.kept, x.keepChats = nil, false
+	x.kept, x.keepChats, x.compacts = nil, false, ""
 	x.lessons = x.lessons[:0]
 	x.chat = translate.ChatOptions{}
 	x.tenant, x.principal, x.reported = "", "", 0

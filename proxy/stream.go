@@ -70,7 +70,11 @@ func (x *exchange) run(w io.Writer) (err error) {
 		}
 	}()
 	x.out = x.reader.Begin(x.out[:0])
+	if x.compacts != "" {
+		err = x.compactInStream(w)
+	}
 	switch {
+	case err != nil || x.turn.Ended():
 	case x.compactsOnly():
 		x.out = x.turn.FinishWith(x.out, &x.summary.turn)
 	case x.isWholeReply():

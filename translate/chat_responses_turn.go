@@ -121,8 +121,11 @@ type TurnOptions struct {
 	Losses *Losses
 	// Sealer makes the encrypted_content of reasoning items; nil: there is none.
 	Sealer Sealer
-	// Compaction is the encrypted_content of a compaction item that comes before
-	// what the backend says, or nil. It must need no escape in a JSON string.
+	// Compacts says that a compaction item comes before what the backend says: see
+	// CloseCompaction.
+	Compacts bool
+	// Compaction is the encrypted_content of that item, where it is known from the
+	// start. It must need no escape in a JSON string.
 	Compaction []byte
 }
 

@@ -93,6 +93,10 @@ func openCompactions(items []item, o Opener) (failed int) {
 		if it.kind != kindCompaction {
 			continue
 		}
+		if len(it.doc.Str(it.sealed)) == 0 { // of a response that failed meanwhile
+			it.kind = kindGone
+			continue
+		}
 		if o == nil {
 			return i
 		}
@@ -347,6 +351,9 @@ func (h *History) keepInstructions(from *History) {
 	}
 }
 
+// NoteNotCompacted reports that the backend's context is not compacted.
+func NoteNotCompacted(losses *Losses) { losses.add(ruleContextManagement, "context_management", "") }
+
 // say says something for the user: the prompt of a summary, or only that the
 // conversation shall go on.
 func (m *messages) say(summarize bool) {
@@ -394,27 +401,39 @@ func (t *Turn) AppendUsage(dst []byte) []byte {
 
 // leading is how many items come before what the backend says.
 func (t *Turn) leading() int {
-	if len(t.opt.Compaction) > 0 {
+	if t.opt.Compacts || len(t.opt.Compaction) > 0 {
 		return 1
 	}
 	return 0
 }
 
-// lead appends the events of what comes before what the backend says.
+// lead announces the compaction item that comes before what the backend says.
 func (t *Turn) lead(dst []byte) []byte {
 	if t.leading() == 0 {
 		return dst
 	}
 	i := t.newItem(outCompaction)
 	dst = t.add(dst, i, prefixCompaction)
-	it := &t.items[i]
-	it.sealed = append(it.sealed[:0], t.opt.Compaction...)
 	if t.events {
 		dst = t.event(dst, evCompacting)
-		dst = itemPlace(dst, it)
+		dst = itemPlace(dst, &t.items[i])
 		dst = append(dst, eventEnd...)
 	}
-	return t.close(dst, i, "completed")
+	if len(t.opt.Compaction) > 0 {
+		return t.CloseCompaction(dst, t.opt.Compaction)
+	}
+	return dst
+}
+
+// CloseCompaction ends the compaction item: sealed is its encrypted_content, which
+// must need no escape in a JSON string. It comes after Begin, and before anything
+// is fed.
+func (t *Turn) CloseCompaction(dst, sealed []byte) []byte {
+	if t.state != stateOpen || t.leading() == 0 || t.items[0].state != itemOpen {
+		return dst
+	}
+	t.items[0].sealed = append(t.items[0].sealed[:0], sealed...)
+	return t.close(dst, 0, "completed")
 }
 
 // FinishWith ends a turn that has no reply of its own, because all that it was

@@ -108,6 +108,9 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 		return dst, invalid("invalid_value", "input", "Nothing in 'input' can be sent to a Chat Completions backend.")
 	}
 	if opt.Summarize {
+		if r.Stream {
+			dst = append(dst, `,"stream":true`...)
+		}
 		return append(dst, '}'), nil
 	}
 
