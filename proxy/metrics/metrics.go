@@ -6,8 +6,9 @@
 package metrics
 
 import (
+	"fmt"
 	"io"
-	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -194,10 +195,14 @@ var table = []metric{
 	{"antiphon_panics_total", "Faults of the program that were contained.", prometheus.CounterValue, nil},
 }
 
-// Describe writes the table for humans, one line a metric.
+// Describe writes the table as it stands in docs/OPERATIONS.md.
 func Describe(w io.Writer) {
 	for _, m := range table {
-		_, _ = io.WriteString(w, m.name+" "+strconv.Quote(m.help)+"\n")
+		labels := strings.Join(m.labels, "`, `")
+		if labels != "" {
+			labels = "`" + labels + "`"
+		}
+		_, _ = fmt.Fprintf(w, "| `%s` | %s | %s |\n", m.name, labels, m.help)
 	}
 }
 
