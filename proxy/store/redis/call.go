@@ -62,10 +62,10 @@ func (s *Store) send(ctx context.Context, bytes int, ask func(context.Context, v
 		switch {
 		case err == nil || valkey.IsValkeyNil(err):
 			return nil
-		case err == errChanging:
+		case errors.Is(err, errChanging):
 			return err
 		case errors.As(err, &reply):
-			if err = s.refused(reply); err != errNotYet {
+			if err = s.refused(reply); !errors.Is(err, errNotYet) {
 				return err
 			}
 			// The server is starting, or keys are being moved.

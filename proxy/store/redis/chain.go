@@ -24,7 +24,7 @@ const (
 // records at its end, and if these are not all, a second one fetches the rest.
 func (s *Store) Chain(ctx context.Context, tenant, id string) ([]*store.Record, error) {
 	chain, err := s.chain(ctx, tenant, id)
-	if err != errChanging {
+	if !errors.Is(err, errChanging) {
 		return chain, err
 	}
 	// Step by step, what one command says is so.

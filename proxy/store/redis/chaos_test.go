@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -22,11 +23,13 @@ import (
 const (
 	// chaosEnv has a process write instead of testing: "URL PREFIX".
 	chaosEnv = "ANTIPHON_TEST_REDIS_WRITER"
-	// cyclesEnv is how often a writer is killed.
-	cyclesEnv = "ANTIPHON_CHAOS_CYCLES"
 
 	chaosWriters = 8
 )
+
+// killCycles is how often TestWriterKilled kills: 25 in every run, 200 in make
+// chaos.
+var killCycles = flag.Int("kill.cycles", 25, "how often the process that writes is killed")
 
 // chaosRecord and chaosBatch are what a writer writes as its nth: everything
 // follows from the name.
@@ -86,16 +89,11 @@ func writeUntilKilled(args string) {
 // confirmed to it, and nothing half-written; so does a server that writes
 // everything to disk.
 func TestWriterKilled(t *testing.T) {
-	cycles := 25
-	if text := os.Getenv(cyclesEnv); text != "" {
-		var err error
-		cycles, err = strconv.Atoi(text)
-		must(t, err)
-	}
+	cycles := *killCycles
 	server := own(t, redistest.Durable...)
 	o := options(server)
 	s := open(t, o)
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 	confirmed, half := 0, 0
 	for cycle := range cycles {

@@ -58,7 +58,7 @@ func TestCluster(t *testing.T) {
 	checks := flag.Lookup("rapid.checks").Value
 	before := checks.String()
 	must(t, checks.Set("2"))
-	defer checks.Set(before) //nolint:errcheck // it was its value
+	defer checks.Set(before)
 	storetest.Run(t,
 		func(t *testing.T, clock *storetest.Clock) store.Store {
 			o := options(server)
@@ -68,7 +68,7 @@ func TestCluster(t *testing.T) {
 		},
 		storetest.Capabilities{Operations: 2000})
 	s := open(t, options(server))
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	checkLongChain(t, s)
 	if got := s.Stats(); got.Records == 0 || got.Bytes == 0 {
 		t.Errorf("%+v", got)
@@ -83,7 +83,7 @@ func TestSlotMoves(t *testing.T) {
 	from, to := nodes[0], nodes[1]
 	o := options(from)
 	s := open(t, o)
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 
 	const count = 60
 	var entries []store.Entry
@@ -217,7 +217,7 @@ func TestFailover(t *testing.T) {
 	o := options(primary)
 	o.URL = "redis://" + sentinel.Addr + "?master_set=main"
 	s := open(t, o)
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 	do(t, primary, "WAIT", "1", "5000") // replication is asynchronous: this test is not about that
 	await("the replica's data", func() bool { return do(t, replica, "DBSIZE") == do(t, primary, "DBSIZE") })

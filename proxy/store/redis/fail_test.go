@@ -171,7 +171,7 @@ func failsAtOnce(t *testing.T, s *Store) {
 func TestFrozen(t *testing.T) {
 	server := own(t)
 	s := open(t, options(server))
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 	for range 2 {
 		server.Freeze()
@@ -187,7 +187,7 @@ func TestFrozen(t *testing.T) {
 func TestFrozenUnderLoad(t *testing.T) {
 	server := own(t)
 	s := open(t, options(server))
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 
 	const workers = 300 // more than are let through at once
@@ -240,7 +240,7 @@ func TestKilled(t *testing.T) {
 		told = append(told, message)
 	}
 	s := open(t, o)
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 	for range 2 {
 		server.Kill()
@@ -262,7 +262,7 @@ func TestKilled(t *testing.T) {
 func TestRestartedUnnoticed(t *testing.T) {
 	server := own(t, redistest.Durable...)
 	s := open(t, options(server))
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 	server.Kill()
 	must(t, server.Restart())
@@ -275,7 +275,7 @@ func TestStartsWithoutServer(t *testing.T) {
 	server.Kill()
 	start := time.Now()
 	s := open(t, options(server))
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	if took := time.Since(start); took > s.timeout+slack {
 		t.Errorf("Open took %v", took)
 	}
@@ -319,7 +319,7 @@ func TestStartsWithoutServer(t *testing.T) {
 func TestFull(t *testing.T) {
 	server := own(t)
 	s := open(t, options(server))
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 	must(t, s.Put(t.Context(), record("other", "", 0)))
 	must(t, server.Fill())
@@ -369,7 +369,7 @@ func TestFull(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	server := own(t)
 	s := open(t, options(server))
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 	must(t, server.ReadOnly())
 	for name, write := range everyWrite {
@@ -396,7 +396,7 @@ func TestReadOnly(t *testing.T) {
 // and does not turn it down for others.
 func TestShortDeadline(t *testing.T) {
 	s := open(t, options(server))
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 	for range 200 {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Microsecond)
@@ -421,7 +421,7 @@ func TestShortDeadline(t *testing.T) {
 func TestNothingTwiceNothingLost(t *testing.T) {
 	server := own(t, redistest.Durable...)
 	s := open(t, options(server))
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 
 	const workers = 16
 	var stop atomic.Bool

@@ -94,7 +94,7 @@ func BenchmarkDurable(b *testing.B) {
 	o := options(durable)
 	o.Timeout = testTimeout
 	s := open(b, o)
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	put := func(b *testing.B, n int64) {
 		if err := s.Put(b.Context(), record(fmt.Sprintf("%s_%d", b.Name(), n), "", 2000)); err != nil {
 			b.Error(err)

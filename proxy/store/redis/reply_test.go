@@ -89,7 +89,7 @@ func TestReplyLost(t *testing.T) {
 	o.URL = "redis://" + c.ln.Addr().String()
 	o.Timeout = testTimeout
 	s := open(t, o)
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 	losing := func(what string, f func() error) {
 		t.Helper()

@@ -51,7 +51,7 @@ func noise(n int) []byte {
 func TestChainRoundTrips(t *testing.T) {
 	server := own(t)
 	s := open(t, options(server))
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	checkLongChain(t, s)
 	for _, c := range []struct {
 		leaf           string
@@ -102,7 +102,7 @@ func TestAccess(t *testing.T) {
 	o.URL = "rediss://antiphon:p%40ss%2Fword@" + addr + "/0"
 	o.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	s := open(t, o)
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 	eachWorks(t, s, everyRead, everyWrite)
 	must(t, s.Delete(t.Context(), tenant, "there"))

@@ -60,7 +60,7 @@ func TestLongWrite(t *testing.T) {
 	o := options(server)
 	o.URL = "redis://" + slowNetwork(t, server, 10<<20)
 	s := open(t, o)
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	prepare(t, s)
 	for start := time.Now(); s.guard.bulk.Load() == nil; time.Sleep(time.Millisecond) {
 		if time.Since(start) > 10*time.Second {

@@ -24,8 +24,8 @@ type samples struct {
 
 // Stats implements store.Store. The server does not count for us, so these are
 // its own figures, of all that it holds: Records is how many keys there are in
-// the database, and Bytes the memory in use; Expired and Evictions count keys
-// since the server's start. Evictions must be 0: a server that evicts loses what
+// the database, and Bytes the memory in use; Documents and Entries are among
+// them; Expired and Evictions count keys since the server's start. Evictions must be 0: a server that evicts loses what
 // clients were promised. They are a few seconds old, or older while the server
 // is out of reach.
 func (s *Store) Stats() store.Stats {

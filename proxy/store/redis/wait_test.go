@@ -14,8 +14,8 @@ import (
 func TestWait(t *testing.T) {
 	o := options(server)
 	here, there := open(t, o), open(t, o)
-	defer here.Close()  //nolint:errcheck // never fails
-	defer there.Close() //nolint:errcheck // never fails
+	defer here.Close()
+	defer there.Close()
 
 	add := func() {
 		must(t, here.Commit(t.Context(), tenant, &store.Batch{
