@@ -119,16 +119,17 @@ func TestStateDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.Index(b, []byte("resp_1"))
-	end := bytes.Index(b[at:], []byte("msg_resp_1"))
-	if at < 0 || end < 0 {
-		t.Fatal("the record is not in the file as expected")
-	}
-	// Every page may have an old copy; the item's name is in the record only.
-	for i := at; i < len(b); i++ {
-		if bytes.HasPrefix(b[i:], []byte("msg_resp_1")) {
-			b[i+9] = '7'
+	// What follows the names of a record's items is when it was created; pages
+	// may have old copies.
+	name, found := []byte("msg_resp_1"), 0
+	for i := range b {
+		if bytes.HasPrefix(b[i:], name) {
+			b[i+len(name)+4] ^= 1
+			found++
 		}
+	}
+	if found == 0 {
+		t.Fatal("the record is not in the file as expected")
 	}
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)

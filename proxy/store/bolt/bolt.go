@@ -59,8 +59,8 @@ type Store struct {
 	path  string
 	now   func() time.Time
 	warn  func(string)
-	max   int64
-	limit int64 // of what is used, for what adds; the rest is for deletions
+	max   int64 // of the file, for deletions
+	limit int64 // of the file and of what is in use in it, for what adds
 
 	db     *bbolt.DB
 	epochs *store.Epochs
@@ -141,17 +141,14 @@ func Open(opts Options) (*Store, error) {
 	}
 	s := &Store{
 		path: opts.Path, now: opts.Now, warn: opts.Warn,
-		max: opts.MaxBytes, limit: opts.MaxBytes - opts.MaxBytes/16 - 128<<10,
+		max: opts.MaxBytes, limit: opts.MaxBytes - opts.MaxBytes/16 - 256<<10,
 		db: db, ops: make(chan *op, 1024),
 		closing: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 		sweepNow: make(chan struct{}, 1),
 	}
-	// Not an option of Open, which would refuse a file that is larger already.
-	// The file grows in steps, and a step may not lead beyond the budget.
+	// The file grows in steps, and a step may not lead beyond the budget. MaxSize
+	// is no option of Open, which would refuse a file that is larger already.
 	db.AllocSize = int(max(min(16<<20, opts.MaxBytes/64), 64<<10))
-	if info, err := os.Stat(opts.Path); err == nil {
-		db.MaxSize = int(max(opts.MaxBytes, info.Size()))
-	}
 	if err := s.init(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -165,24 +162,43 @@ func openFile(path string, readOnly bool) (*bbolt.DB, error) {
 	if path == "" {
 		return nil, errors.New("store: no file is given")
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
 		return nil, &FormatError{path, "this is no regular file"}
 	}
+	if err == nil && info.Size() > 0 && !readOnly {
+		// Under a lock, and before bbolt sees more than the first pages: see
+		// pages.go.
+		db, err := openFile(path, true)
+		if err != nil {
+			return nil, err
+		}
+		if err := errors.Join(checkPages(path, false), db.Close()); err != nil {
+			return nil, err
+		}
+	}
 	var file *os.File
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, ReadOnly: readOnly,
-		OpenFile: func(name string, flag int, perm os.FileMode) (f *os.File, err error) {
-			file, err = os.OpenFile(name, flag, perm)
-			return file, err
-		},
+	var db *bbolt.DB
+	err = guarded(path, func() (err error) {
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+			Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, ReadOnly: readOnly,
+			OpenFile: func(name string, flag int, perm os.FileMode) (f *os.File, err error) {
+				file, err = os.OpenFile(name, flag, perm)
+				return file, err
+			},
+		})
+		return err
 	})
+	var corrupt *CorruptError
 	switch {
+	case errors.As(err, &corrupt):
+		return nil, errors.Join(err, file.Close()) // and with it the lock
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("store: %s is in use by another process; a file is for one process, several replicas need a redis:// or valkey:// store", path)
 	case errors.Is(err, os.ErrPermission):
 		return nil, fmt.Errorf("store: %s cannot be written by this user: %w", path, err)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
-		return nil, &FormatError{path, "this is not a state file, or its beginning is damaged (" + err.Error() + ")"}
+		return nil, &FormatError{path, "this is no state file, or its beginning is damaged (" + err.Error() + ")"}
 	case err != nil:
 		return nil, fmt.Errorf("store: %s: %w", path, err)
 	}
@@ -204,7 +220,7 @@ func openFile(path string, readOnly bool) (*bbolt.DB, error) {
 // init checks the format, or writes it into a new file, and reads what must be
 // known at once.
 func (s *Store) init() error {
-	err := s.guarded(func() error {
+	err := guarded(s.path, func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
 			if err := checkFormat(s.path, tx, true); err != nil {
 				return err
@@ -293,13 +309,28 @@ func (s *Store) get(bucket, k []byte) (raw []byte, err error) {
 	now := stamp(s.now())
 	err = s.view(func(tx *bbolt.Tx) error {
 		v := tx.Bucket(bucket).Get(k)
-		if v == nil || !live(v, now) {
-			return store.ErrNotFound
+		if err := s.there(bucket, k, v, now); err != nil {
+			return err
 		}
 		raw = append([]byte(nil), v...)
 		return nil
 	})
 	return raw, err
+}
+
+// there is nil for a value that is there and has not ended, and else
+// ErrNotFound. That it has ended is believed only if the value is whole.
+func (s *Store) there(bucket, k, v []byte, now stamped) error {
+	if v == nil {
+		return store.ErrNotFound
+	}
+	if live(v, now) {
+		return nil
+	}
+	if _, err := payload(k, v); err != nil {
+		return s.corrupt(bucket, k, err)
+	}
+	return store.ErrNotFound
 }
 
 // Chain implements store.Store, in one transaction. What it reads is copied out
@@ -313,8 +344,8 @@ func (s *Store) Chain(_ context.Context, tenant, id string) (chain []*store.Reco
 		chain, err = store.WalkChain(id, func(id string) (*store.Record, error) {
 			k := key2(tenant, id)
 			v := rec.Get(k)
-			if v == nil || !live(v, now) {
-				return nil, store.ErrNotFound
+			if err := s.there(bRec, k, v, now); err != nil {
+				return nil, err
 			}
 			parent, err := parentOf(v)
 			if err != nil {
@@ -348,9 +379,13 @@ func (s *Store) Item(_ context.Context, tenant, itemID string) (*store.Record, e
 		for at, v := c.Seek(prefix); at != nil && hasPrefix(at, prefix); at, v = c.Next() {
 			id = string(v)
 			k = key2(tenant, id)
-			if r := tx.Bucket(bRec).Get(k); r != nil && live(r, now) {
+			r := tx.Bucket(bRec).Get(k)
+			switch err := s.there(bRec, k, r, now); {
+			case err == nil:
 				raw = append([]byte(nil), r...)
 				return nil
+			case !errors.Is(err, store.ErrNotFound):
+				return err
 			}
 		}
 		return store.ErrNotFound

@@ -43,6 +43,6 @@ func TestConformance(t *testing.T) {
 					t.Error(err)
 				}
 			},
-			Operations: 10_000,
+			Operations: 5_000,
 		})
 }

@@ -3,6 +3,7 @@ package bolt
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -29,8 +30,11 @@ func (s *Store) Docs(_ context.Context, tenant, kind string, page store.Page) (d
 		keys, raws, more = nil, nil, false
 		c := tx.Bucket(bDoc).Cursor()
 		for k, v := range scan(c, prefix, []byte(page.After), page.After != "", page.Descending) {
-			if !live(v, now) {
+			switch err := s.there(bDoc, k, v, now); {
+			case errors.Is(err, store.ErrNotFound):
 				continue
+			case err != nil:
+				return err
 			}
 			if more = len(keys) >= page.Limit; more {
 				break
@@ -192,8 +196,11 @@ type head struct {
 // readHead is the head of a log that is there, or nil.
 func (s *Store) readHead(tx *bbolt.Tx, k []byte, now stamped) (*head, error) {
 	v := tx.Bucket(bLog).Get(k)
-	if v == nil || !live(v, now) {
-		return nil, nil
+	switch err := s.there(bLog, k, v, now); {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil //nolint:nilnil // there is none
+	case err != nil:
+		return nil, err
 	}
 	return s.decodeHead(k, v)
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -23,8 +22,13 @@ import (
 	"antiphon/proxy/store"
 )
 
-// killCycles is how often TestKill kills: 25 in every run, 200 in make chaos.
-var killCycles = flag.Int("kill.cycles", 25, "how often the process that writes is killed")
+// killCycles is how often TestKilled kills: 25 in every run, 200 in make chaos.
+func killCycles() int {
+	if n, err := strconv.Atoi(os.Getenv("ANTIPHON_CHAOS_CYCLES")); err == nil {
+		return n
+	}
+	return 25
+}
 
 const (
 	childEnv   = "BOLT_TEST_CHILD"    // what the process is to do
@@ -153,17 +157,18 @@ func killStep(s *Store, n int) (what string, err error) {
 	return "delete", s.Delete(ctx, "d", rec.ID)
 }
 
-// TestKill kills the process that writes, at a random moment, again and again.
+// TestKilled kills the process that writes, at a random moment, again and again.
 // What it had acknowledged is there and equal; of what it had not, all or nothing.
-func TestKill(t *testing.T) {
+func TestKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	acked := make(map[int]string)
 	next := 0
-	for cycle := range *killCycles {
+	cycles := killCycles()
+	for cycle := range cycles {
 		last := killOnce(t, path, next, acked)
 		next = (last/killWriters + 2) * killWriters
 		s := open(t, Options{Path: path, SweepEvery: time.Hour})
-		checkKilled(t, s, acked, next, cycle == *killCycles-1)
+		checkKilled(t, s, acked, next, cycle == cycles-1)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -174,8 +179,8 @@ func TestKill(t *testing.T) {
 			t.Fatalf("in cycle %d", cycle)
 		}
 	}
-	t.Logf("%d cycles, %d acknowledged writes, 0 lost", *killCycles, len(acked))
-	if len(acked) < *killCycles {
+	t.Logf("%d cycles, %d acknowledged writes, 0 lost", cycles, len(acked))
+	if len(acked) < cycles {
 		t.Error("next to nothing was written: this proves nothing")
 	}
 }

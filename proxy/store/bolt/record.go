@@ -191,8 +191,12 @@ func decodeRecord(tenant, id string, k, v []byte) (*store.Record, error) {
 		return nil, err
 	}
 	c := reader{b: content}
-	rec.Input = c.bytes()
-	rec.Response = c.b[:len(c.b):len(c.b)]
+	if in := c.bytes(); len(in) > 0 {
+		rec.Input = in
+	}
+	if len(c.b) > 0 {
+		rec.Response = c.b[:len(c.b):len(c.b)]
+	}
 	if c.bad || rec.Output[0] < 0 || rec.Output[0] > rec.Output[1] || rec.Output[1] > len(rec.Response) {
 		return nil, errPayload
 	}

@@ -51,7 +51,10 @@ func inspect(path string, more func(*checker)) (*Report, error) {
 	}
 	s := &Store{path: path, db: db}
 	r := new(Report)
-	err = s.guarded(func() error {
+	err = guarded(path, func() error {
+		if err := checkPages(path, more != nil); err != nil {
+			return err
+		}
 		return db.View(func(tx *bbolt.Tx) error {
 			if err := checkFormat(path, tx, false); err != nil {
 				return err
@@ -103,15 +106,9 @@ func (c *checker) summary(more func(*checker)) error {
 	if more == nil {
 		return nil
 	}
-	for err := range c.tx.Check() {
-		c.r.problem("pages: %v", err)
-	}
-	if len(c.r.Problems) == 0 { // what follows would repeat it
-		more(c)
-		if c.seen != n {
-			c.r.problem("there are %d records, %d documents, %d entries of %d bytes, but the file says %d, %d, %d of %d",
-				c.seen.Records, c.seen.Documents, c.seen.Entries, c.seen.Bytes, n.Records, n.Documents, n.Entries, n.Bytes)
-		}
+	if more(c); len(c.r.Problems) == 0 && c.seen != n { // else it would repeat them
+		c.r.problem("there are %d records, %d documents, %d entries of %d bytes, but the file says %d, %d, %d of %d",
+			c.seen.Records, c.seen.Documents, c.seen.Entries, c.seen.Bytes, n.Records, n.Documents, n.Entries, n.Bytes)
 	}
 	return nil
 }
@@ -287,7 +284,7 @@ func Compact(path string) (before, after int64, err error) {
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	s := &Store{path: path, db: src}
-	if err := s.guarded(func() error {
+	if err := guarded(path, func() error {
 		return src.View(func(tx *bbolt.Tx) error { return checkFormat(path, tx, false) })
 	}); err != nil {
 		return 0, 0, s.wrap(err)
@@ -301,7 +298,7 @@ func Compact(path string) (before, after int64, err error) {
 		return 0, 0, err
 	}
 	defer os.Remove(temp)
-	if err := s.guarded(func() error { return copyTo(temp, src) }); err != nil {
+	if err := guarded(path, func() error { return copyTo(temp, src) }); err != nil {
 		return 0, 0, s.wrap(err)
 	}
 	done, err := os.Stat(temp)

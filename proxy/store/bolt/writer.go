@@ -183,7 +183,15 @@ func soft(err error) bool {
 // was made.
 func (s *Store) update(group []*op, results []error) error {
 	var after counts
-	err := s.guarded(func() error {
+	// Deletions may use what is kept for them: they need pages before they free
+	// others.
+	s.db.MaxSize = int(s.max)
+	for _, o := range group {
+		if o.adds > 0 {
+			s.db.MaxSize = int(s.limit)
+		}
+	}
+	err := guarded(s.path, func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
 			w := &writing{s: s, tx: tx, now: stamp(s.now()), counts: *s.counts.Load()}
 			room := s.limit - s.used(tx)
@@ -236,7 +244,7 @@ func (s *Store) used(tx *bbolt.Tx) int64 {
 // view reads in one transaction. It must be short, and what it finds must be
 // copied: pages that it sees cannot be used again before it ends.
 func (s *Store) view(f func(*bbolt.Tx) error) error {
-	err := s.guarded(func() error { return s.db.View(f) })
+	err := guarded(s.path, func() error { return s.db.View(f) })
 	if err == nil || soft(err) {
 		return err
 	}
@@ -246,11 +254,11 @@ func (s *Store) view(f func(*bbolt.Tx) error) error {
 // guarded turns what a damaged file can do to bbolt into an error: it panics
 // where pages contradict each other, and a map that is longer than the file, or
 // a disk that cannot be read, is a fault of memory.
-func (s *Store) guarded(f func() error) (err error) {
+func guarded(path string, f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = &CorruptError{s.path, fmt.Sprint(p)}
+			err = &CorruptError{path, fmt.Sprint(p)}
 		}
 	}()
 	return f()
