@@ -37,7 +37,7 @@ var rules = map[string][]string{
 		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2", "github.com/prometheus/client_golang",
 		"github.com/klauspost/compress",
 	},
-	"cmd/antiphon": {"config", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "proxy", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
+	"cmd/antiphon": {"config", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "github.com/rogpeppe/go-internal/txtar", "proxy", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
 }
 
 // pure are packages that touch nothing but their arguments: ids and clocks are

@@ -62,6 +62,23 @@ func (o Overrides) Sets(key string) bool {
 	})
 }
 
+// Facts are the overrides as facts about the dialect. A list that takes the place
+// of the preset's is not among them.
+func (o Overrides) Facts() (facts []translate.Fact) {
+	for _, s := range o.settings {
+		path := s.path[o.depth:]
+		switch {
+		case path[0] == "extra_params_add":
+			for _, name := range s.list {
+				facts = append(facts, translate.Fact{Key: "extra_params." + name, Value: "true"})
+			}
+		case s.kind != kindList:
+			facts = append(facts, translate.Fact{Key: strings.Join(path, "."), Value: s.text})
+		}
+	}
+	return facts
+}
+
 // Len returns the number of values that are overridden.
 func (o Overrides) Len() int { return len(o.settings) }
 

@@ -144,6 +144,7 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 		others.Go(func() { errs[i] = r.up.Do(x.backend.client, wire, nil) })
 	}
 	f.replies[0].up = &x.up
+	x.tap()
 	errs[0] = x.up.Do(x.backend.client, wire, nil)
 	if x.up.Cancelled() != nil {
 		f.cancel(x.up.Cancelled())

@@ -291,6 +291,7 @@ func (x *exchange) send() *translate.Error {
 func (x *exchange) attempt() (e *translate.Error, elsewhere bool) {
 	s := x.server
 	for try := 0; ; try++ {
+		x.tap()
 		err := x.up.Do(x.backend.client, x.composeRequest(), nil)
 		x.attempts += x.up.Attempts
 		if x.up.Attempts > 1 {

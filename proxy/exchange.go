@@ -28,6 +28,7 @@ type exchange struct {
 	ctx        *fasthttp.RequestCtx // nil when detached
 	backend    *backend
 	front      *chatFront         // for chat clients of a Responses backend
+	recording  *Recording         // of this exchange, if somebody records
 	lessons    []translate.Fact   // what refusals of the request have taught
 	candidates []*backend         // for the model, if there are several upstreams
 	dialect    *translate.Dialect // of the backend for this request; never changes
@@ -144,6 +145,7 @@ func (x *exchange) finish() {
 	}
 	x.finished = true
 	x.client.end()
+	x.recorded()
 	x.up.Close(false)
 	if x.place != nil {
 		x.place.leave()

@@ -26,6 +26,10 @@ type Options struct {
 	Log     *zap.Logger
 	Version string
 
+	// Record, if not nil, is given every exchange that was translated, when it is
+	// over. It must not keep the server waiting.
+	Record func(*Recording)
+
 	// Dial connects to the upstream in place of the network; for tests.
 	Dial func(network, addr string, timeout time.Duration) (net.Conn, error)
 }
@@ -38,6 +42,7 @@ type Server struct {
 	store   store.Store
 	log     *zap.Logger
 	metrics *metrics.Metrics
+	record  func(*Recording)
 
 	router        *router
 	histories     *histories
@@ -59,7 +64,7 @@ type Server struct {
 // New makes a server. It connects nowhere yet.
 func New(opt Options) (*Server, error) {
 	cfg := *opt.Config
-	s := &Server{cfg: cfg, store: statefulOnly{opt.Store}, log: opt.Log}
+	s := &Server{cfg: cfg, store: statefulOnly{opt.Store}, log: opt.Log, record: opt.Record}
 	s.keys.Store(opt.Keys)
 	var err error
 	if s.router, err = newRouter(&s.cfg, opt.Version, opt.Dial); err != nil {

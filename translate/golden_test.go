@@ -206,8 +206,12 @@ func setDialect(d *Dialect, key, value string) error {
 		d.Reasoning.Efforts[from] = to
 	case "reasoning.think_tags":
 		d.Reasoning.Tags = ThinkTags(value)
-	default:
-		return errors.New("no such field")
+	default: // as recordings say it: tools.choices.named=false
+		changed, ok := d.With(Fact{key, value})
+		if !ok {
+			return errors.New("no such field, or nothing new")
+		}
+		*d = changed
 	}
 	return nil
 }

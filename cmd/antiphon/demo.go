@@ -74,7 +74,7 @@ func runDemo(c *command, args []string, stdout, stderr io.Writer) int {
 				d.invite()
 			}
 		}()
-	})
+	}, nil)
 	if err != nil {
 		fmt.Fprintln(stderr, "antiphon demo:", err)
 		return exitError

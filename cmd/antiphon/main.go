@@ -3,6 +3,7 @@
 //	antiphon serve --upstream URL    run the proxy
 //	antiphon check --config FILE     read a configuration and say what it comes to
 //	antiphon translate KIND          a request, response or stream, without a server
+//	antiphon record, replay          keep exchanges as files, and take them through again
 //	antiphon demo                    the proxy in front of a small built-in backend
 //	antiphon state stats|check|compact --store bolt:FILE
 //	antiphon version
@@ -45,6 +46,8 @@ func init() {
 		{"demo", "[--listen ADDR]", "run the proxy in front of a small built-in backend, and show what it does", runDemo},
 		{"state", "stats|check|compact --store bolt:FILE", "look after a state file that is not in use", runState},
 		{"translate", "KIND [--from API] [--dialect NAME] [--explain] [--diff] … [FILE]", "translate a request, response or stream without a server", runTranslate},
+		{"record", "[--out DIR] [--redact-contents] [flags of serve]", "run the proxy and keep each exchange as a file", runRecord},
+		{"replay", "[--against URL] FILE…", "take a recorded exchange through the translator again", runReplay},
 		{"version", "", "print the version", runVersion},
 	}
 }

@@ -37,7 +37,7 @@ func runServe(c *command, args []string, stdout, stderr io.Writer) int {
 	stop := make(chan os.Signal, 2)
 	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(stop)
-	if err := serve(cfg, stdout, stop, nil); err != nil {
+	if err := serve(cfg, stdout, stop, nil, nil); err != nil {
 		fmt.Fprintln(stderr, "antiphon serve:", err)
 		return exitError
 	}
@@ -47,8 +47,9 @@ func runServe(c *command, args []string, stdout, stderr io.Writer) int {
 // serve runs the proxy until a signal comes, and then lets it come to its end:
 // readiness fails first, then after shutdown.delay the listener closes and what
 // is being served has shutdown.drain to finish. A second signal ends it at once.
-// started, if not nil, is told the address once requests are taken.
-func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started func(net.Addr)) error {
+// started, if not nil, is told the address once requests are taken; record, if not
+// nil, is given each translated exchange.
+func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started func(net.Addr), record func(*proxy.Recording)) error {
 	begin := time.Now()
 	log, flush := newLogger(cfg, logTo)
 	defer flush()
@@ -62,7 +63,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 		return err
 	}
 	defer st.Close() //nolint:errcheck // nothing can be done about it at the end
-	srv, err := proxy.New(proxy.Options{Config: cfg, Keys: keys, Store: st, Log: log, Version: fullVersion()})
+	srv, err := proxy.New(proxy.Options{Config: cfg, Keys: keys, Store: st, Log: log, Version: fullVersion(), Record: record})
 	if err != nil {
 		return err
 	}

@@ -111,6 +111,8 @@ type translation struct {
 	translateOptions
 	stdout, stderr io.Writer
 
+	past, references []byte // JSON arrays, of a recording: stored turns and items
+
 	in      io.Reader
 	file    *os.File
 	d       translate.Dialect
@@ -239,17 +241,82 @@ func (t *translation) responsesRequest(in []byte) ([]byte, error) {
 	if err := r.Parse(in, translate.RequestLimits{}); err != nil {
 		return nil, err
 	}
-	if id := r.PreviousResponseID(); id != "" {
-		return nil, errors.New("previous_response_id needs the server that has " + id + "; put what was said into input")
-	}
-	if r.References() != nil {
-		return nil, errors.New("item references need the server that has the items; put them into input")
-	}
-	out, err := r.AppendChat(nil, translate.ChatOptions{Dialect: &t.d, Model: t.model, Losses: &t.losses})
+	history, err := t.history(r.PreviousResponseID())
 	if err != nil {
 		return nil, err
 	}
+	if r.References() != nil {
+		items, err := t.referenced()
+		if err != nil {
+			return nil, err
+		}
+		if err := r.Resolve(items); err != nil {
+			return nil, err
+		}
+	}
+	out, refused := r.AppendChat(nil, translate.ChatOptions{Dialect: &t.d, Model: t.model, History: history, Losses: &t.losses})
+	if refused != nil {
+		return nil, refused
+	}
 	return out, t.strict()
+}
+
+// history is what a recording has of the conversation before the request.
+func (t *translation) history(id string) (*translate.History, error) {
+	if t.past == nil {
+		if id != "" {
+			return nil, errors.New("previous_response_id needs the server that has " + id + "; put what was said into input")
+		}
+		return nil, nil //nolint:nilnil // there is none
+	}
+	var turns []struct{ Input, Output json.RawMessage }
+	if err := json.Unmarshal(t.past, &turns); err != nil {
+		return nil, fmt.Errorf("history.json: %w", err)
+	}
+	h := &translate.History{}
+	for _, turn := range turns {
+		var err error
+		if h, err = h.Extend(turn.Input, turn.Output, &t.d); err != nil {
+			return nil, fmt.Errorf("history.json: %w", err)
+		}
+	}
+	return h, nil
+}
+
+// referenced are the items that a recording has for item references.
+func (t *translation) referenced() (items [][]byte, err error) {
+	if t.references == nil {
+		return nil, errors.New("item references need the server that has the items; put them into input")
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(t.references, &list); err != nil {
+		return nil, fmt.Errorf("references.json: %w", err)
+	}
+	for _, item := range list {
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+// put changes the dialect by facts, as a recording has them.
+func (t *translation) put(facts []string) error {
+	for _, fact := range facts {
+		key, value, _ := strings.Cut(fact, "=")
+		changed, ok := t.d.With(translate.Fact{Key: key, Value: value})
+		if !ok && changed.Name == "" {
+			return fmt.Errorf("options: %s is not a field of a dialect", fact)
+		}
+		t.d = changed
+	}
+	return nil
+}
+
+// translateRequest translates a request of either API.
+func (t *translation) translateRequest(in []byte) ([]byte, error) {
+	if t.from == apiChat {
+		return t.chatRequest(in)
+	}
+	return t.responsesRequest(in)
 }
 
 func (t *translation) chatRequest(in []byte) ([]byte, error) {

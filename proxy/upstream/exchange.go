@@ -26,6 +26,9 @@ type Exchange struct {
 	// connection turned out to be gone.
 	Attempts int
 
+	// Tap sees every piece of a reply's body that Read returns, if it is not nil.
+	Tap func(p []byte)
+
 	client   *Client
 	body     body
 	armed    time.Time     // when the read deadline was set last
@@ -260,6 +263,9 @@ func (x *Exchange) Read(wait time.Duration) ([]byte, error) {
 	p, err := x.body.next(x.conn, x.client.opt.MaxBody)
 	switch {
 	case err == nil:
+		if x.Tap != nil {
+			x.Tap(p)
+		}
 		return p, nil
 	case err == io.EOF && x.body.ended:
 		return nil, io.EOF
@@ -372,6 +378,7 @@ func (x *Exchange) reset() { x.body = body{ended: true} }
 // Reset forgets the exchange before: its cancellation, its head.
 func (x *Exchange) Reset() {
 	x.Header.Reset()
+	x.Tap = nil
 	x.mu.Lock()
 	x.cause = nil
 	x.mu.Unlock()
