@@ -245,6 +245,9 @@ func (p *requestCheck) arrived(given []byte) {
 	var tools []sentTool
 	_ = json.Unmarshal(keys["tools"], &tools)
 	for i, tool := range tools {
+		if p.r.loads { // what items bring may take its place
+			break
+		}
 		p.toolArrived(tool, "tools["+strconv.Itoa(i)+"]", string(keys["tool_choice"]), lost)
 	}
 

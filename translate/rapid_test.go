@@ -135,6 +135,11 @@ func (h *history) otherTool() string {
 	id := h.callID()
 	return h.pick("other",
 		`{"type":"custom_tool_call","call_id":`+id+`,"name":"x","input":"raw"}`,
+		`{"type":"custom_tool_call","call_id":`+id+`,"name":"x","namespace":"n","input":`+h.text()+`}`,
+		`{"type":"function_call","call_id":`+id+`,"name":"b__c","namespace":"a","arguments":"{}","async":true}`,
+		`{"type":"additional_tools","role":"developer","tools":`+h.tools()+`}`,
+		`{"type":"tool_search_output","call_id":null,"tools":`+h.tools()+`}`,
+		`{"type":"configuration_update","reasoning":{"effort":"low"},"text":{"format":{"type":"text"}}}`,
 		`{"type":"custom_tool_call_output","call_id":`+id+`,"output":`+h.content()+`}`,
 		`{"type":"shell_call","call_id":`+id+`,"action":{"commands":["ls"]}}`,
 		`{"type":"shell_call_output","call_id":`+id+`,"output":[{"stdout":"x"}]}`,
@@ -169,6 +174,18 @@ func (h *history) item() string {
 	return h.message("user")
 }
 
+// tools draws tools of all kinds, some of which are the same, or look so.
+func (h *history) tools() string {
+	return h.list("tools", 0, 5, func() string {
+		simple := h.pick("simple", `{"type":"function","name":"f","defer_loading":true}`, `{"type":"function","name":"a__b__c","parameters":{"encrypted":true}}`,
+			`{"type":"custom","name":"f"}`, `{"type":"custom","name":"c","format":{"type":"grammar","syntax":"lark","definition":"start: \"x\""}}`,
+			`{"type":"function","name":"b__c"}`, `{"type":"custom","name":"w\u00e4tter","allowed_callers":["programmatic"]}`)
+		return h.pick("tool", simple, simple, `{"type":"namespace","name":"a","description":"A","tools":[`+simple+`]}`,
+			`{"type":"namespace","name":"a__b","tools":[`+simple+`,{"type":"mcp"}]}`, `{"type":"shell"}`, `{"type":"local_shell"}`, `{"type":"apply_patch"}`,
+			`{"type":"tool_search","execution":"client"}`, `{"type":"tool_search"}`, `{"type":"shell","environment":{"type":"container_auto"}}`, `{"type":"web_search"}`)
+	})
+}
+
 // answer draws the output items of a stored response.
 func (h *history) answer() string {
 	return h.list("output", 0, 4, func() string {
@@ -195,7 +212,7 @@ func TestRandomRequests(t *testing.T) {
 		d := rapid.SampledFrom(dialects).Draw(t, "dialect")
 		h := &history{t: t}
 		rest := h.pick("instructions", "", `,"instructions":"I"`, `,"instructions":""`) +
-			h.pick("tools", "", `,"tools":[{"type":"function","name":"f"},{"type":"web_search"}]`)
+			h.pick("tools", "", `,"tools":[{"type":"function","name":"f"},{"type":"web_search"}]`, `,"tools":`+h.tools())
 		input := h.list("items", 1, 9, h.item)
 		p := requestCheck{t: t, d: &d, r: &r, losses: &losses}
 		p.run([]byte(`{"model":"m","input":` + input + rest + `}`))

@@ -15,6 +15,7 @@ import (
 // assign names the tools for a dialect.
 func (s *toolSet) assign(dialect *Dialect) {
 	most := dialect.Tools.NameMax
+	s.assigned = true
 	s.index.reset(len(s.tools))
 	s.simple, s.clashes = true, false
 	for i := range s.tools { // first those that a clash must not rename
@@ -65,10 +66,10 @@ func (s *toolSet) place(i, most int) {
 	slot, other := s.taken(t)
 	for salt := 0; other >= 0; salt++ {
 		if o := &s.tools[other]; o.same(t) {
-			o.doc, o.node, o.name, o.space, o.at = t.doc, t.node, t.name, t.space, t.at
+			t.gone, t.repeated = true, o.at.item == inTools && t.at.item == inTools
+			o.doc, o.node, o.name, o.space, o.at, t.at = t.doc, t.node, t.name, t.space, t.at, o.at
 			o.deferred = o.deferred && t.deferred
 			o.allowed = o.allowed || t.allowed
-			t.gone = true
 			if s.named == i {
 				s.named = other
 			}

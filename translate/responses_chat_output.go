@@ -145,11 +145,22 @@ func (m *messages) orphan(it *item) {
 	if d := it.doc; d.Kind(it.name) == jsonx.String && len(d.Str(it.name)) > 0 {
 		m.dst = m.appendCallName(m.dst, it)
 	} else {
-		m.dst = append(m.dst, `"unknown_tool"`...)
+		m.dst = jsonx.AppendString(m.dst, orphanName(it.doc.Str(it.typ)))
 	}
 	m.dst = append(m.dst, `,"arguments":"{}"}}]}`...)
 	m.result(id, it, it.at)
 	m.illustrate()
+}
+
+// orphanName is the function that an output of that type is one of, as far as its
+// type tells.
+func orphanName(typ []byte) string {
+	for form, name := range builtinNames {
+		if name != "" && (string(typ) == formTypes[form]+"_output" || string(typ) == name+"_output") {
+			return name
+		}
+	}
+	return "unknown_tool"
 }
 
 // outputIndex finds the outputs of the calls among the items of a segment.

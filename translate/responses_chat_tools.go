@@ -14,7 +14,7 @@ func (r *Request) prepareTools(h *History, dialect *Dialect) *Error {
 	if r.refs > 0 { // what they refer to is known by now
 		r.loads = slices.ContainsFunc(r.items, func(it item) bool { return it.loads() != 0 })
 	}
-	again := h.loaded != nil || r.refs > 0 && r.loads
+	again := s.assigned || h.loaded != nil || r.refs > 0 && r.loads
 	if again {
 		if err := r.collectTools(h); err != nil {
 			return err
@@ -148,7 +148,7 @@ func (t *tool) lose(losses *Losses) {
 func (s *toolSet) report(t *tool, losses *Losses) {
 	switch {
 	case t.gone:
-		if t.at.item == inTools {
+		if t.repeated {
 			losses.add(ruleToolRepeated, t.at.String(), t.title())
 		}
 	case s.withheld(t):

@@ -33,7 +33,8 @@ type tool struct {
 	form  toolForm
 
 	deferred bool // a search may load it
-	gone     bool // another of the same name has taken its place
+	gone     bool // a later declaration has taken the place of this one
+	repeated bool // and both stand in the request's tools
 	allowed  bool // tool_choice allowed_tools has it
 	plain    bool // a backend knows it by the name that stands at name
 	sent     string
@@ -93,9 +94,10 @@ type toolSet struct {
 	asked     uint32 // node of a tool_choice that is an object
 
 	// Once assign has named the tools:
-	simple  bool // no name differs between the client and the backend, and all are functions
-	clashes bool // some have another name than they would have without the others
-	index   nameIndex
+	assigned bool
+	simple   bool // no name differs between the client and the backend, and all are functions
+	clashes  bool // some have another name than they would have without the others
+	index    nameIndex
 
 	sent bool // appendTools sent some
 }
@@ -123,7 +125,7 @@ const maxToolName = 512
 // conversation h has loaded, and those in the request's items.
 func (r *Request) collectTools(h *History) *Error {
 	s := &r.tools
-	s.tools, s.others, s.given, s.search = s.tools[:0], s.others[:0], 0, false
+	s.tools, s.others, s.given, s.search, s.assigned = s.tools[:0], s.others[:0], 0, false, false
 	if n := r.params[pTools]; n != 0 {
 		if err := s.read(&r.doc, n, inTools); err != nil {
 			return err
