@@ -141,7 +141,7 @@ func portableEscape(c byte, class bool) (out string, ok bool) {
 		case not == "":
 			return members, true
 		}
-		return "", false
+		return complement(members), true
 	}
 	switch c {
 	case 'd':
@@ -163,6 +163,20 @@ func portableEscape(c byte, class bool) (out string, ok bool) {
 		return `\` + string(c), true // punctuation
 	}
 	return "", false // \b, \u, references back …
+}
+
+// complement is what is not in a set, as members of another: Go has no sets
+// within sets.
+func complement(members string) string {
+	re, err := syntax.Parse("[^"+members+"]", syntax.Perl)
+	if err != nil || re.Op != syntax.OpCharClass { // cannot be: the sets are ours
+		return members
+	}
+	var b strings.Builder
+	for i := 0; i+1 < len(re.Rune); i += 2 {
+		fmt.Fprintf(&b, `\x{%x}-\x{%x}`, re.Rune[i], re.Rune[i+1])
+	}
+	return b.String()
 }
 
 // program is a regular expression that can be asked for every place where a

@@ -28,6 +28,17 @@ eof_line: "*** End of File" LF
 %import common.LF
 `
 
+// codeGrammar is that of its tool exec, in code mode.
+const codeGrammar = `
+start: pragma_source | plain_source
+pragma_source: PRAGMA_LINE NEWLINE SOURCE
+plain_source: SOURCE
+
+PRAGMA_LINE: /[ \t]*\/\/ @exec:[^\r\n]*/
+NEWLINE: /\r?\n/
+SOURCE: /[\s\S]+/
+`
+
 func TestGrammars(t *testing.T) {
 	const arithmetic = `
 // an expression
@@ -49,6 +60,9 @@ atom: NUMBER | "(" sum ")"
 		{"regex", `a|bc`, []string{"a", "bc"}, []string{"ac", "abc"}},
 		{"regex", `(?i)\w+\s\S+`, []string{"é 1", "a\u00a0b"}, []string{"a b c"}},
 		{"regex", `[\w.-]+@[^\s]+`, []string{"ä.b@c"}, []string{"a b@c", "a@b c"}},
+		{"regex", `[\s\S]+`, []string{"a\n b", "\u00a0"}, []string{""}},
+		{"regex", `[^\S\n]+[\W5]`, []string{" \t5", "\u2003-"}, []string{"\n5", " a", "x5"}},
+		{"lark", codeGrammar, []string{"text(1)\n", "// @exec: js\ntext(1)"}, []string{""}},
 		{"regex", `[]a]+`, []string{"]a"}, []string{"b"}},
 		{"regex", `[[:alpha:]]+\/`, []string{"ab/"}, []string{"1/"}},
 		{"lark", applyPatchGrammar, []string{
@@ -87,7 +101,7 @@ atom: NUMBER | "(" sum ")"
 // checked, rather than checked wrongly.
 func TestGrammarsThatAreNotRead(t *testing.T) {
 	for notation, definitions := range map[string][]string{
-		"regex": {`(?=a)b`, `a\b`, `(a)\1`, `[a&&b]`, `[a--b]`, `[[a]b]`, `[^\S]`, `(?x) a`, `a{,3}`, `(`, `a++`, `\u0041`, `[a`, "\\"},
+		"regex": {`(?=a)b`, `a\b`, `(a)\1`, `[a&&b]`, `[a--b]`, `[[a]b]`, `(?x) a`, `a{,3}`, `(`, `a++`, `\u0041`, `[a`, "\\"},
 		"lark": {``, `start: other`, `start: "a`, `start: /a`, "start: A\nA: b\nb: \"x\"", `x: "a"`, "start: a{\"x\"}\na{y}: y", "%import other.X\nstart: X",
 			"start: X\n%import common.UNKNOWN", "%declare X\nstart: X", `start: /^a$/`, `start: /(?=a)/`, `start: ("a"`, "start: \"a\"\nstart: \"b\"", `start: "a"~3..1`,
 			"start: \"a\"\n%ignore \"a\" \"b\"", `start: ` + strings.Repeat("(", 100), `start: "a"~501`, `start: /a/x`, `start "a"`, `start: "a" )`},

@@ -111,6 +111,24 @@ func goodStreams() map[string]*story {
 		s.callDeltas(oi, "{}")
 		return s.callDone(oi, "completed", "{}").completed()
 	}())
+	add("namespaced custom call", func() *story {
+		s := begin()
+		item := callItem(0, "custom_tool_call")
+		item["namespace"] = "functions"
+		oi := s.open(item)
+		s.callDeltas(oi, "text(", "1)\n😀")
+		return s.callDone(oi, "completed", "text(1)\n😀").completed()
+	}())
+	add("custom call cut", begin().call("custom_tool_call", "incomplete", "SEL").incomplete("max_output_tokens"))
+	add("failed in a custom call", func() *story {
+		s := begin()
+		item := callItem(0, "custom_tool_call")
+		oi := s.open(item)
+		s.callDeltas(oi, "SEL")
+		item = clone(item)
+		item["input"], item["status"] = "SEL", "incomplete"
+		return s.nestedError().failed(map[int]obj{oi: item})
+	}())
 	add("text, call, text", begin().text("Let me see.").call("function_call", "completed", "{}").text("Done.").completed())
 	add("custom call", begin().call("custom_tool_call", "completed", "SELECT ", "1").completed())
 

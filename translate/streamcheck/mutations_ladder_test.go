@@ -49,6 +49,9 @@ var ladderMutations = []mutation{
 	{LadderItemChanged, "text", "done with another id", func(d *draft) { d.set("item.done", "item.id", "msg_9") }},
 	{LadderItemChanged, "function call", "call_id regenerated", func(d *draft) { d.both("call_id", "call_9") }},
 	{LadderItemChanged, "function call", "another name", func(d *draft) { d.both("name", "h") }},
+	{LadderItemChanged, "namespaced custom call", "namespace known at the end only", func(d *draft) { d.del("item.added", "item.namespace") }},
+	{LadderItemChanged, "namespaced custom call", "name joined at the end", func(d *draft) { d.set("item.done", "item.name", "functions__g") }},
+	{LadderItemChanged, "tool search", "run by the server at the end", func(d *draft) { d.both("execution", "server") }},
 	{LadderItemChanged, "namespaced call", "namespace lost", func(d *draft) { d.both("namespace", gone{}) }},
 	{LadderItemChanged, "function call", "namespace only at the end", func(d *draft) { d.both("namespace", "n") }},
 	{LadderItemChanged, "phase", "another phase", func(d *draft) { d.both("phase", "final_answer") }},
@@ -154,6 +157,7 @@ var ladderMutations = []mutation{
 			d.setNth("arguments.delta", n, "item_id", []string{"fc_1", "fc_0"}[i])
 		}
 	}},
+	{ValueText, "namespaced custom call", "a delta with the JSON around it", func(d *draft) { d.set("input.delta", "delta", `{"input":"text(`) }},
 	{ValueText, "custom call", "a delta lost", func(d *draft) { d.drop("input.delta") }},
 	{ValueText, "mcp call", "a delta lost", func(d *draft) { d.drop("arguments.delta") }},
 	{ValueText, "shell call and output", "a delta lost", func(d *draft) { d.drop("command.delta") }},
@@ -174,6 +178,7 @@ var ladderMutations = []mutation{
 	{ValueItem, "reasoning summary", "summary lost", func(d *draft) { d.set("item.done", "item.summary", list{}) }},
 	{ValueItem, "reasoning raw", "content lost", func(d *draft) { d.del("item.done", "item.content") }},
 	{ValueItem, "function call", "arguments lost", func(d *draft) { d.set("item.done", "item.arguments", "") }},
+	{ValueItem, "failed in a custom call", "input lost", func(d *draft) { d.last("response.output.0.input", "") }},
 	{ValueItem, "custom call", "input lost", func(d *draft) { d.set("item.done", "item.input", "") }},
 	{ValueItem, "shell call and output", "other command", func(d *draft) { d.set("item.done", "item.action.commands.1", "rm") }},
 	{ValueItem, "shell call and output", "command lost", func(d *draft) { d.set("item.done", "item.action.commands", list{"ls"}) }},
