@@ -51,7 +51,7 @@ func (h *History) Bytes() int {
 	if h == nil {
 		return 0
 	}
-	return h.bytes + len(h.system) + len(h.summary)
+	return h.bytes + h.loaded.bytes() + len(h.system) + len(h.summary)
 }
 
 // measure settles what follows from the other members.

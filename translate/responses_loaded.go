@@ -24,7 +24,16 @@ func (l *loadedTools) size() int {
 		return 0
 	}
 	const perByte = 2 // the index over the text
-	return len(l.doc.Bytes()) * (1 + perByte)
+	return l.bytes() + len(l.doc.Bytes())*perByte
+}
+
+// bytes is how many bytes the tools take in a request, or somewhat more.
+func (l *loadedTools) bytes() int {
+	if l == nil {
+		return 0
+	}
+	const builtin = 1 << 10 // the description and schema of a tool that brings none
+	return len(l.doc.Bytes())*3/2 + builtin
 }
 
 // loadTools returns what was loaded before and what the items load.
