@@ -61,6 +61,11 @@ const (
 	DefaultObfuscation    = ObfuscationOnRequest
 	DefaultUsageGrace     = Duration(2 * time.Second)
 
+	DefaultBackgroundWorkers   = 64
+	DefaultBackgroundQueue     = 1000
+	DefaultBackgroundLease     = Duration(30 * time.Second)
+	DefaultBackgroundResumeFor = Duration(5 * time.Minute)
+
 	DefaultSocketPing     = Duration(30 * time.Second)
 	DefaultSocketLifetime = Duration(60 * time.Minute)
 	DefaultSocketInFlight = 16
@@ -112,6 +117,9 @@ type Config struct {
 
 	// Stream says how event streams to clients look.
 	Stream Stream `yaml:"stream"`
+
+	// Background says how responses are made that nobody waits for.
+	Background Background `yaml:"background"`
 
 	// WebSocket is the mode in which a client keeps a connection for many
 	// responses.
@@ -342,6 +350,32 @@ type Stream struct {
 	UsageGrace Duration `yaml:"usage_grace"`
 }
 
+// Background says how responses are made that nobody waits for
+// ("background":true). They are held in the store, and any replica on it makes
+// them.
+type Background struct {
+	// Workers is how many this process makes at a time. 0: it makes none, and
+	// refuses requests for one.
+	Workers int `yaml:"workers"`
+
+	// Queue is how many may wait for a worker; a request beyond it is refused
+	// with 429.
+	Queue int `yaml:"queue"`
+
+	// Lease is how long a response counts as being made without a sign of life
+	// of its process. The clocks of the replicas may differ by a third of it.
+	Lease Duration `yaml:"lease"`
+
+	// ResumeFor is how long after the end of a response its stream can be read
+	// again.
+	ResumeFor Duration `yaml:"resume_for"`
+
+	// Rerun makes a response again whose process was lost, if it had not
+	// produced anything yet. The backend may be asked twice then, and paid twice.
+	// Otherwise such a response has failed.
+	Rerun bool `yaml:"rerun"`
+}
+
 // WebSocket is the mode in which a client keeps a connection for many responses.
 type WebSocket struct {
 	// Enabled lets clients change to it. Otherwise they are told to go on with
@@ -471,6 +505,12 @@ func Default() *Config {
 			Obfuscation:    DefaultObfuscation,
 			ChatReasoning:  true,
 			UsageGrace:     DefaultUsageGrace,
+		},
+		Background: Background{
+			Workers:   DefaultBackgroundWorkers,
+			Queue:     DefaultBackgroundQueue,
+			Lease:     DefaultBackgroundLease,
+			ResumeFor: DefaultBackgroundResumeFor,
 		},
 		WebSocket: WebSocket{
 			Enabled:  true,

@@ -35,6 +35,7 @@ func (c *Config) validate() []*Error {
 	v.seal(&c.Seal)
 	v.limits(&c.Limits)
 	v.stream(&c.Stream)
+	v.background(&c.Background)
 	v.websocket(&c.WebSocket)
 	v.duration("shutdown.delay", c.Shutdown.Delay, 0, Duration(time.Hour))
 	v.duration("shutdown.drain", c.Shutdown.Drain, 0, maxPhase)
@@ -331,6 +332,13 @@ func (v *validator) stream(s *Stream) {
 		v.fail("stream.heartbeat", "%v would be a flood; it must be at least 10ms, or 0s for none", s.Heartbeat)
 	}
 	v.duration("stream.usage_grace", s.UsageGrace, 0, Duration(time.Minute))
+}
+
+func (v *validator) background(b *Background) {
+	v.count("background.workers", b.Workers, 0, 100_000)
+	v.count("background.queue", b.Queue, 1, 1_000_000)
+	v.duration("background.lease", b.Lease, Duration(100*time.Millisecond), Duration(time.Hour))
+	v.duration("background.resume_for", b.ResumeFor, 0, maxPhase)
 }
 
 func (v *validator) websocket(w *WebSocket) {

@@ -21,6 +21,7 @@ type client struct {
 	mu   sync.Mutex
 	cur  *exchange
 	gone bool
+	wake func() // of what waits for something else than the upstream
 }
 
 // begin says that x is what the connection waits for now.
@@ -38,7 +39,7 @@ func (c *client) begin(x *exchange) {
 // touch x any more.
 func (c *client) end() {
 	c.mu.Lock()
-	c.cur = nil
+	c.cur, c.wake = nil, nil
 	c.mu.Unlock()
 }
 
@@ -50,6 +51,19 @@ func (c *client) cancel(cause error) {
 	}
 	if c.cur != nil {
 		c.cur.up.Cancel(cause)
+		if c.wake != nil {
+			c.wake()
+		}
+	}
+}
+
+// onCancel has f called when the exchange is cancelled, also if it is already.
+func (c *client) onCancel(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wake = f
+	if c.cur == nil || c.cur.up.Cancelled() != nil {
+		f()
 	}
 }
 

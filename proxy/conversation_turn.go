@@ -247,26 +247,44 @@ func (x *exchange) joins() bool {
 // stored, the response to the store: both or neither. The lock is given back in
 // the same step, so that nobody else can have had it in between.
 func (x *exchange) join(rec *store.Record) error {
-	listed, err := translate.AppendListedInput(nil, rec.Input, rec.ID)
+	batch, version, err := x.joinBatch(rec)
 	if err != nil {
 		return err
+	}
+	if x.req.Store {
+		batch.Records = []*store.Record{rec}
+	}
+	if err := x.server.store.Commit(storeContext(), x.tenant, batch); err != nil {
+		x.place.restore(version) // it may still be there, and finish should give it back
+		return err
+	}
+	return nil
+}
+
+// restore takes back an end.
+func (p *place) restore(version uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.version = version
+}
+
+// joinBatch is what adds the items of a turn to the conversation and gives the
+// lock back, which has the version that is returned. There are no renewals from
+// now on.
+func (x *exchange) joinBatch(rec *store.Record) (batch *store.Batch, version uint64, err error) {
+	listed, err := translate.AppendListedInput(nil, rec.Input, rec.ID)
+	if err != nil {
+		return nil, 0, err
 	}
 	items := append(translate.ListItems(listed), translate.ListItems(rec.OutputItems())...)
 	for i := range items {
 		items[i].JSON = slices.Clip(items[i].JSON)
 	}
 	p := x.place
-	version := p.end()
-	batch := &store.Batch{
+	version = p.end()
+	batch = &store.Batch{
 		Append: []store.LogAppend{{Log: conversationLog(p.id), Entries: entriesOf(items)}},
 		Delete: []store.Condition{{Kind: kindConversationLock, Key: p.id, Version: version}},
 	}
-	if x.req.Store {
-		batch.Records = []*store.Record{rec}
-	}
-	if err := x.server.store.Commit(storeContext(), x.tenant, batch); err != nil {
-		p.version = version // it may still be there, and finish should give it back
-		return err
-	}
-	return nil
+	return batch, version, nil
 }

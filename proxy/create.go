@@ -26,6 +26,9 @@ func (s *Server) create(x *exchange, _ string) (streaming bool) {
 	if err == nil {
 		err = x.prepare()
 	}
+	if err == nil && x.req.Background {
+		return s.accept(x)
+	}
 	if err == nil {
 		err = x.ask()
 	}
@@ -215,25 +218,29 @@ const maxTruncations = 4
 // begins the turn that it makes. A client that has left shows in x.up.Cancelled.
 func (x *exchange) ask() *translate.Error {
 	x.compacts = x.mustCompact()
-	switch {
-	case x.compacts != "" && x.req.Stream: // the stream begins, and run goes on from there
+	if x.compacts != "" && x.req.Stream { // the stream begins, and run goes on from there
 		x.reportLosses()
 		x.beginTurn()
 		return nil
-	case x.compacts != "":
-		if err := x.compactFirst(nil); err != nil {
-			return err
-		}
 	}
-	if !x.compactsOnly() {
-		if err := x.send(); err != nil {
-			return err
-		}
+	if err := x.askUpstream(); err != nil {
+		return err
 	}
 	x.reportLosses()
 	x.passHeaders()
 	x.beginTurn()
 	return nil
+}
+
+// askUpstream sends the request, and before it the one for a summary if the
+// context is to be compacted.
+func (x *exchange) askUpstream() *translate.Error {
+	if x.compacts != "" {
+		if err := x.compactFirst(nil); err != nil || x.compactsOnly() {
+			return err
+		}
+	}
+	return x.send()
 }
 
 // beginTurn makes the turn ready. What was known before, as for a response that
@@ -262,7 +269,9 @@ func (x *exchange) beginTurn() {
 		Compaction:    x.compaction(),
 	}
 	if x.backend.cfg.API == config.APIResponses {
-		x.mend = responsesTurns.Get().(*translate.ResponsesTurn) //nolint:forcetypeassert // the pool's only type
+		if x.mend == nil {
+			x.mend = responsesTurns.Get().(*translate.ResponsesTurn) //nolint:forcetypeassert // the pool's only type
+		}
 		x.mend.Reset(opt, true)
 		x.turn, x.reader = &x.mend.Turn, x.mend
 		return
@@ -371,8 +380,7 @@ func (x *exchange) whole() {
 // wholeReply feeds the turn with the upstream's whole reply, or answers why that
 // cannot be.
 func (x *exchange) wholeReply() (ok bool) {
-	body, err := x.readReply()
-	switch {
+	switch err := x.readWhole(); {
 	case errors.Is(err, errClientGone):
 		x.gone()
 		return false
@@ -380,6 +388,19 @@ func (x *exchange) wholeReply() (ok bool) {
 		x.errText = err.Error()
 		x.respondError(x.ctx, upstreamFailure(err))
 		return false
+	}
+	if failure := x.turn.Failure(); failure != nil {
+		x.respondError(x.ctx, failure)
+		return false
+	}
+	return true
+}
+
+// readWhole reads the upstream's whole reply, and ends the turn with it.
+func (x *exchange) readWhole() error {
+	body, err := x.readReply()
+	if err != nil {
+		return err
 	}
 	if isEventStream(&x.up.Header) { // it streams though nobody asked for it
 		x.events.Feed(body)
@@ -391,11 +412,7 @@ func (x *exchange) wholeReply() (ok bool) {
 		x.reader.FeedMessage(nil, body)
 	}
 	x.up.Close(true)
-	if failure := x.turn.Failure(); failure != nil {
-		x.respondError(x.ctx, failure)
-		return false
-	}
-	return true
+	return nil
 }
 
 // readReply reads the upstream's whole reply. What came in one piece is not
@@ -430,6 +447,9 @@ func (x *exchange) readReply() ([]byte, error) {
 // the client told that it is complete. If the store cannot take it, the answer is
 // not lost, but it says so: "store":false.
 func (x *exchange) commit(dst []byte) []byte {
+	if x.made != nil {
+		return x.made.commit(x, dst)
+	}
 	now := time.Now()
 	write := func(stored, again bool) {
 		if x.req.Stream {

@@ -62,6 +62,7 @@ type exchange struct {
 	seed         translate.Seed
 	seeded       bool      // seed and created were known before: the response has waited
 	created      time.Time // of a response that has waited
+	made         *liveRun  // the background response that this makes, or nil
 	lane         string    // of a WebSocket
 	continued    *localResponse
 	local        *wsState // responses that only this connection can continue; nil for HTTP
@@ -181,7 +182,7 @@ func (x *exchange) recycle() {
 	x.lessons = x.lessons[:0]
 	x.chat = translate.ChatOptions{}
 	x.tenant, x.principal, x.reported = "", "", 0
-	x.continued = nil
+	x.continued, x.made = nil, nil
 	x.local, x.lane, x.seeded, x.mayBeEmpty = nil, "", false, false
 	x.streaming, x.finished, x.turnUsed, x.storeFailed = false, false, false, false
 	x.req.Trace = false

@@ -301,6 +301,13 @@ func check(t testing.TB, opt streamcheck.Options, resp *http.Response, body []by
 		return
 	}
 	if resp.StatusCode == 200 && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		if resp.Request != nil {
+			if after := resp.Request.URL.Query().Get("starting_after"); after != "" {
+				n, _ := strconv.ParseInt(after, 10, 64)
+				opt.First = n + 1
+				opt.Unfinished = opt.Unfinished || len(body) == 0 // there may be none left
+			}
+		}
 		checkStream(t, opt, body)
 		return
 	}
@@ -337,7 +344,7 @@ func checkStream(t testing.TB, opt streamcheck.Options, body []byte) {
 			t.Error(v)
 		}
 	}
-	if len(bad) > 0 || opt.Unfinished {
+	if len(bad) > 0 || opt.Unfinished || opt.First > 0 {
 		return
 	}
 	f, err := streamcheck.Fold(body, opt)

@@ -167,6 +167,15 @@ func (x *exchange) releaseQuota() {
 	x.quota = nil
 }
 
+// holdQuota makes a response that was admitted before, and has waited since, count
+// among those that run.
+func (x *exchange) holdQuota() {
+	x.quota = x.server.quotas.take(x.tenant)
+	x.quota.mu.Lock()
+	x.quota.running++
+	x.quota.mu.Unlock()
+}
+
 // spend pays for tokens.
 func (x *exchange) spend(tokens int64) {
 	if x.quota == nil || tokens <= 0 {

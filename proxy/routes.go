@@ -30,7 +30,7 @@ var routes = []route{
 	{"GET", "/responses/{id}", metrics.RouteRetrieve, (*Server).retrieve},
 	{"DELETE", "/responses/{id}", metrics.RouteDelete, (*Server).remove},
 	{"GET", "/responses/{id}/input_items", metrics.RouteInputItems, (*Server).inputItems},
-	{"POST", "/responses/{id}/cancel", metrics.RouteLater, (*Server).cancelResponse},
+	{"POST", "/responses/{id}/cancel", metrics.RouteCancel, (*Server).cancel},
 	{"POST", "/responses/input_tokens", metrics.RouteInputTokens, (*Server).inputTokens},
 	{"POST", "/responses/compact", metrics.RouteCompact, (*Server).compact},
 	{"POST", "/conversations", metrics.RouteConversations, (*Server).createConversation},
@@ -201,16 +201,5 @@ func (s *Server) later(x *exchange, _ string) bool {
 	e := proxyError(501, string(x.ctx.Method())+" "+string(x.ctx.Path())+" is not supported by this version of Antiphon.")
 	e.Type, e.Code, e.Origin = "not_supported_error", "unsupported_endpoint", 0
 	x.respondError(x.ctx, e)
-	return false
-}
-
-// cancelResponse answers POST …/cancel. Without background responses there is
-// nothing that could be cancelled, which is what the API says then too.
-func (s *Server) cancelResponse(x *exchange, id string) bool {
-	if _, err := s.stored(x, id); err != nil {
-		x.respondError(x.ctx, err)
-		return false
-	}
-	x.respondError(x.ctx, clientError(400, "", "", "Cannot cancel a synchronous response."))
 	return false
 }

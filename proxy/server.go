@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,6 +58,7 @@ type Server struct {
 	clients  clients
 	quotas   quotas
 	sockets  sockets
+	runs     runs
 	ready    atomic.Bool
 	inFlight atomic.Int64
 }
@@ -82,6 +84,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s.requestLimits.Depth, s.requestLimits.Values = cfg.Limits.Depth, cfg.Limits.Values
 	s.requestLimits.Items = cfg.Limits.Items
+	s.runs.init(s)
 	s.makeMetrics(opt.Version)
 	s.clients.watcher = newWatcher()
 	s.http = fasthttp.Server{
@@ -147,7 +150,10 @@ func (s *Server) ReloadedKeys(keys *config.Keys, err error) {
 }
 
 // Serve serves the connections of a listener until Shutdown.
-func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(lingerListener{ln, &s.ready}) }
+func (s *Server) Serve(ln net.Listener) error {
+	s.runs.start(s)
+	return s.http.Serve(lingerListener{ln, &s.ready})
+}
 
 // Drain says that the server is about to stop: readiness fails from now on, and
 // everything else goes on.
@@ -161,13 +167,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
 	done := make(chan error, 1)
 	go func() {
-		sockets := make(chan struct{})
-		go func() {
-			defer close(sockets)
-			s.sockets.drain()
-		}()
+		var others sync.WaitGroup
+		others.Go(s.sockets.drain)
+		others.Go(s.runs.drain)
 		err := s.http.Shutdown()
-		<-sockets
+		others.Wait()
 		done <- err
 	}()
 	var err error
@@ -176,6 +180,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		s.clients.cancelAll(errDraining)
 		s.sockets.each(func(c *socket) { c.cancel(errDraining) })
+		s.runs.cancelAll(errDraining)
 		const moment = 2 * time.Second
 		select {
 		case err = <-done:

@@ -65,33 +65,57 @@ func errNoResponse(id string) *translate.Error {
 }
 
 // retrieve answers GET /responses/{id} with the object that the client got when
-// the response was complete, byte for byte.
-func (s *Server) retrieve(x *exchange, id string) bool {
-	rec, err := s.stored(x, id)
+// the response was complete, byte for byte; or for a background response with how
+// it stands, or its stream.
+func (s *Server) retrieve(x *exchange, id string) (streaming bool) {
+	q, err := x.retrieval()
 	if err != nil {
 		x.respondError(x.ctx, err)
 		return false
 	}
-	stream, err := x.queryBool("stream")
+	rec, recErr := s.store.Get(storeContext(), x.tenant, id)
+	if recErr == nil && !q.stream {
+		x.respondJSON(rec.Response)
+		return false
+	}
+	if recErr != nil && !isNotFound(recErr) {
+		x.respondError(x.ctx, storeDown())
+		return false
+	}
+	state, stateErr := s.run(x.tenant, id)
 	switch {
-	case err != nil:
-		x.respondError(x.ctx, err)
-	case stream:
+	case isNotFound(stateErr) && recErr == nil:
 		x.respondError(x.ctx, clientError(400, "", "",
 			"This response cannot be streamed because it was not created with background=true."))
+	case isNotFound(stateErr):
+		x.respondError(x.ctx, errNoResponse(id))
+	case stateErr != nil:
+		x.respondError(x.ctx, storeDown())
+	case q.stream:
+		return s.resume(x, id, state, &q)
 	default:
-		x.respondJSON(rec.Response)
+		response, err := s.runResponse(x, id, state)
+		if err != nil {
+			x.respondError(x.ctx, err)
+			return false
+		}
+		x.respondJSON(response)
 	}
 	return false
 }
 
 // remove answers DELETE /responses/{id}.
 func (s *Server) remove(x *exchange, id string) bool {
+	there, refusal := s.removeRun(x, id)
+	if refusal != nil {
+		x.respondError(x.ctx, refusal)
+		return false
+	}
 	err := s.store.Delete(storeContext(), x.tenant, id)
 	switch {
-	case errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound) && !there:
 		x.respondError(x.ctx, errNoResponse(id))
-	case err != nil:
+	case err != nil && !errors.Is(err, store.ErrNotFound):
 		x.respondError(x.ctx, storeDown())
 	default:
 		body := append(x.out[:0], `{"id":`...)
@@ -127,38 +151,6 @@ func (s *Server) inputItems(x *exchange, id string) bool {
 	}
 	x.respondList(items, more)
 	return false
-}
-
-// queryBool reads a query parameter. Some clients (openai-go) send the query of
-// a GET as a JSON body.
-func (x *exchange) queryBool(name string) (bool, *translate.Error) {
-	value := string(x.ctx.QueryArgs().Peek(name))
-	if value == "" {
-		if err := x.readBody(); err != nil {
-			return false, err
-		}
-		if len(x.body) == 0 {
-			return false, nil
-		}
-		var d jsonx.Doc
-		if err := d.Parse(x.body, jsonx.Limits{}); err != nil {
-			return false, clientError(400, "", "", "We could not parse the JSON body of your request: "+err.Error()+".")
-		}
-		switch d.Kind(d.Get(jsonx.Root, name)) {
-		case jsonx.True:
-			return true, nil
-		case jsonx.Missing, jsonx.Null, jsonx.False:
-			return false, nil
-		}
-		value = "?"
-	}
-	switch value {
-	case "true", "1", "True":
-		return true, nil
-	case "false", "0", "False":
-		return false, nil
-	}
-	return false, clientError(400, "invalid_type", name, "Invalid type for '"+name+"': expected a boolean, but got a string instead.")
 }
 
 // respondJSON answers with a JSON body, which is copied.

@@ -21,7 +21,10 @@ import (
 // events that it makes: an event is never split over two.
 
 // stream makes the exchange the body of the client's reply.
-func (x *exchange) stream() {
+func (x *exchange) stream() { x.beginStream(x) }
+
+// beginStream makes the reply a stream of events, which body writes.
+func (x *exchange) beginStream(body io.Reader) {
 	ctx := x.ctx
 	h := &ctx.Response.Header
 	h.SetContentType("text/event-stream; charset=utf-8")
@@ -31,7 +34,7 @@ func (x *exchange) stream() {
 	x.server.metrics.Streams.Add(1)
 	x.wire, x.parts = release(x.wire), release(x.parts) // a stream may last long
 	_ = ctx.SetWriteDeadline(time.Now().Add(x.server.cfg.Limits.WriteTimeout.Std()))
-	ctx.SetBodyStream(x, -1)
+	ctx.SetBodyStream(body, -1)
 }
 
 // SupportsBodyWriteTo tells fasthttp to call WriteTo.
@@ -83,10 +86,7 @@ func (x *exchange) run(w io.Writer) (err error) {
 		err = x.pump(w)
 	}
 	if err == nil {
-		x.out = x.lossComment(x.out)
-		x.out = x.doneMarker(x.commit(x.out))
-		x.countTurn()
-		err = x.flush(w)
+		err = x.complete(w)
 	}
 	if err != nil {
 		x.outcome = metrics.OutcomeClientGone
@@ -95,6 +95,19 @@ func (x *exchange) run(w io.Writer) (err error) {
 	}
 	x.up.Close(true)
 	return nil
+}
+
+// complete stores the response of a turn that has ended, and says the last of it.
+func (x *exchange) complete(w io.Writer) error {
+	x.out = x.lossComment(x.out)
+	if x.made != nil { // what is said before the end is no part of what is stored with it
+		if err := x.flush(w); err != nil {
+			return err
+		}
+	}
+	x.out = x.doneMarker(x.commit(x.out))
+	x.countTurn()
+	return x.flush(w)
 }
 
 func (x *exchange) doneMarker(dst []byte) []byte {
@@ -230,6 +243,9 @@ func (x *exchange) silence(w io.Writer, tooLong bool) error {
 
 // heartbeat tells the client, and whatever is in between, that the stream lives.
 func (x *exchange) heartbeat(w io.Writer) error {
+	if x.made != nil {
+		return nil // whoever follows the response gets some from the one who tells it
+	}
 	x.server.metrics.Heartbeats.Add(1)
 	if x.server.cfg.Stream.HeartbeatStyle == config.HeartbeatEvent {
 		x.out = x.turn.Heartbeat(x.out)
@@ -300,6 +316,10 @@ func (x *exchange) lossComment(dst []byte) []byte {
 // afterPanic ends a stream in which the program has failed: the client is told,
 // if the turn still can.
 func (x *exchange) afterPanic(w io.Writer) (err error) {
+	if x.made != nil {
+		x.made.fail(proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))
+		return errStop
+	}
 	defer func() {
 		if recover() != nil {
 			err = errStop // the fault is in what would tell it

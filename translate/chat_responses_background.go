@@ -1,5 +1,11 @@
 package translate
 
+import (
+	"strconv"
+
+	"antiphon/translate/jsonx"
+)
+
 // A background response is made in two places: where it is accepted it gets its
 // id, its first two events and a place in the queue; where it runs, maybe in
 // another process, a Turn with the same Seed and TurnOptions.Queued goes on. When
@@ -62,4 +68,24 @@ func (t *Turn) Skip(dst []byte) []byte {
 	t.finished = true
 	t.advance(stateEnded)
 	return dst
+}
+
+// AppendFailed appends the two events that end the stream of a failed response,
+// for a reader that was told events which nobody kept: next is the number that
+// it expects.
+func AppendFailed(dst []byte, next uint64, response []byte) []byte {
+	fault := jsonx.Lookup(response, "error").Raw
+	if fault == "" || fault == "null" {
+		return dst
+	}
+	dst = append(dst, evError...)
+	dst = strconv.AppendUint(dst, next, 10)
+	dst = append(dst, `,"error":`...)
+	dst = append(dst, fault...)
+	dst = append(dst, eventEnd...)
+	dst = append(dst, evFailed...)
+	dst = strconv.AppendUint(dst, next+1, 10)
+	dst = append(dst, `,"response":`...)
+	dst = append(dst, response...)
+	return append(dst, eventEnd...)
 }

@@ -79,8 +79,6 @@ func (r *Request) validate(lim RequestLimits) *Error {
 func (r *Request) validateServed() *Error {
 	const later = "is not supported by this version of Antiphon."
 	switch {
-	case r.Background:
-		return errUnsupported("background", later)
 	case r.has(pPrompt):
 		id := ""
 		if n := r.doc.GetString(r.params[pPrompt], "id"); n != 0 {

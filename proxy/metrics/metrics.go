@@ -33,9 +33,11 @@ const (
 	RouteStoredChat
 	RouteModels
 	RoutePassthrough
-	RouteConnect // the upgrade of a connection to WebSocket mode
-	RouteSocket  // a response over a WebSocket
-	RouteLater   // endpoints of the API that this version does not have
+	RouteCancel
+	RouteBackground // a response that is made in the background
+	RouteConnect    // the upgrade of a connection to WebSocket mode
+	RouteSocket     // a response over a WebSocket
+	RouteLater      // endpoints of the API that this version does not have
 	RouteOther
 	numRoutes
 )
@@ -43,7 +45,8 @@ const (
 var routeNames = [numRoutes]string{
 	"responses.create", "responses.retrieve", "responses.delete", "responses.input_items", "responses.input_tokens", "responses.compact",
 	"conversations", "conversations.items",
-	"chat.completions", "chat.completions.stored", "models", "passthrough", "responses.connect", "responses.websocket", "unsupported", "other",
+	"chat.completions", "chat.completions.stored", "models", "passthrough",
+	"responses.cancel", "responses.background", "responses.connect", "responses.websocket", "unsupported", "other",
 }
 
 func (r Route) String() string { return routeNames[r] }
@@ -60,10 +63,11 @@ const (
 	OutcomeUpstream                  // an error of the upstream was passed on
 	OutcomeClientGone                // the client left
 	OutcomeError                     // 5xx of our own
+	OutcomeCancelled                 // a background response was cancelled
 	numOutcomes
 )
 
-var outcomeNames = [numOutcomes]string{"ok", "incomplete", "failed", "refused", "upstream_error", "client_gone", "error"}
+var outcomeNames = [numOutcomes]string{"ok", "incomplete", "failed", "refused", "upstream_error", "client_gone", "error", "cancelled"}
 
 func (o Outcome) String() string { return outcomeNames[o] }
 
@@ -79,6 +83,10 @@ type Metrics struct {
 	InFlight        atomic.Int64 // exchanges being served
 	Streams         atomic.Int64 // of those, streams
 	Sockets         atomic.Int64 // WebSocket connections
+	Running         atomic.Int64 // background responses being made here
+	Waiting         atomic.Int64 // background responses that wait, on all replicas
+	Orphans         atomic.Int64 // background responses whose process was lost
+	Reruns          atomic.Int64 // background responses that were begun again
 	Rejected        atomic.Int64 // refused because too many were being served
 	OverQuota       atomic.Int64 // refused because the tenant was over its quota
 	KeysReloaded    atomic.Int64
@@ -171,6 +179,9 @@ var table = []metric{
 	{"antiphon_first_event_seconds", "From the first byte of a request to the first event of its stream.", prometheus.UntypedValue, nil},
 	{"antiphon_exchanges_in_flight", "Exchanges being served.", prometheus.GaugeValue, nil},
 	{"antiphon_streams_in_flight", "Streams being served.", prometheus.GaugeValue, nil},
+	{"antiphon_background_responses", "Background responses: those running here, and those waiting anywhere.", prometheus.GaugeValue, []string{"state"}},
+	{"antiphon_background_orphans_total", "Background responses whose process was lost, as found by this one.", prometheus.CounterValue, nil},
+	{"antiphon_background_reruns_total", "Background responses that were begun again.", prometheus.CounterValue, nil},
 	{"antiphon_websocket_connections", "WebSocket connections of clients.", prometheus.GaugeValue, nil},
 	{"antiphon_rejected_total", "Requests refused because too many were being served.", prometheus.CounterValue, nil},
 	{"antiphon_over_quota_total", "Requests refused because their tenant was over its quota.", prometheus.CounterValue, nil},

@@ -18,6 +18,7 @@ type Purpose string
 // The purposes.
 const (
 	Reasoning  Purpose = "reasoning"  // what a reasoning item says, and what goes with it
+	Credential Purpose = "credential" // a client's, with a response that waits to be made
 	Compaction Purpose = "compaction" // the summary in a compaction item
 )
 
