@@ -113,6 +113,9 @@ func (it *recovered) append(dst []byte) []byte {
 		return append(dst, it.json...)
 	}
 	item := replaceOnce(it.json, `"status":"in_progress"`, `"status":"incomplete"`)
+	if bytes.Contains(item, []byte(`"type":"reasoning"`)) && bytes.HasSuffix(item, []byte("}")) { // which has none while all is well
+		item = append(item[:len(item)-1:len(item)-1], `,"status":"incomplete"}`...)
+	}
 	for i, key := range [...]string{`"content":[`, `"summary":[`} {
 		var parts []byte
 		for n, p := range it.parts[i] {
