@@ -131,7 +131,7 @@ var docItems = map[string]string{
 	"apply_patch_call_output": `"call_id":"c","status":"completed","output":"x"`,
 	"tool_search_call":        `"call_id":"c","execution":"client","arguments":{}`,
 	"tool_search_output":      `"call_id":"c","execution":"client","tools":[]`,
-	"compaction":              `"encrypted_content":"x"`,
+	"compaction":              `"encrypted_content":"sealed:{'v':1,'keep':'all','model':'m','summary':'S'}"`,
 	"additional_tools":        `"role":"developer","tools":[{"type":"function","name":"g"}]`,
 	"configuration_update":    `"reasoning":{"effort":"low"}`,
 }

@@ -55,6 +55,9 @@ func fateOf(t *testing.T, body string, d *Dialect) fate {
 			return fate{err: err}
 		}
 	}
+	if err := r.OpenCompactions(plainSealer{}); err != nil {
+		return fate{err: err}
+	}
 	var losses Losses
 	raw, err := r.AppendChat(nil, ChatOptions{Dialect: d, History: &History{}, Losses: &losses})
 	if err != nil {
