@@ -286,6 +286,10 @@ func TestConversationTurns(t *testing.T) {
 		t.Error(p.err().Message)
 	}
 
+	if n := r.metric(`antiphon_history_cache_total{result="hit"}`); n < 1 {
+		t.Errorf("%v histories were found in the cache", n)
+	}
+
 	// A history that is made anew is the one that was cached bit by bit.
 	cached := sentAfter(r, up, c.ID)
 	r.srv.histories = nil
