@@ -37,9 +37,9 @@ func (s *Server) chatCompletions(x *exchange, _ string) (streaming bool) {
 	return s.passThrough(x, "/chat/completions")
 }
 
-// passOn passes a request through that has a row in the table only for other
+// passOthers passes a request through that has a row in the table only for other
 // methods.
-func (s *Server) passOn(x *exchange, _ string) (streaming bool) {
+func (s *Server) passOthers(x *exchange, _ string) (streaming bool) {
 	path, _ := apiPath(pathOf(x.ctx))
 	return s.passThrough(x, path)
 }

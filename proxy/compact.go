@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -27,9 +28,10 @@ func (c compactions) Open(dst, sealed []byte) ([]byte, bool) {
 
 // summary is a summary that was made, and what it took.
 type summary struct {
-	turn   translate.Turn // that made it
-	plain  []byte         // what is in the envelope
-	sealed []byte         // the envelope
+	turn   *translate.Turn // that made it
+	reader turnReader      // and what reads for it
+	plain  []byte          // what is in the envelope
+	sealed []byte          // the envelope
 }
 
 // summarize lets the upstream write a summary of the request, and seals it. w is
@@ -37,10 +39,6 @@ type summary struct {
 // gone after it.
 func (x *exchange) summarize(history *translate.History, keep translate.Keep, w io.Writer) (*summary, *translate.Error) {
 	s := x.server
-	if x.backend.cfg.API == config.APIResponses {
-		return nil, clientError(400, "unsupported_parameter", "", "The backend of this model speaks Responses itself; "+
-			"its conversations cannot be compacted here.")
-	}
 	losses := x.losses // those of the request itself
 	x.losses = translate.Losses{}
 	stream, truncate := x.req.Stream, x.req.TruncateAuto
@@ -56,10 +54,19 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep, w 
 		return nil, err
 	}
 	sum := new(summary)
-	sum.turn.Reset(translate.TurnOptions{
+	opt := translate.TurnOptions{
 		Request: &x.req, Dialect: x.dialect, Created: x.start.Unix(), MaxBytes: int(x.backend.cfg.MaxResponseBytes),
 		Losses: new(translate.Losses),
-	})
+	}
+	if x.backend.cfg.API == config.APIResponses {
+		mend := new(translate.ResponsesTurn)
+		mend.Reset(opt, true)
+		sum.turn, sum.reader = &mend.Turn, mend
+	} else {
+		sum.turn = new(translate.Turn)
+		sum.turn.Reset(opt)
+		sum.reader = chatReader{sum.turn}
+	}
 	if err := x.readSummary(sum, w); err != nil {
 		return nil, err
 	}
@@ -133,13 +140,13 @@ func (x *exchange) readSummary(sum *summary, w io.Writer) *translate.Error {
 			last = time.Now()
 		case err == io.EOF:
 			if !streams {
-				sum.turn.FeedMessage(nil, whole)
+				sum.reader.FeedMessage(nil, whole)
 				break
 			}
 			if e, ok := x.events.Finish(); ok {
-				sum.turn.FeedLast(nil, e.Data)
+				sum.reader.FeedLast(nil, e.Name, e.Data)
 			}
-			sum.turn.Finish(nil)
+			sum.reader.Finish(nil)
 		case errors.Is(err, upstream.ErrTimeout) && x.up.Cancelled() == nil && time.Since(last) < idle:
 		default:
 			x.errText = err.Error()
@@ -150,7 +157,11 @@ func (x *exchange) readSummary(sum *summary, w io.Writer) *translate.Error {
 		} else {
 			x.events.Feed(p)
 			for e, ok := x.events.Next(); ok && !sum.turn.Ended(); e, ok = x.events.Next() {
-				sum.turn.Feed(nil, e.Data)
+				if string(bytes.TrimSpace(e.Data)) == "[DONE]" {
+					sum.reader.Done(nil)
+				} else {
+					sum.reader.Feed(nil, e.Name, e.Data)
+				}
 			}
 		}
 		if w != nil && beat > 0 && time.Since(x.lastOut) >= beat {
@@ -174,9 +185,6 @@ func (x *exchange) mustCompact() translate.Keep {
 	threshold := x.req.CompactThreshold()
 	switch {
 	case threshold == 0:
-		return ""
-	case x.backend.cfg.API == config.APIResponses:
-		translate.NoteNotCompacted(&x.losses)
 		return ""
 	case !x.req.Compactable(x.chat.History) || x.contextTokens(threshold) <= threshold:
 		return ""
@@ -226,7 +234,7 @@ func (x *exchange) compactInStream(w io.Writer) error {
 	case x.up.Cancelled() == errClientGone:
 		return errStop
 	case failure != nil:
-		x.out = x.turn.Abort(x.out, failure)
+		x.out = x.reader.Abort(x.out, failure)
 	}
 	return nil
 }
@@ -256,8 +264,18 @@ func (x *exchange) compactsOnly() bool { return x.compacts != "" && x.req.Trigge
 
 // compact answers POST /responses/compact: the user's messages as they are, and
 // one compaction item for all the rest. Nothing is stored.
-func (s *Server) compact(x *exchange, _ string) bool {
-	out, err := x.compactRequest()
+func (s *Server) compact(x *exchange, _ string) (streaming bool) {
+	err := x.admit()
+	if err == nil {
+		err = x.readBody()
+	}
+	if err == nil && s.passesResponses(x) {
+		return s.passResponses(x, "/responses/compact")
+	}
+	var out []byte
+	if err == nil {
+		out, err = x.compactRequest()
+	}
 	switch {
 	case x.up.Cancelled() == errClientGone:
 		x.gone()
@@ -272,12 +290,6 @@ func (s *Server) compact(x *exchange, _ string) bool {
 }
 
 func (x *exchange) compactRequest() ([]byte, *translate.Error) {
-	if err := x.admit(); err != nil {
-		return nil, err
-	}
-	if err := x.readBody(); err != nil {
-		return nil, err
-	}
 	if err := x.req.ParseForm(x.body, translate.FormCompact, x.server.requestLimits); err != nil {
 		return nil, err
 	}

@@ -325,3 +325,57 @@ func TestCompactionInStream(t *testing.T) {
 		t.Error("the upstream goes on for a client that has left")
 	}
 }
+
+// A backend that speaks Responses but keeps nothing writes the summary too, and
+// never sees an envelope that it could not read.
+func TestCompactionOfResponses(t *testing.T) {
+	t.Parallel()
+	up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+		if strings.Contains(string(req.Body), handOver) {
+			return answer("They counted.")(req)
+		}
+		return echoes(req)
+	})
+	back := newRig(t, up.URL())
+	for _, stream := range []bool{false, true} {
+		r := newRig(t, "http://"+back.addr, func(s *setup) {
+			s.cfg.Upstream.API, s.cfg.Upstream.Dialect = config.APIResponses, "ollama"
+		})
+		c := r.compact(`{"model":"m","input":[{"role":"user","content":"CANARY one"},{"role":"assistant","content":"two"}]}`)
+		if got := sent(t, up.Next()); !strings.Contains(got, "assistant:two user:The context of this conversation") {
+			t.Errorf("asked %s", got)
+		}
+		if len(c.Output) != 2 || c.Usage == nil || c.Usage.Total != 10 {
+			t.Fatalf("%+v", c)
+		}
+		p := r.post(fmt.Sprintf(`{"model":"m","stream":%v,"input":%s}`, stream, c.input(`{"role":"user","content":"three"}`)))
+		v := p.response(t)
+		if got := sent(t, up.Next()); !strings.Contains(got, "They counted.") || !strings.Contains(got, "user:CANARY one") || !strings.Contains(got, "user:three") || strings.Contains(got, "antiphon1.") {
+			t.Errorf("sent %s", got)
+		}
+		p = r.post(fmt.Sprintf(`{"model":"m","stream":%v,"previous_response_id":"%s","input":"%s","context_management":[{"type":"compaction","compact_threshold":1000}]}`,
+			stream, v.ID, strings.Repeat("so many words ", 600)))
+		if v = p.response(t); len(v.Output) != 2 || v.Output[0].Type != "compaction" {
+			t.Fatalf("%d %.600s", p.status, p.body)
+		}
+		up.Next()
+		if got := sent(t, up.Next()); strings.Contains(got, "three") || !strings.Contains(got, "They counted.") {
+			t.Errorf("sent %.300s", got)
+		}
+		r.post(`{"model":"m","previous_response_id":"`+v.ID+`","input":"last"}`).want(t, 200, "")
+		if got := sent(t, up.Next()); strings.Contains(got, "three") || !strings.HasSuffix(got, "user:last") {
+			t.Errorf("sent %s", got)
+		}
+	}
+	// One that has the whole API is asked itself.
+	r := newRig(t, "http://"+back.addr, func(s *setup) { s.cfg.Upstream.API = config.APIResponses })
+	c := r.compact(`{"model":"m","input":"one"}`)
+	up.Next()
+	r.post(`{"model":"m","input":`+c.input(`{"role":"user","content":"two"}`)+`}`).want(t, 200, "")
+	if got := sent(t, up.Next()); !strings.Contains(got, "They counted.") {
+		t.Errorf("sent %s", got)
+	}
+	if got, p := r.count(`{"model":"m","input":"some words"}`); got.Tokens == 0 || back.metric(`antiphon_exchanges_total{outcome="ok",route="responses.input_tokens"}`) != 1 {
+		t.Errorf("%s", p.body)
+	}
+}

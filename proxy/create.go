@@ -21,7 +21,7 @@ func (s *Server) create(x *exchange, _ string) (streaming bool) {
 		err = x.readBody()
 	}
 	if err == nil && s.passesResponses(x) {
-		return s.passResponses(x)
+		return s.passResponses(x, "/responses")
 	}
 	if err == nil {
 		err = x.prepare()
@@ -74,9 +74,6 @@ func (x *exchange) prepare() *translate.Error {
 	}
 	if err := x.req.EmptyInput(); err != nil && !x.mayBeEmpty {
 		return err
-	}
-	if x.backend.cfg.API == config.APIResponses {
-		return x.toOwnResponses()
 	}
 	if err := x.toChat(translate.ChatOptions{History: history}); err != nil {
 		return err
@@ -131,6 +128,10 @@ func (x *exchange) recall(enter bool) (history *translate.History, err *translat
 // toChat translates the request for the upstream, into x.wire. What opt does not
 // say is the exchange's.
 func (x *exchange) toChat(opt translate.ChatOptions) (err *translate.Error) {
+	x.chat = opt
+	if x.backend.cfg.API == config.APIResponses {
+		return x.toOwnResponses()
+	}
 	opt.Dialect, opt.Model, opt.Losses, opt.Sealer = x.dialect, x.backend.modelName(x.req.Model()), &x.losses, x
 	// Chat messages say the same in fewer bytes, but for tools, whose schemas
 	// are wrapped once more.
@@ -364,7 +365,7 @@ func (x *exchange) readError() *translate.Error {
 // whole answers with the response as one object.
 func (x *exchange) whole() {
 	if x.compactsOnly() {
-		x.turn.FinishWith(nil, &x.summary.turn)
+		x.turn.FinishWith(nil, x.summary.turn)
 	} else if !x.wholeReply() {
 		return
 	}

@@ -11,8 +11,15 @@ import (
 // inputTokens answers POST /responses/input_tokens: how many tokens the request
 // would take, counted by the upstream if it can be asked, else estimated. An
 // estimate says so in the loss report.
-func (s *Server) inputTokens(x *exchange, _ string) bool {
-	tokens, err := x.countRequest()
+func (s *Server) inputTokens(x *exchange, _ string) (streaming bool) {
+	err := x.readBody()
+	if err == nil && s.passesResponses(x) {
+		return s.passResponses(x, "/responses/input_tokens")
+	}
+	tokens := int64(0)
+	if err == nil {
+		tokens, err = x.countRequest()
+	}
 	switch {
 	case x.up.Cancelled() == errClientGone:
 		x.gone()
@@ -29,9 +36,6 @@ func (s *Server) inputTokens(x *exchange, _ string) bool {
 }
 
 func (x *exchange) countRequest() (int64, *translate.Error) {
-	if err := x.readBody(); err != nil {
-		return 0, err
-	}
 	if err := x.req.ParseForm(x.body, translate.FormCount, x.server.requestLimits); err != nil {
 		return 0, err
 	}

@@ -53,13 +53,13 @@ func (b *backend) wholeResponses() bool {
 }
 
 // passResponses passes such a request on.
-func (s *Server) passResponses(x *exchange) (streaming bool) {
+func (s *Server) passResponses(x *exchange, path string) (streaming bool) {
 	if err := x.mayPass(x.body); err != nil {
 		err.Status, err.Param = 400, "model" // as this API says it
 		x.respondError(x.ctx, err)
 		return false
 	}
-	return x.passBody("/responses")
+	return x.passBody(path)
 }
 
 // keepCandidates leaves those upstreams that can be asked in the same way as the
@@ -77,7 +77,9 @@ func (x *exchange) keepCandidates() {
 // toOwnResponses translates the request for a backend that speaks Responses but
 // keeps no state, into x.wire.
 func (x *exchange) toOwnResponses() *translate.Error {
-	opt := translate.OwnResponsesOptions{Model: x.backend.modelName(x.req.Model())}
+	opt := translate.OwnResponsesOptions{
+		Model: x.backend.modelName(x.req.Model()), Opener: compactions{x}, Summarize: x.chat.Summarize,
+	}
 	size := len(x.body)
 	var err *translate.Error
 	if opt.Past, err = x.pastItems(); err != nil {
@@ -87,7 +89,10 @@ func (x *exchange) toOwnResponses() *translate.Error {
 		size += len(items)
 	}
 	x.wire = append(grow(x.wire, headReserve+size+size/8+256), x.server.headRoom[:]...)
-	x.wire = x.req.AppendOwnResponses(x.wire, opt)
+	var bad error
+	if x.wire, bad = x.req.AppendOwnResponses(x.wire, opt); bad != nil {
+		return proxyError(500, "A stored response of this conversation cannot be read.")
+	}
 	return nil
 }
 

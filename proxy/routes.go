@@ -47,8 +47,8 @@ var routes = []route{
 	{"POST", "/chat/completions/{id}", metrics.RouteStoredChat, (*Server).updateChat},
 	{"DELETE", "/chat/completions/{id}", metrics.RouteStoredChat, (*Server).deleteChat},
 	{"GET", "/chat/completions/{id}/messages", metrics.RouteStoredChat, (*Server).listChatMessages},
-	{"", "/chat/completions", metrics.RoutePassthrough, (*Server).passOn},
-	{"", "/chat/completions/{id}", metrics.RoutePassthrough, (*Server).passOn},
+	{"", "/chat/completions", metrics.RoutePassthrough, (*Server).passOthers},
+	{"", "/chat/completions/{id}", metrics.RoutePassthrough, (*Server).passOthers},
 	{"", "/models", metrics.RouteModels, (*Server).models},
 	{"", "/models/{id}", metrics.RouteModels, (*Server).model},
 }

@@ -79,7 +79,7 @@ func (x *exchange) run(w io.Writer) (err error) {
 	switch {
 	case err != nil || x.turn.Ended():
 	case x.compactsOnly():
-		x.out = x.turn.FinishWith(x.out, &x.summary.turn)
+		x.out = x.turn.FinishWith(x.out, x.summary.turn)
 	case x.isWholeReply():
 		err = x.streamWhole(w)
 	default:

@@ -99,7 +99,7 @@ func EstimateTokens(chat []byte) int64 {
 			total += tokensPerMessage + estimateMessage(&d, v)
 		}
 	}
-	for _, key := range [...]string{"tools", "response_format"} {
+	for _, key := range [...]string{"tools", "response_format", "input", "instructions"} {
 		if n := d.Get(jsonx.Root, key); d.Present(n) {
 			total += estimateText(string(d.Raw(n)))
 		}

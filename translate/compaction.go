@@ -351,9 +351,6 @@ func (h *History) keepInstructions(from *History) {
 	}
 }
 
-// NoteNotCompacted reports that the backend's context is not compacted.
-func NoteNotCompacted(losses *Losses) { losses.add(ruleContextManagement, "context_management", "") }
-
 // say says something for the user: the prompt of a summary, or only that the
 // conversation shall go on.
 func (m *messages) say(summarize bool) {

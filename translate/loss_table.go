@@ -80,7 +80,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleHint:              {"param.hint", Dropped, true, "The backend does not take this hint about caching, billing or safety; the answer is the same without."},
 	ruleVerbosity:         {"text.verbosity", Dropped, false, "The backend cannot be asked for longer or shorter answers."},
 	ruleLogprobs:          {"include.logprobs", Dropped, false, "The backend gives no logprobs."},
-	ruleContextManagement: {"param.context_management", Dropped, false, "Without a compact_threshold, and for backends that speak Responses, the context is never compacted on the way."},
+	ruleContextManagement: {"param.context_management", Dropped, false, "Without a compact_threshold the context is never compacted on the way."},
 	ruleEffortDropped:     {"reasoning.effort.dropped", Dropped, false, "The backend cannot be asked for a reasoning effort."},
 	ruleEffortMapped:      {"reasoning.effort.mapped", Emulated, true, "The backend lacks this effort; the nearest one is asked for."},
 	ruleSummary:           {"reasoning.summary", Emulated, true, "A chat backend writes no summaries: its reasoning itself is given as the summary."},

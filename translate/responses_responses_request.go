@@ -13,13 +13,17 @@ type OwnResponsesOptions struct {
 	// Past are the stored items before the request's own input: JSON arrays, or
 	// strings, as they are stored.
 	Past [][]byte
+	// Opener opens compaction items: no backend can read ours.
+	Opener Opener
+	// Summarize asks for a summary instead of an answer: see ChatOptions.
+	Summarize bool
 }
 
 // AppendOwnResponses appends the body of the POST /responses for a backend that
 // speaks Responses but keeps no state: what the request continues stands in its
 // input, and nothing is asked to be stored or run in the background. All else is
-// the client's.
-func (r *Request) AppendOwnResponses(dst []byte, opt OwnResponsesOptions) []byte {
+// the client's. ErrBadRecord, if a stored compaction does not open.
+func (r *Request) AppendOwnResponses(dst []byte, opt OwnResponsesOptions) ([]byte, error) {
 	d := &r.doc
 	dst = append(dst, `{"model":`...)
 	if opt.Model != "" {
@@ -32,7 +36,7 @@ func (r *Request) AppendOwnResponses(dst []byte, opt OwnResponsesOptions) []byte
 		case pModel, pInput, pPreviousResponseID, pConversation, pStore, pBackground, pContextManagement:
 			continue
 		}
-		if d.Kind(k+1) == jsonx.Null {
+		if d.Kind(k+1) == jsonx.Null || opt.Summarize && paramByName(keyOf(d, k)) != pInstructions {
 			continue
 		}
 		dst = append(dst, ',')
@@ -40,14 +44,72 @@ func (r *Request) AppendOwnResponses(dst []byte, opt OwnResponsesOptions) []byte
 		dst = append(dst, ':')
 		dst = append(dst, d.Raw(k+1)...)
 	}
+	if opt.Summarize && r.Stream {
+		dst = append(dst, `,"stream":true`...)
+	}
 	dst = append(dst, `,"store":false,"input":[`...)
 	mark := len(dst)
 	for _, items := range opt.Past {
 		dst = appendItemsOf(dst, items, mark)
 	}
 	own, _ := r.StorableInput()
-	dst = appendItemsOf(dst, own, mark)
-	return append(dst, "]}"...)
+	dst, err := r.compactItems(appendItemsOf(dst, own, mark), mark, opt)
+	return append(dst, "]}"...), err
+}
+
+// compactItems puts messages in the place of the compaction items among those that
+// stand in dst from mark on, and leaves out what they stand for.
+func (r *Request) compactItems(dst []byte, mark int, opt OwnResponsesOptions) ([]byte, error) {
+	if r.added == 0 && !opt.Summarize && !bytes.Contains(dst[mark:], []byte(`"compaction`)) {
+		return dst, nil
+	}
+	var d jsonx.Doc
+	if d.Parse(append(append([]byte{'['}, dst[mark:]...), ']'), storedLimits) != nil {
+		return dst, ErrBadRecord
+	}
+	var items []item
+	for v, end := d.First(jsonx.Root), d.End(jsonx.Root); v < end; v = d.Next(v) {
+		it, err := readItem(&d, v, len(items))
+		if err != nil { // of a kind that only the backend knows
+			it = item{doc: &d, node: v, at: len(items), kind: kindUnsupported}
+		}
+		items = append(items, it)
+	}
+	items = append(items, r.items[len(r.items)-r.added:]...)
+	if openCompactions(items, opt.Opener) >= 0 {
+		return dst, ErrBadRecord
+	}
+	compacted := supersede(items) >= 0
+	dst = dst[:mark]
+	message := func(role string, text []byte) {
+		if len(dst) > mark {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"type":"message","role":"`...)
+		dst = append(dst, role...)
+		dst = append(dst, `","content":[{"type":"input_text","text":`...)
+		dst = append(append(dst, text...), "}]}"...)
+	}
+	for i := range items {
+		it := &items[i]
+		switch {
+		case it.kind == kindGone, it.kind == kindTrigger:
+		case it.opened != nil:
+			message("developer", it.doc.Raw(it.node))
+		default:
+			if len(dst) > mark {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, it.doc.Raw(it.node)...)
+		}
+	}
+	switch {
+	case opt.Summarize:
+		message("user", jsonx.AppendString(nil, handOverPrompt))
+	case compacted && silent(items):
+		message("user", jsonx.AppendString(nil, goOn))
+	}
+	return dst, nil
 }
 
 // appendItemsOf appends the items of a stored input or output to those that stand
