@@ -387,7 +387,7 @@ func (r *liveRun) turn(x *exchange) {
 		_ = x.run(&r.events)
 	default:
 		if x.compactsOnly() {
-			x.turn.FinishWith(nil, &x.summary.turn)
+			x.turn.FinishWith(nil, x.summary.turn)
 		} else if err := x.readWhole(); err != nil {
 			x.errText = err.Error()
 			x.out = x.turn.Abort(x.out[:0], upstreamFailure(err))
