@@ -103,6 +103,23 @@ func (p *Proxy) Passed() (request, response int64) {
 	return c.request, c.response
 }
 
+// AwaitEnd waits until a direction of the connection that was opened last has
+// ended, and returns whether it has in time.
+func (p *Proxy) AwaitEnd(timeout time.Duration) bool {
+	p.mu.Lock()
+	c := p.last
+	p.mu.Unlock()
+	if c == nil {
+		return true
+	}
+	select {
+	case <-c.ended:
+		return true
+	case <-time.After(timeout):
+		return false
+	}
+}
+
 // HangUp closes the connections that are open, as a server that restarts does.
 func (p *Proxy) HangUp() {
 	p.mu.Lock()

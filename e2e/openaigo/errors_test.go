@@ -137,11 +137,3 @@ func TestStoredResponsesCannotBeStreamed(t *testing.T) {
 	_, err := c.Responses.Cancel(within(t), r.ID)
 	wantError(t, err, http.StatusBadRequest, "", "")
 }
-
-func TestEndpointsThatComeLater(t *testing.T) {
-	_, c := play(t, fakemodel.Says("Hello."))
-	_, err := c.Responses.Compact(within(t), responses.ResponseCompactParams{Model: model})
-	wantStatus(t, err, http.StatusNotImplemented)
-	_, err = c.Responses.InputTokens.Count(within(t), responses.InputTokenCountParams{})
-	wantStatus(t, err, http.StatusNotImplemented)
-}

@@ -181,8 +181,11 @@ func TestUpstreamClosesIdleConnections(t *testing.T) {
 			f.net.HangUp()
 			f.net.Set(faultproxy.Plan{Response: faultproxy.Fault{Do: how, After: length}})
 			const requests = 30
-			for range requests {
-				time.Sleep(5 * time.Millisecond) // for the end of the connection to arrive
+			for i := range requests {
+				if i > 0 && !f.net.AwaitEnd(harness.Patience) {
+					t.Fatal("the connection has not ended")
+				}
+				time.Sleep(5 * time.Millisecond) // for the end to arrive
 				if got := create(t, f.client, ask("Hello?")).OutputText(); got != "Hello." {
 					t.Errorf("the text is %q", got)
 				}

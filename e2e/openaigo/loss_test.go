@@ -30,7 +30,7 @@ var flawed = map[string]struct {
 
 func hosted() responses.ResponseNewParams {
 	p := withTools(ask("Oslo?"))
-	p.Tools = append(p.Tools, responses.ToolParamOfWebSearch(responses.WebSearchToolTypeWebSearch))
+	p.Tools = append(p.Tools, responses.ToolParamOfFileSearch([]string{"vs_1"}))
 	return p
 }
 
