@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"antiphon/proxy/store"
@@ -45,4 +46,22 @@ func TestConformance(t *testing.T) {
 			},
 			Operations: 5_000,
 		})
+}
+
+// BenchmarkStore is a store in use, on the disk that holds temporary files.
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, 5000, func(b *testing.B) store.Store { return open(b, Options{}) })
+}
+
+func BenchmarkFootprint(b *testing.B) {
+	storetest.BenchFootprint(b, 20_480, func(b *testing.B) (store.Store, func() int64) {
+		s := open(b, Options{})
+		return s, func() (used int64) {
+			_ = s.db.View(func(tx *bbolt.Tx) error {
+				used = s.used(tx)
+				return nil
+			})
+			return used
+		}
+	})
 }

@@ -39,3 +39,7 @@ func BenchmarkStore(b *testing.B) {
 func BenchmarkSmallStore(b *testing.B) {
 	storetest.Bench(b, 500, func(*testing.B) store.Store { return New(Options{MaxBytes: 2 << 20}) })
 }
+
+func BenchmarkFootprint(b *testing.B) {
+	storetest.BenchFootprint(b, 20_480, func(*testing.B) (store.Store, func() int64) { return New(Options{}), nil })
+}
