@@ -158,7 +158,7 @@ func (t *ChatTurn) said(dst []byte, i, part int, raw, logprobs []byte) []byte {
 	if it.kind == inReasoning {
 		return t.thought(dst, i, part, raw)
 	}
-	if t.opt.FinalOnly && string(it.phase) == "commentary" {
+	if t.muted || t.opt.FinalOnly && string(it.phase) == "commentary" {
 		return dst
 	}
 	here := textPlace{i + 1, part + 1}
@@ -176,9 +176,8 @@ func (t *ChatTurn) said(dst []byte, i, part int, raw, logprobs []byte) []byte {
 	}
 	if t.lastText != here {
 		if t.lastText.item != 0 && t.lastText.item != here.item && len(t.content)+len(t.stop.held) > 0 {
-			if dst = t.text(dst, []byte(`\n\n`), nil); t.stopped { // two messages are two paragraphs
-				return dst
-			}
+			// Two messages are two paragraphs. That is ours: no stop sequence.
+			dst = t.emitText(t.releaseHeld(dst), []byte(`\n\n`), nil)
 		}
 		t.lastText = here
 		p.base = len(t.content) + len(t.stop.held)
@@ -189,7 +188,10 @@ func (t *ChatTurn) said(dst []byte, i, part int, raw, logprobs []byte) []byte {
 // text adds to the content, up to a stop sequence.
 func (t *ChatTurn) text(dst, raw, logprobs []byte) []byte {
 	if len(t.stop.stops) > 0 {
-		raw, logprobs, t.stopped = t.stop.feed(raw, logprobs)
+		var hit bool
+		raw, logprobs, hit = t.stop.feed(raw, logprobs)
+		t.muted = hit
+		t.stopped = hit && len(t.calls) == 0 // calls go on to their end
 		if len(raw) == 0 && len(logprobs) == 0 {
 			return dst
 		}
@@ -258,7 +260,7 @@ func (t *ChatTurn) thought(dst []byte, i, part int, raw []byte) []byte {
 // noted gives an annotation, with its places counted in the whole content.
 func (t *ChatTurn) noted(dst []byte, i, part int, d *jsonx.Doc, n uint32) []byte {
 	it := &t.in.items[i]
-	if t.stopped || t.opt.FinalOnly && string(it.phase) == "commentary" {
+	if t.muted || t.opt.FinalOnly && string(it.phase) == "commentary" {
 		return dst
 	}
 	if !d.Is(d.Get(n, "type"), "url_citation") {

@@ -36,7 +36,8 @@ type ChatTurn struct {
 	notes                       int
 	calls                       []int // items, by the index of their call
 	stop                        stopScanner
-	stopped                     bool
+	muted                       bool // a stop sequence has ended the text
+	stopped                     bool // and with it the reply
 
 	prng uint64
 }

@@ -55,6 +55,7 @@ const (
 	ruleMendLength
 	ruleMendCallID
 	ruleMendUTF8
+	ruleMendItem
 	numAllRules
 )
 
@@ -101,6 +102,7 @@ var chatLossRules = [numAllRules - numRules]RuleInfo{
 	ruleMendLength - numRules: {"mend.length", Repaired, true, "The backend called a response completed that had used up its tokens; it is incomplete."},
 	ruleMendCallID - numRules: {"mend.call_id", Repaired, true, "A call had no id, or that of another call, and was given one."},
 	ruleMendUTF8 - numRules:   {"mend.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
+	ruleMendItem - numRules:   {"mend.item", Dropped, true, "An output item of a type that no client knows, and that many break on, was left out."},
 }
 
 // Direction is the way of the exchanges that the rule is about.

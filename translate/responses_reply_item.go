@@ -45,23 +45,29 @@ func (r *reply) position(n uint32) int {
 
 // find is the item that an event is about, or -1: by id, else by index, else the
 // last one that is open. Where items share an index, the last one of that index
-// is meant.
+// is meant. An id that no item has is another item's, unless the index says that
+// the backend has only called it by another name.
 func (r *reply) find(id, index uint32, kind inKind) int {
 	d := &r.doc
-	if d.Kind(id) == jsonx.String && len(d.Str(id)) > 0 {
+	named := d.Kind(id) == jsonx.String && len(d.Str(id)) > 0
+	if named {
 		for i := r.count - 1; i >= 0; i-- {
-			if bytes.Equal(r.items[i].id, d.Str(id)) {
-				if r.items[i].kind == kind {
-					return i
-				}
-				return -1
+			if !bytes.Equal(r.items[i].id, d.Str(id)) {
+				continue
 			}
+			if r.items[i].kind == kind {
+				return i
+			}
+			named = false // of an item of another kind: it tells nothing
 		}
 	}
 	at := r.position(index)
 	for i := r.count - 1; i >= 0; i-- {
 		it := &r.items[i]
-		if it.open && it.kind == kind && (at < 0 || it.index < 0 || it.index == at) {
+		if !it.open || it.kind != kind || at >= 0 && it.index >= 0 && it.index != at {
+			continue
+		}
+		if !named || len(it.id) == 0 || at >= 0 && it.index == at {
 			return i
 		}
 	}
@@ -73,7 +79,7 @@ func (r *reply) addItem(dst []byte, n, index uint32) ([]byte, int) {
 	d := &r.doc
 	kind := kindOfItem(d, d.Get(n, "type"))
 	if id := d.GetString(n, "id"); id != 0 && len(d.Str(id)) > 0 {
-		if i := r.find(id, 0, kind); i >= 0 && bytes.Equal(r.items[i].id, d.Str(id)) {
+		if i := r.find(id, 0, kind); i >= 0 && r.items[i].open && bytes.Equal(r.items[i].id, d.Str(id)) {
 			return dst, i // announced twice
 		}
 	}
@@ -140,20 +146,10 @@ func (r *reply) itemFor(dst []byte, f *eventFields, kind inKind) ([]byte, int) {
 	if i = r.newItem(kind, r.position(f.outputIndex)); i < 0 {
 		return dst, -1
 	}
-	if d := &r.doc; d.Kind(f.itemID) == jsonx.String && !r.knows(d.Str(f.itemID)) {
+	if d := &r.doc; d.Kind(f.itemID) == jsonx.String {
 		r.items[i].id = append(r.items[i].id, d.Str(f.itemID)...)
 	}
 	return r.tell(dst, i), i
-}
-
-// knows reports whether some item has that id.
-func (r *reply) knows(id []byte) bool {
-	for i := range r.count {
-		if bytes.Equal(r.items[i].id, id) {
-			return true
-		}
-	}
-	return false
 }
 
 func itemKindOf(part openPart) inKind {

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"bytes"
+	"slices"
 
 	"antiphon/translate/jsonx"
 )
@@ -151,11 +152,16 @@ func (t *ResponsesTurn) opened(dst []byte, i int) []byte {
 	if dst = t.begun(dst); t.state >= stateEnded {
 		return dst
 	}
+	in := &t.in.items[i]
+	if typ := itemTypeIn(in.json); in.kind == inOther && !slices.Contains(itemTypeNames(), typ) {
+		in.out = -1
+		t.lose(ruleMendItem, "output["+string(appendInt(nil, len(t.order)))+"]", typ)
+		return dst
+	}
 	if t.cur >= 0 {
 		dst = t.close(dst, t.cur, "completed")
 	}
 	dst = t.closeWholeCalls(dst)
-	in := &t.in.items[i]
 	kind, prefix := outMessage, prefixMessage
 	switch in.kind {
 	case inReasoning:
@@ -326,6 +332,9 @@ func knownAnnotation(d *jsonx.Doc, n uint32) bool {
 // closed finishes an item.
 func (t *ResponsesTurn) closed(dst []byte, i int) []byte {
 	in := &t.in.items[i]
+	if in.out < 0 {
+		return dst
+	}
 	it := &t.items[in.out]
 	if t.state >= stateEnded || it.state != itemOpen {
 		return dst
