@@ -379,12 +379,16 @@ func (w *inputWriter) output(m *frontMessage, i int) {
 	w.dst = append(w.dst, '}')
 }
 
-// joined writes the texts of parts as one string.
+// joined writes the texts of parts as one string, a line each, as the first
+// direction does.
 func (w *inputWriter) joined(m *frontMessage, i int) {
-	d, count := w.d, 0
+	d, count, texts := w.d, 0, 0
 	w.dst = append(w.dst, '"')
 	for v, end := d.First(m.content), d.End(m.content); v < end; v = d.Next(v) {
 		if d.Is(d.Get(v, "type"), "text") {
+			if texts++; texts > 1 {
+				w.dst = append(w.dst, `\n`...)
+			}
 			w.dst = append(w.dst, d.Str(d.Get(v, "text"))...)
 		} else {
 			w.opt.Losses.add(ruleChatPart, messagePath(i)+".content["+strconv.Itoa(count)+"]", d.Text(d.Get(v, "type")))

@@ -142,7 +142,7 @@ func (c *contract) check(t *testing.T, name string, raw []byte) {
 	}
 	for _, line := range strings.Split(err.Error(), "\n")[1:] {
 		line = strings.TrimSpace(line)
-		if strings.HasSuffix(line, "failed") || strings.HasPrefix(line, "- at") && deviates(line) {
+		if strings.HasSuffix(line, "failed") || strings.HasPrefix(line, "- at") && chatDeviates(line) {
 			continue
 		}
 		t.Errorf("%s: %s\n%s", name, line, raw[:min(len(raw), 600)])

@@ -251,3 +251,52 @@ func TestTwins(t *testing.T) {
 		t.Error("twins are missing")
 	}
 }
+
+// TestEveryResponsesHabitHasACase: for both values of every habit of a Responses
+// backend there is a case whose outcome would be another with the other value.
+// complete is for whoever decides between a turn and passing through.
+func TestEveryResponsesHabitHasACase(t *testing.T) {
+	cases := frontCases(t)
+	outcome := func(c *frontCase) string {
+		x := c.start(t)
+		out := string(x.body) + fmt.Sprint(x.err)
+		for _, l := range x.losses.Entries {
+			out += fmt.Sprintln(l.Rule.Info().ID, l.Path, l.Detail)
+		}
+		if raw := c.file("upstream.sse"); raw != nil && x.err == nil {
+			var turn ChatTurn
+			out += string(x.run(&turn, raw))
+		} else if raw := c.file("upstream.json"); raw != nil && x.err == nil {
+			var turn ChatTurn
+			turn.Reset(x.one())
+			out += string(turn.Terminal(turn.FeedMessage(nil, bytes.TrimSpace(raw))))
+		}
+		return out
+	}
+	want := make([]string, len(cases))
+	for i, c := range cases {
+		want[i] = outcome(c)
+	}
+	var none ResponsesHabits
+	for name := range responsesFields(&none) {
+		if name == "complete" {
+			continue
+		}
+		for _, value := range []bool{false, true} {
+			shown := false
+			for i, c := range cases {
+				if *responsesFields(&c.dialect.Responses)[name] != value {
+					continue
+				}
+				mutant := *c
+				*responsesFields(&mutant.dialect.Responses)[name] = !value
+				if shown = outcome(&mutant) != want[i]; shown {
+					break
+				}
+			}
+			if !shown {
+				t.Errorf("no case shows what responses.%s: %v does", name, value)
+			}
+		}
+	}
+}
