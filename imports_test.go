@@ -34,7 +34,7 @@ var rules = map[string][]string{
 	"proxy/upstreamtest":    {}, // test support
 	"proxy/metrics":         {"github.com/prometheus/client_golang"},
 	"proxy": {
-		"config", "translate", "translate/jsonx", "translate/sse", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
+		"config", "translate", "translate/jsonx", "translate/schema", "translate/sse", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
 		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2", "github.com/prometheus/client_golang",
 		"github.com/klauspost/compress",
 	},

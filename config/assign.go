@@ -259,6 +259,8 @@ func legalValues(t reflect.Type) []string {
 		return texts(translate.StructuredSchema, translate.StructuredObject, translate.StructuredNone)
 	case reflect.TypeFor[translate.Tokenizer]():
 		return texts(translate.TokenizerNone, translate.TokenizerMessages, translate.TokenizerTemplate)
+	case reflect.TypeFor[translate.Fallback]():
+		return texts(translate.FallbackInstruct, translate.FallbackNone)
 	case reflect.TypeFor[translate.CallIDForm]():
 		return texts(translate.CallIDsAny, translate.CallIDsAlnum9)
 	case reflect.TypeFor[translate.CustomTools]():

@@ -92,10 +92,13 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep, w 
 }
 
 // sendAlive is send, with signs of life for a client whose stream has begun.
-func (x *exchange) sendAlive(w io.Writer) *translate.Error {
+func (x *exchange) sendAlive(w io.Writer) *translate.Error { return x.alive(w, x.send) }
+
+// alive asks the upstream, with signs of life for a client whose stream has begun.
+func (x *exchange) alive(w io.Writer, ask func() *translate.Error) *translate.Error {
 	beat := x.server.cfg.Stream.Heartbeat.Std()
 	if w == nil || beat <= 0 {
-		return x.send()
+		return ask()
 	}
 	sent := make(chan *translate.Error, 1)
 	go func() {
@@ -105,7 +108,7 @@ func (x *exchange) sendAlive(w io.Writer) *translate.Error {
 				sent <- proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+".")
 			}
 		}()
-		sent <- x.send()
+		sent <- ask()
 	}()
 	tick := time.NewTicker(beat)
 	defer tick.Stop()

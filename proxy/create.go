@@ -138,7 +138,10 @@ func (x *exchange) toChat(opt translate.ChatOptions) (err *translate.Error) {
 	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/8+opt.History.Bytes()), x.server.headRoom[:]...)
 	x.wire, err = x.req.AppendChat(x.wire, opt)
 	x.chat = opt
-	return err
+	if err != nil {
+		return err
+	}
+	return x.prepareCheck()
 }
 
 // toChatAgain translates the request anew, for another upstream.
@@ -268,6 +271,7 @@ func (x *exchange) beginTurn() {
 		Losses:        &x.losses,
 		Compacts:      x.compacts != "",
 		Compaction:    x.compaction(),
+		Checked:       x.check != nil,
 	}
 	if x.backend.cfg.API == config.APIResponses {
 		if x.mend == nil {
@@ -369,6 +373,7 @@ func (x *exchange) whole() {
 	} else if !x.wholeReply() {
 		return
 	}
+	x.reportLosses()
 	x.out = x.commit(x.out[:0])
 	x.countTurn()
 	ctx := x.ctx
@@ -382,7 +387,7 @@ func (x *exchange) whole() {
 // cannot be.
 func (x *exchange) wholeReply() (ok bool) {
 	switch err := x.readWhole(); {
-	case errors.Is(err, errClientGone):
+	case errors.Is(err, errClientGone), x.up.Cancelled() == errClientGone:
 		x.gone()
 		return false
 	case err != nil:
@@ -399,20 +404,32 @@ func (x *exchange) wholeReply() (ok bool) {
 
 // readWhole reads the upstream's whole reply, and ends the turn with it.
 func (x *exchange) readWhole() error {
+	err := x.takeWhole()
+	if err == nil && x.check != nil {
+		err = x.settle(x.takeWhole, nil)
+	}
+	if err != nil {
+		return err
+	}
+	x.up.Close(true)
+	return nil
+}
+
+// takeWhole takes in the upstream's whole reply.
+func (x *exchange) takeWhole() error {
 	body, err := x.readReply()
 	if err != nil {
 		return err
 	}
-	if isEventStream(&x.up.Header) { // it streams though nobody asked for it
-		x.events.Feed(body)
-		for e, ok := x.events.Next(); ok && !x.turn.Ended(); e, ok = x.events.Next() {
-			x.out = x.feed(x.out[:0], e)
-		}
-		x.endOfEvents()
-	} else {
+	if !isEventStream(&x.up.Header) {
 		x.reader.FeedMessage(nil, body)
+		return nil
 	}
-	x.up.Close(true)
+	x.events.Feed(body) // it streams though nobody asked for it
+	for e, ok := x.events.Next(); ok && !x.turn.Ended(); e, ok = x.events.Next() {
+		x.out = x.feed(x.out[:0], e)
+	}
+	x.endOfEvents()
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"antiphon/proxy/metrics"
 	"antiphon/proxy/upstream"
 	"antiphon/translate"
+	"antiphon/translate/schema"
 	"antiphon/translate/sse"
 )
 
@@ -75,6 +76,11 @@ type exchange struct {
 	mayBeEmpty bool // the request need not have any input
 
 	keepChats bool // chat completions with store:true are kept
+
+	check   *schema.Schema // against which the answer is held before the client gets to see it, or nil
+	holding bool           // events are held back until then
+	held    []byte         // those events
+
 	streaming bool
 	finished  bool
 	turnUsed  bool
@@ -176,6 +182,7 @@ func (x *exchange) recycle() {
 	x.events.Reset()
 	x.losses.Reset()
 	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
+	x.held, x.check, x.holding = release(x.held), nil, false
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
 	x.backend, x.dialect, x.place, x.summary, x.grant, x.candidates = nil, nil, nil, nil, nil, x.candidates[:0]
 	x.kept, x.keepChats, x.compacts = nil, false, ""

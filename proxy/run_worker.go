@@ -382,7 +382,7 @@ func (r *liveRun) turn(x *exchange) {
 		x.streaming = true
 		x.server.metrics.Streams.Add(1)
 		if !inStream {
-			x.wire, x.parts = release(x.wire), release(x.parts)
+			x.releaseRequest()
 		}
 		_ = x.run(&r.events)
 	default:

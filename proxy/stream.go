@@ -32,7 +32,7 @@ func (x *exchange) beginStream(body io.Reader) {
 	h.Set("X-Accel-Buffering", "no")
 	x.streaming = true
 	x.server.metrics.Streams.Add(1)
-	x.wire, x.parts = release(x.wire), release(x.parts) // a stream may last long
+	x.releaseRequest() // a stream may last long
 	_ = ctx.SetWriteDeadline(time.Now().Add(x.server.cfg.Limits.WriteTimeout.Std()))
 	ctx.SetBodyStream(body, -1)
 }
@@ -78,12 +78,10 @@ func (x *exchange) run(w io.Writer) (err error) {
 	}
 	switch {
 	case err != nil || x.turn.Ended():
-	case x.compactsOnly():
-		x.out = x.turn.FinishWith(x.out, x.summary.turn)
-	case x.isWholeReply():
-		err = x.streamWhole(w)
+	case x.check == nil || x.compactsOnly():
+		err = x.take(w)
 	default:
-		err = x.pump(w)
+		err = x.takeChecked(w)
 	}
 	if err == nil {
 		err = x.complete(w)
@@ -108,6 +106,18 @@ func (x *exchange) complete(w io.Writer) error {
 	x.out = x.doneMarker(x.commit(x.out))
 	x.countTurn()
 	return x.flush(w)
+}
+
+// take takes in the upstream's reply.
+func (x *exchange) take(w io.Writer) error {
+	switch {
+	case x.compactsOnly():
+		x.out = x.turn.FinishWith(x.out, x.summary.turn)
+		return nil
+	case x.isWholeReply():
+		return x.streamWhole(w)
+	}
+	return x.pump(w)
 }
 
 func (x *exchange) doneMarker(dst []byte) []byte {
@@ -247,6 +257,9 @@ func (x *exchange) heartbeat(w io.Writer) error {
 		return nil // whoever follows the response gets some from the one who tells it
 	}
 	x.server.metrics.Heartbeats.Add(1)
+	if x.holding {
+		return x.sign(w)
+	}
 	if x.server.cfg.Stream.HeartbeatStyle == config.HeartbeatEvent {
 		x.out = x.turn.Heartbeat(x.out)
 	} else {
@@ -280,6 +293,10 @@ func (x *exchange) streamWhole(w io.Writer) error {
 
 // flush writes what there is to write.
 func (x *exchange) flush(w io.Writer) error {
+	if x.holding {
+		x.hold()
+		return nil
+	}
 	if len(x.out) == 0 {
 		return nil
 	}
@@ -325,7 +342,8 @@ func (x *exchange) afterPanic(w io.Writer) (err error) {
 			err = errStop // the fault is in what would tell it
 		}
 	}()
-	// What is in x.out are whole events, which must not be missed.
+	// What is held and in x.out are whole events, which must not be missed.
+	x.letGo()
 	x.out = x.reader.Abort(x.out, proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))
 	x.out = x.doneMarker(x.turn.Terminal(x.out, time.Now().Unix(), false, false))
 	return x.flush(w)

@@ -202,7 +202,7 @@ func (c *socket) run(l *lane, w *creation) {
 	default:
 		x.streaming = true
 		s.metrics.Streams.Add(1)
-		x.wire, x.parts = release(x.wire), release(x.parts)
+		x.releaseRequest()
 		_ = x.run(out)
 	}
 }

@@ -268,6 +268,20 @@ func (t *Turn) closePart(dst []byte, it *outItem, quiet bool) []byte {
 		it.half = it.half[:0]
 		dst = t.emit(dst, it, []byte(`\ufffd`), nil)
 	}
+	if t.opt.Checked && quiet { // nobody was told of it
+		it.text, it.logprobs = it.text[:0], it.logprobs[:0]
+	}
+	if t.opt.Checked && !quiet {
+		if it.part == textPart {
+			if text, fenced := appendUnfenced(nil, it.text); fenced {
+				t.lose(ruleReplyFence, "output["+string(appendInt(nil, it.index))+"]", "")
+				it.text, it.logprobs = append(it.text[:0], text...), it.logprobs[:0]
+			}
+		}
+		if t.events && len(it.text) > 0 {
+			dst = t.announceDelta(dst, it, it.text, it.logprobs)
+		}
+	}
 	if t.events && !quiet {
 		member, field, head := "content_index", `,"text":"`, evTextDone
 		switch it.part {
@@ -395,9 +409,14 @@ func (t *Turn) emit(dst []byte, it *outItem, raw, logprobs []byte) []byte {
 		}
 		it.logprobs = append(it.logprobs, logprobs...)
 	}
-	if !t.events {
-		return dst
+	if !t.events || t.opt.Checked {
+		return dst // of a checked answer closePart says it
 	}
+	return t.announceDelta(dst, it, raw, logprobs)
+}
+
+// announceDelta appends the event of a delta.
+func (t *Turn) announceDelta(dst []byte, it *outItem, raw, logprobs []byte) []byte {
 	head := evTextDelta
 	switch it.part {
 	case refusalPart:

@@ -60,9 +60,10 @@ type Turn struct {
 	earlier  []byte // output items of a turn that was taken up from another: see Resume
 	failure  *Error
 	usage    usage
-	counted  bool // usage has come with or after the finish
-	compacts bool // a compaction is all that was asked for
-	apart    bool // it did not become part of the conversation it was made in
+	spent    usage // of an earlier try
+	counted  bool  // usage has come with or after the finish
+	compacts bool  // a compaction is all that was asked for
+	apart    bool  // it did not become part of the conversation it was made in
 	tier     []byte
 	upModel  []byte
 
@@ -86,6 +87,9 @@ const (
 
 // advance is the only door through which the state changes. It never goes back.
 func (t *Turn) advance(to turnState) {
+	if to >= stateEnded && t.state < stateEnded {
+		t.usage.plus(&t.spent)
+	}
 	if to > t.state {
 		t.state = to
 	}
@@ -119,6 +123,9 @@ type TurnOptions struct {
 	Grammar GrammarPolicy
 	// Losses receives what the reply loses.
 	Losses *Losses
+	// Checked says that the answer is to be held against text.format before
+	// anybody sees it: each text is one delta, without a code fence around it.
+	Checked bool
 	// Sealer makes the encrypted_content of reasoning items; nil: there is none.
 	Sealer Sealer
 	// Compacts says that a compaction item comes before what the backend says: see

@@ -31,7 +31,7 @@ func TestEveryRuleHasACase(t *testing.T) {
 	}
 	for _, r := range Rules() {
 		id := r.Info().ID
-		if r != ruleTruncated && r != ruleTokensEstimated && !bytes.Contains(all.Bytes(), []byte("\n"+id+" ")) && !bytes.HasPrefix(all.Bytes(), []byte(id+" ")) {
+		if r != ruleTruncated && r != ruleTokensEstimated && r != ruleFormatRepaired && !bytes.Contains(all.Bytes(), []byte("\n"+id+" ")) && !bytes.HasPrefix(all.Bytes(), []byte(id+" ")) {
 			t.Errorf("no case has the rule %s", id)
 		}
 	}
@@ -137,6 +137,8 @@ func dialectFacts() (facts []fact) {
 		MaxTokens, MaxCompletionTokens)...)
 	facts = append(facts, enumFacts("structured_output", func(d *Dialect) *Structured { return &d.Structured },
 		StructuredSchema, StructuredObject, StructuredNone)...)
+	facts = append(facts, enumFacts("structured_fallback", func(d *Dialect) *Fallback { return &d.Fallback }, FallbackInstruct, FallbackNone)...)
+	flag("verify_output", func(d *Dialect) *bool { return &d.VerifyOutput })
 	facts = append(facts, enumFacts("tools.call_ids", func(d *Dialect) *CallIDForm { return &d.Tools.CallIDs },
 		CallIDsAny, CallIDsAlnum9)...)
 	facts = append(facts, enumFacts("tools.custom", func(d *Dialect) *CustomTools { return &d.Tools.Custom },

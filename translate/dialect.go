@@ -64,6 +64,14 @@ type Dialect struct {
 	// Structured is the strictest response_format the server honours.
 	Structured Structured `yaml:"structured_output"`
 
+	// Fallback is what is done about a text.format that is stricter than
+	// Structured.
+	Fallback Fallback `yaml:"structured_fallback"`
+
+	// VerifyOutput says that answers are held against text.format though the
+	// server claims to honour it: some take response_format and ignore it.
+	VerifyOutput bool `yaml:"verify_output"`
+
 	// Reasoning says how reasoning goes in and comes out.
 	Reasoning ReasoningHabits `yaml:"reasoning"`
 
@@ -183,6 +191,20 @@ const (
 	// messages and tools, and then POST /tokenize, which takes {"content":"…"} and
 	// answers with {"tokens":[…]} (llama.cpp).
 	TokenizerTemplate Tokenizer = "template"
+)
+
+// Fallback is what is done about a format that the server cannot be held to.
+type Fallback string
+
+// The values of Fallback.
+const (
+	// FallbackInstruct tells the model of the format, with the strictest
+	// response_format that the server has, and holds the answer against it
+	// before the client gets to see it. One that does not hold is repaired once.
+	FallbackInstruct Fallback = "instruct"
+	// FallbackNone sends the strictest response_format that the server has, or
+	// none, and leaves the answer as it comes.
+	FallbackNone Fallback = "none"
 )
 
 // CallIDForm is a form of tool call ids.

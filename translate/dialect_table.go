@@ -67,6 +67,7 @@ func generic() Dialect {
 		},
 		Tokenizer:  TokenizerNone,
 		Structured: StructuredSchema,
+		Fallback:   FallbackInstruct,
 		Reasoning: ReasoningHabits{
 			Replay:      ReplayNone,
 			ReplayField: "reasoning_content",

@@ -186,6 +186,10 @@ func setDialect(d *Dialect, key, value string) error {
 		d.Tools.Custom = CustomTools(value)
 	case "tools.call_ids":
 		d.Tools.CallIDs = CallIDForm(value)
+	case "structured_fallback":
+		d.Fallback = Fallback(value)
+	case "verify_output":
+		d.VerifyOutput = yes
 	case "structured_output":
 		d.Structured = Structured(value)
 	case "reasoning.replay":
@@ -285,7 +289,8 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 	x.options = TurnOptions{
 		Request: &x.req, Dialect: &c.dialect, Seed: testSeed, Created: testCreated, Events: true,
 		MaxBytes: c.opt.maxBytes, OpenResponses: c.opt.open, Obfuscate: c.opt.obfuscate, Grammar: c.opt.grammar, Losses: &x.losses,
-		Sealer: sealer, Compaction: []byte(c.opt.compaction),
+		Checked: x.req.CheckedFormat(&c.dialect) != nil,
+		Sealer:  sealer, Compaction: []byte(c.opt.compaction),
 	}
 	return x
 }

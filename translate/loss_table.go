@@ -16,6 +16,8 @@ const (
 	ruleReasoningMode
 	ruleFormat
 	ruleFormatWeaker
+	ruleFormatChecked
+	ruleFormatRepaired
 	ruleTruncated
 	ruleTokensEstimated
 	ruleToolUnsupported
@@ -67,6 +69,7 @@ const (
 	ruleReplyUTF8
 	ruleReplyReasoningData
 	ruleReplyUnsealed
+	ruleReplyFence
 	ruleReplyPart
 	numRules
 )
@@ -88,6 +91,8 @@ var lossRules = [numRules]RuleInfo{
 	ruleReasoningMode:     {"reasoning.mode", Dropped, false, "A chat backend has no other reasoning mode."},
 	ruleFormat:            {"text.format.dropped", Dropped, false, "The backend cannot be held to JSON."},
 	ruleFormatWeaker:      {"text.format.weaker", Emulated, false, "The backend can be held to JSON, but not to a schema."},
+	ruleFormatChecked:     {"text.format.checked", Emulated, true, "The backend cannot be held to the format: it is told of it, and its answer is checked before the client gets to see it."},
+	ruleFormatRepaired:    {"text.format.repaired", Repaired, true, "The answer did not have the format, and the backend was asked once more."},
 	ruleTruncated:         {"truncation", Emulated, true, "The oldest turns were left out because the context was full, as truncation auto asks."},
 
 	ruleTokensEstimated: {"input_tokens.estimated", Emulated, true, "The backend cannot be asked how many tokens the request takes, so they are estimated."},
@@ -143,5 +148,6 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyUTF8:            {"reply.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
 	ruleReplyReasoningData:   {"reply.reasoning_data", Dropped, true, "Encrypted or signed data of the backend was left out: its dialect does not take it back, or nobody can carry it."},
 	ruleReplyUnsealed:        {"reply.not_sealed", Dropped, true, "Reasoning could not be encrypted for the client, because it is too large or the keys are out of reach."},
+	ruleReplyFence:           {"reply.code_fence", Repaired, true, "The answer was JSON in a Markdown code fence, which was taken off."},
 	ruleReplyPart:            {"reply.part", Dropped, true, "A part or annotation of the reply that the Responses API has no place for was left out."},
 }

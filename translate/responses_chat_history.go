@@ -329,7 +329,7 @@ func appendSystemText(dst []byte, it *item, start int) []byte {
 
 // hasSystem reports whether there is anything for a system message at the head.
 func (r *Request) hasSystem(h *History) bool {
-	if r.has(pInstructions) || len(h.system) > 0 || len(h.summary) > 0 {
+	if r.has(pInstructions) || len(h.system) > 0 || len(h.summary) > 0 || len(r.instruction) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(r.items, func(it item) bool { return it.kind == kindSystem })
@@ -346,6 +346,12 @@ func (r *Request) head(m *messages, h *History) {
 			m.dst = append(m.dst, `"content":`...)
 			m.dst = append(m.dst, d.Raw(n)...)
 			m.dst = append(m.dst, '}')
+		}
+		if len(r.instruction) > 0 {
+			m.begin(systemRole(m.dialect, true))
+			m.dst = append(m.dst, `"content":"`...)
+			m.dst = append(m.dst, r.instruction...)
+			m.dst = append(m.dst, `"}`...)
 		}
 		return
 	}
@@ -387,6 +393,12 @@ func (r *Request) head(m *messages, h *History) {
 		if d := it.doc; d.Kind(it.content) == jsonx.Array {
 			m.dropOthers(it, it.content, ".content")
 		}
+	}
+	if len(r.instruction) > 0 {
+		if len(m.dst) > start {
+			m.dst = append(m.dst, `\n\n`...)
+		}
+		m.dst = append(m.dst, r.instruction...)
 	}
 	if len(m.dst) == start { // empty instructions
 		m.dst = m.dst[:mark]

@@ -96,6 +96,11 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 		h = h.standing(dialect)
 		m.lose(ruleCompaction, itemPath(compaction), "")
 	}
+	r.config, r.instruction = configuration{}, r.instruction[:0]
+	if !opt.Summarize {
+		r.config = r.configured(h)
+		r.instruction = r.appendInstruction(r.instruction, dialect)
+	}
 	r.head(m, h)
 	m.start(h, slices.ContainsFunc(r.items, func(it item) bool { return it.kind == kindUser }))
 	m.segment(r.items, &r.outs, h.open, false)
@@ -114,7 +119,6 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 		return append(dst, '}'), nil
 	}
 
-	r.config = r.configured(h)
 	dst = r.appendTools(dst, dialect, opt.Losses)
 	dst, err := r.appendParams(dst, dialect, opt.Losses)
 	if err != nil {
@@ -281,8 +285,7 @@ func (r *Request) appendText(dst []byte, dialect *Dialect, losses *Losses) []byt
 		}
 	}
 	d, f := r.format()
-	kind := d.Get(f, "type")
-	if d.Present(f) {
+	if kind := d.Get(f, "type"); d.Present(f) {
 		members := formatMembers[:1] // of json_object and text only the type
 		if d.Is(kind, "json_schema") {
 			members = formatMembers
@@ -293,50 +296,7 @@ func (r *Request) appendText(dst []byte, dialect *Dialect, losses *Losses) []byt
 			}
 		}
 	}
-	switch {
-	case d.Is(kind, "json_object"):
-		if dialect.Structured == StructuredNone {
-			losses.add(ruleFormat, "text.format", "json_object")
-			return dst
-		}
-		return append(dst, `,"response_format":{"type":"json_object"}`...)
-	case d.Is(kind, "json_schema"):
-		switch dialect.Structured {
-		case StructuredNone:
-			losses.add(ruleFormat, "text.format", "json_schema")
-			return dst
-		case StructuredObject:
-			losses.add(ruleFormatWeaker, "text.format", "json_schema → json_object")
-			return append(dst, `,"response_format":{"type":"json_object"}`...)
-		}
-		dst = append(dst, `,"response_format":{"type":"json_schema","json_schema":{`...)
-		first := true
-		for _, key := range formatMembers[1:] {
-			v := d.Get(f, key)
-			if !d.Present(v) {
-				continue
-			}
-			if !first {
-				dst = append(dst, ',')
-			}
-			first = false
-			dst = append(dst, '"')
-			dst = append(dst, key...)
-			dst = append(dst, '"', ':')
-			dst = append(dst, d.Raw(v)...)
-		}
-		dst = append(dst, "}}"...)
-	}
-	return dst
-}
-
-// format is the text.format that counts: the request's own, or the one that the
-// conversation has set since. It is 0 where there is none.
-func (r *Request) format() (d *jsonx.Doc, f uint32) {
-	if r.config.format != nil {
-		return r.config.format, r.config.node
-	}
-	return &r.doc, r.doc.Get(r.params[pText], "format")
+	return r.appendFormat(dst, dialect, losses)
 }
 
 // appendReasoning appends the effort in the dialect's form.

@@ -266,6 +266,20 @@ type usage struct {
 	output, reasoning, total   int64
 }
 
+// plus adds what else was used.
+func (u *usage) plus(v *usage) {
+	if !v.known {
+		return
+	}
+	u.known = true
+	u.input += v.input
+	u.cached += v.cached
+	u.cacheWrites += v.cacheWrites
+	u.output += v.output
+	u.reasoning += v.reasoning
+	u.total += v.total
+}
+
 // append appends the usage object (SPEC §5.3), complete: some readers fail on
 // half of one.
 func (u *usage) append(dst []byte) []byte {

@@ -203,6 +203,8 @@ type Request struct {
 	messages messages
 	refDoc   jsonx.Doc
 	tmp      []byte
+
+	instruction []byte // what the model is told of text.format: the inside of a JSON string
 }
 
 // Parse reads and validates a request body and returns what is wrong with it as
