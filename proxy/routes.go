@@ -194,12 +194,3 @@ func (s *Server) dispatch(x *exchange, path string) (streaming bool) {
 	x.route = metrics.RoutePassthrough
 	return s.passThrough(x, api)
 }
-
-// later answers for endpoints of the API that this version does not have: an
-// error that says so, rather than one that looks like a wrong address.
-func (s *Server) later(x *exchange, _ string) bool {
-	e := proxyError(501, string(x.ctx.Method())+" "+string(x.ctx.Path())+" is not supported by this version of Antiphon.")
-	e.Type, e.Code, e.Origin = "not_supported_error", "unsupported_endpoint", 0
-	x.respondError(x.ctx, e)
-	return false
-}

@@ -37,7 +37,6 @@ const (
 	RouteBackground // a response that is made in the background
 	RouteConnect    // the upgrade of a connection to WebSocket mode
 	RouteSocket     // a response over a WebSocket
-	RouteLater      // endpoints of the API that this version does not have
 	RouteOther
 	numRoutes
 )
@@ -46,7 +45,7 @@ var routeNames = [numRoutes]string{
 	"responses.create", "responses.retrieve", "responses.delete", "responses.input_items", "responses.input_tokens", "responses.compact",
 	"conversations", "conversations.items",
 	"chat.completions", "chat.completions.stored", "models", "passthrough",
-	"responses.cancel", "responses.background", "responses.connect", "responses.websocket", "unsupported", "other",
+	"responses.cancel", "responses.background", "responses.connect", "responses.websocket", "other",
 }
 
 func (r Route) String() string { return routeNames[r] }
