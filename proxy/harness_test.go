@@ -117,6 +117,10 @@ func newRig(t testing.TB, upstreamURL string, options ...func(*setup)) *rig {
 // stop ends the server, and looks for what it should not have left.
 func (r *rig) stop() {
 	r.once.Do(func() {
+		// A server that is stopped before it has begun to serve never stops serving.
+		if resp, err := r.http.Get("http://" + r.addr + "/healthz"); err == nil {
+			_ = resp.Body.Close()
+		}
 		r.http.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
