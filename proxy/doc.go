@@ -9,6 +9,8 @@
 //	the stream of events to a client          stream.go
 //	GET, DELETE, input_items                  stored.go
 //	lists, page by page                       page.go
+//	background responses                      background.go, run_*.go
+//	WebSocket mode                            websocket.go, websocket_*.go
 //	everything else under /v1                 passthrough.go
 //	previous_response_id, item references     history.go
 //	conversations and their items             conversations.go, conversation_items.go
