@@ -249,7 +249,7 @@ func (s *Server) endOnce(x *exchange, id string, state *runState, failure *trans
 	}
 	now := time.Now()
 	ended := *state
-	ended.Status = x.turn.Status()
+	ended.Status, ended.Lost = x.turn.Status(), failure != nil
 	var events []store.Entry
 	out := x.out[:0]
 	if state.Stream && failure != nil {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"strconv"
@@ -62,7 +63,7 @@ type follower struct {
 	id   string
 	next uint64 // number of the next event
 	padding
-	whole  bool // the end of the log was read
+	told   bool // the terminal event
 	looked bool // since the last event, whether there is anything to come
 }
 
@@ -70,11 +71,11 @@ type follower struct {
 // is on record: events are shown before they are kept, and the process that made
 // the response was lost in between.
 func (f *follower) tellFailure() {
-	if f.whole {
+	if f.told {
 		return
 	}
 	state, err := f.server.run(f.tenant, f.id)
-	if err != nil || state.Status != "failed" {
+	if err != nil || !state.Lost {
 		return
 	}
 	if response, err := f.server.runResponse(f.exchange, f.id, state); err == nil {
@@ -101,7 +102,7 @@ func (f *follower) WriteTo(w io.Writer) (n int64, err error) {
 		entries, over = f.more(ctx, beat)
 		for i := range entries {
 			if entries[i].Key == endOfRun {
-				over, f.whole = true, true
+				over = true
 				break
 			}
 			f.append(entries[i].Body)
@@ -129,11 +130,21 @@ func (f *follower) WriteTo(w io.Writer) (n int64, err error) {
 }
 
 func (f *follower) append(event []byte) {
+	f.told = f.told || isTerminal(event)
 	if f.padding == asStored {
 		f.out = append(f.out, event...)
 		return
 	}
 	f.out = translate.AppendObfuscated(f.out, event, f.padding == padded)
+}
+
+func isTerminal(event []byte) bool {
+	for _, name := range [...]string{"completed", "incomplete", "failed"} {
+		if bytes.HasPrefix(event, []byte("event: response."+name+"\n")) {
+			return true
+		}
+	}
+	return false
 }
 
 // more returns the next events, after having waited for them until it is time for

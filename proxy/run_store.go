@@ -50,6 +50,7 @@ type runState struct {
 	Ended   time.Time `json:"ended,omitzero"`
 	Owner   string    `json:"owner,omitempty"` // the process that makes it
 	Attempt int       `json:"attempt,omitempty"`
+	Lost    bool      `json:"lost,omitempty"` // it was failed in the place of its worker
 	// Response is the response object: as it was when it was queued, or after the
 	// end if it is in no record.
 	Response json.RawMessage `json:"response,omitempty"`

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"antiphon/translate/streamcheck"
@@ -80,6 +82,11 @@ func clip(b []byte) string {
 func (f *checker) stream(options streamcheck.Options) (final []byte) {
 	x := f.x
 	raw := x.Reply
+	if _, query, _ := strings.Cut(x.Path, "?"); strings.Contains(query, "starting_after=") {
+		values, _ := url.ParseQuery(query)
+		after, _ := strconv.ParseInt(values.Get("starting_after"), 10, 64)
+		options.First = after + 1
+	}
 	if !x.Complete && x.ClientLeft {
 		// What the client saw of a stream that it left may end anywhere.
 		options.Unfinished = true
@@ -97,8 +104,8 @@ func (f *checker) stream(options streamcheck.Options) (final []byte) {
 			f.fail("an event is split over two writes: chunk %d ends with %q", i, chunk[max(0, len(chunk)-40):])
 		}
 	}
-	if options.Unfinished {
-		return nil
+	if options.Unfinished || options.First > 0 {
+		return nil // there is not all of it
 	}
 	folded, err := streamcheck.Fold(raw, options)
 	if err != nil {
@@ -118,6 +125,9 @@ func (f *checker) response(said map[string][]byte) {
 		f.fail("%s", v)
 	}
 	id := idOf(f.x.Reply)
+	if running(f.x.Reply) {
+		return // it will be another
+	}
 	switch before, known := said[id]; {
 	case !known:
 		said[id] = bytes.Clone(f.x.Reply)
@@ -164,6 +174,13 @@ func (f *checker) error() {
 func sameJSON(a, b []byte) bool {
 	var x, y any
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
+}
+
+// running reports whether a response has yet to end.
+func running(response []byte) bool {
+	var r struct{ Status string }
+	_ = json.Unmarshal(response, &r)
+	return r.Status == "queued" || r.Status == "in_progress"
 }
 
 func idOf(response []byte) string {
