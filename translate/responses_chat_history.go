@@ -26,6 +26,8 @@ type History struct {
 	loaded *loadedTools  // tools that the items of all segments have brought
 	config configuration // what they have set
 
+	running []asyncCall // calls of all segments that were said to be running
+
 	system    []byte   // of all segments: system messages that a head message has to join, escaped
 	summary   []byte   // of all segments: that of the last compaction, likewise
 	summaryAt span     // in messages: the same where it is a message of its own
@@ -59,6 +61,9 @@ func (h *History) measure() {
 	h.bytes, h.size = len(h.messages)+1, 264+cap(h.messages)+cap(h.system)+cap(h.summary)+16*cap(h.thoughts)
 	for _, id := range h.open {
 		h.size += 16 + len(id)
+	}
+	for _, c := range h.running {
+		h.size += 32 + len(c.id) + len(c.name)
 	}
 	if h.before != nil {
 		h.bytes += h.before.bytes
@@ -124,6 +129,7 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	spoke := slices.ContainsFunc(items, func(it item) bool { return it.kind == kindUser })
 
 	m := &b.messages
+	defer func() { m.running = nil }()
 	next := &History{system: h.system, summary: h.summary, loaded: loadTools(h.loaded, items), config: h.config}
 	for i := range items {
 		next.config.update(&items[i])
@@ -153,12 +159,13 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 			}
 		}
 	}
+	m.running = slices.Clip(h.running)
 	next.open = m.segment(items, &b.outs, h.open, true)
 	next.messages, next.count, next.last, next.contentAt = clipBuffer(m.dst), m.count, m.last, m.contentAt
 	if next.before != nil {
 		next.count += h.count
 	}
-	next.summaryAt = m.summaryAt
+	next.summaryAt, next.running = m.summaryAt, m.running
 	if dialect.Reasoning.Replay != ReplayNone {
 		next.thoughts, next.old = slices.Clone(m.thoughts), m.old
 	}

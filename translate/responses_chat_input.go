@@ -24,9 +24,10 @@ const (
 // head.
 type messages struct {
 	dialect *Dialect
-	losses  *Losses  // may be nil
-	sealer  Sealer   // may be nil
-	replay  Replay   // which reasoning the backend gets: the dialect's, or less
+	losses  *Losses // may be nil
+	sealer  Sealer  // may be nil
+	replay  Replay  // which reasoning the backend gets: the dialect's, or less
+	running []asyncCall
 	tools   *toolSet // those of the request; nil when a history is made
 	dst     []byte
 
@@ -159,6 +160,9 @@ func (m *messages) flush(i int, keepOpen bool) (open []string) {
 		keepOpen = keepOpen && (it.kind != kindCall || m.outs.calls[it.at] < 0)
 	}
 	for _, it := range m.turn {
+		if it.kind == kindCall && m.outs.calls[it.at] < 0 {
+			m.run(it)
+		}
 		switch {
 		case it.kind != kindCall:
 		case keepOpen:

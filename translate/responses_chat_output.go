@@ -24,16 +24,17 @@ func (m *messages) result(id []byte, out *item, call int) {
 		path := "previous_response_id"
 		if call >= 0 {
 			path = itemPath(call)
-			if it := &m.items[call]; it.doc.Kind(it.doc.Get(it.node, "async")) == jsonx.True {
-				m.lose(ruleAsyncOutput, path, string(id))
-				m.dst = append(m.dst, `"(still running; the output comes later)"}`...)
-				return
-			}
+		}
+		if m.runs(id) >= 0 {
+			m.lose(ruleAsyncOutput, path, string(id))
+			m.dst = append(m.dst, `"(still running; the output comes later)"}`...)
+			return
 		}
 		m.lose(ruleMissingOutput, path, string(id))
 		m.dst = append(m.dst, `"(no output)"}`...)
 		return
 	}
+	m.ran(m.runs(id))
 	m.appendOutput(out, id)
 	m.dst = append(m.dst, '}')
 }
@@ -128,11 +129,41 @@ func (m *messages) illustrate() {
 	m.pictures = m.pictures[:0]
 }
 
+// asyncCall is a call that goes on while the conversation does.
+type asyncCall struct {
+	id   string
+	name string // the backend's, as a JSON string
+}
+
+// run notes a call that may be answered any time.
+func (m *messages) run(it *item) {
+	if it.doc.Kind(it.doc.Get(it.node, "async")) == jsonx.True && m.runs(callID(it)) < 0 {
+		m.running = append(m.running, asyncCall{string(callID(it)), string(m.appendCallName(nil, it))})
+	}
+}
+
+// runs returns which of the calls that go on has that id, or -1.
+func (m *messages) runs(id []byte) int {
+	return slices.IndexFunc(m.running, func(c asyncCall) bool { return c.id == string(id) })
+}
+
+// ran forgets one of the calls that go on.
+func (m *messages) ran(i int) {
+	if i >= 0 {
+		m.running = slices.Delete(slices.Clone(m.running), i, i+1) // a history may share them
+	}
+}
+
 // orphan writes an output that belongs to no call: as the result of a call that
 // is made up for it, so that what the tool said is not lost.
 func (m *messages) orphan(it *item) {
 	id := callID(it)
-	m.lose(ruleOrphanOutput, itemPath(it.at), string(id))
+	running := m.runs(id)
+	if running >= 0 { // the call is in the history, and was said to be running
+		m.lose(ruleAsyncOutput, itemPath(it.at), string(id))
+	} else {
+		m.lose(ruleOrphanOutput, itemPath(it.at), string(id))
+	}
 	before := m.reopen()
 	m.begin("assistant")
 	m.appendSaid(before, false)
@@ -142,9 +173,13 @@ func (m *messages) orphan(it *item) {
 	m.dst = append(m.dst, `"tool_calls":[{"id":`...)
 	m.dst = m.appendCallID(m.dst, id)
 	m.dst = append(m.dst, `,"type":"function","function":{"name":`...)
-	if d := it.doc; d.Kind(it.name) == jsonx.String && len(d.Str(it.name)) > 0 {
+	switch d := it.doc; {
+	case running >= 0:
+		m.dst = append(m.dst, m.running[running].name...)
+		m.ran(running)
+	case d.Kind(it.name) == jsonx.String && len(d.Str(it.name)) > 0:
 		m.dst = m.appendCallName(m.dst, it)
-	} else {
+	default:
 		m.dst = jsonx.AppendString(m.dst, orphanName(it.doc.Str(it.typ)))
 	}
 	m.dst = append(m.dst, `,"arguments":"{}"}}]}`...)

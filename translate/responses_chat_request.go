@@ -86,7 +86,7 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 
 	m := &r.messages
 	m.reset(dialect, opt.Losses, dst)
-	m.tools = &r.tools
+	m.tools, m.running = &r.tools, slices.Clip(h.running)
 	m.sealer = opt.Sealer
 	if r.forgetsTurns(dialect) {
 		m.replay = ReplayLoop
