@@ -151,9 +151,9 @@ var presets = []Dialect{
 		// Captures ollama-*: max_completion_tokens is ignored, tool_choice is
 		// ignored (09, 10), audio and file parts are refused (31, 27d), and
 		// reasoning is read back from "reasoning". Each part of a content
-		// becomes a message of its own, so texts go in one. Efforts other than
-		// "none" are 400 for all models but gpt-oss, also for those that think:
-		// who has that one overrides reasoning.efforts.
+		// becomes a message of its own, so texts go in one. Efforts are 400 for
+		// most models, also for those that think, but gpt-oss takes them: that
+		// is learned for each model.
 		d.Files, d.Audio = false, false
 		d.JoinText = true
 		d.Accepts = samplingParams | ParamLogprobs | ParamStreamUsage
@@ -161,7 +161,7 @@ var presets = []Dialect{
 		d.Tools.Choices = 0
 		d.Reasoning.Replay = ReplayLoop
 		d.Reasoning.ReplayField = "reasoning"
-		d.Reasoning.Efforts = map[string]string{"minimal": "", "low": "", "medium": "", "high": "", "xhigh": "", "max": ""}
+		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
 		// Captures ollama-R*: parallel calls share an output_index (05b), length
 		// stops are "completed" (10), a reply that breaks off has no end (70),
 		// 400 for input_file (13b) and parts in a call's output (15e), custom and

@@ -269,7 +269,7 @@ var efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max
 
 func learnEffort(r *refusal, _ *Dialect) (Fact, bool) {
 	sent := r.sent("reasoning_effort")
-	if sent == 0 || !r.names("reasoning_effort", "reasoning effort", "reasoning value", "think value") {
+	if sent == 0 || !r.names("reasoning_effort", "reasoning effort", "reasoning value", "think value", "not support thinking") {
 		return Fact{}, false
 	}
 	asked := r.doc.Text(sent)

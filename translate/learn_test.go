@@ -54,6 +54,8 @@ func TestLearn(t *testing.T) {
 		{"object", "deepseek", object, 400, `{"error":{"message":"json mode is not supported with thinking enabled: response_format"}}`, "structured_output=none"},
 		{"effort word", "generic", effort, 400, `{"error":{"message":"invalid reasoning_effort: must be one of 'low', 'medium', 'high'"}}`, "reasoning.efforts.minimal=low"},
 		{"ollama effort", "generic", effort, 400, `{"error":{"message":"invalid reasoning value: 'minimal' (must be \"high\", \"medium\", \"low\", or \"none\")","type":"invalid_request_error"}}`, "reasoning.efforts.minimal=low"},
+		{"ollama, not gpt-oss", "ollama", effort, 400, `{"error":{"message":"think value \"low\" is not supported for this model","type":"api_error"}}`, "reasoning.effort_form=none"},
+		{"ollama, does not think", "ollama", effort, 400, `{"error":{"message":"\"tiny\" does not support thinking","type":"api_error"}}`, "reasoning.effort_form=none"},
 		{"no effort", "generic", effort, 400, `{"error":{"message":"reasoning_effort is not supported with this model"}}`, "reasoning.effort_form=none"},
 		{"image", "generic", image, 400, `{"error":{"message":"image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"}}`, "images=false"},
 		{"image variant", "generic", image, 400, "{\"error\":{\"message\":\"messages[0]: unknown variant `image_url`, expected `text`\"}}", "images=false"},
