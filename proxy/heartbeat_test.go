@@ -51,7 +51,9 @@ func TestHeartbeat(t *testing.T) {
 			t.Parallel()
 			up := upstreamtest.New(t, sseHead+delta("a")+c.pause+delta("b")+finishChunk("stop"))
 			r := newRig(t, up.URL(), beating(c.style))
+			began := time.Now()
 			got := r.post(streamed)
+			took := time.Since(began) // more than 450 ms on a busy machine
 			if v := got.response(t); v.text() != "ab" || v.Status != "completed" {
 				t.Errorf("%s", v.raw)
 			}
@@ -60,8 +62,8 @@ func TestHeartbeat(t *testing.T) {
 			if c.style == config.HeartbeatEvent {
 				n = events
 			}
-			if n < 2 || n > 6 || comments+events != n {
-				t.Errorf("%d comments and %d events in 450 ms", comments, events)
+			if n < 2 || n > int(took/beat)+2 || comments+events != n {
+				t.Errorf("%d comments and %d events in %v", comments, events, took)
 			}
 			if m := r.metric("antiphon_heartbeats_total"); m != float64(n) {
 				t.Errorf("%v are counted, there are %d", m, n)

@@ -191,7 +191,7 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	bad := upstreamtest.New(t, `json 500 {"error":{"message":"boom"}}`)
 	spare := newEcho(t)
-	const pause = 300 * time.Millisecond
+	const pause = 2 * time.Second // longer than ten requests take on a busy machine
 	r := newRig(t, bad.URL(), func(s *setup) {
 		s.cfg.Upstream.Fallback, s.cfg.Upstream.Health = []string{"spare"}, config.Health{Failures: 3, Pause: config.Duration(pause)}
 	}, also("spare", spare.URL(), nil))
