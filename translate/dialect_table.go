@@ -284,6 +284,87 @@ var presets = []Dialect{
 		d.Reasoning.Efforts = map[string]string{"xhigh": "high", "max": "high"}
 		d.Reasoning.Tags = TagsOff
 	}),
+	preset("lmstudio", func(d *Dialect) {
+		// Its chat API is llama.cpp's engine behind a server of its own; thoughts
+		// stand in <think> split over deltas (lmstudio#649), and an effort is
+		// only for gpt-oss (blog 0.3.29), so it is not asked for.
+		d.Files, d.Audio = false, false
+		d.Accepts = samplingParams | ParamStreamUsage
+		d.ExtraParams = []string{"stop", "seed", "logit_bias", "top_k", "repeat_penalty", "ttl", "draft_model"}
+		d.Tools.Choices = ChoiceNone | ChoiceRequired
+		d.Reasoning.EffortForm = EffortUnknown
+	}),
+	preset("together", func(d *Dialect) {
+		// max_tokens, no developer role, no store; reasoning is the switch
+		// reasoning:{enabled} (pi-ai's table).
+		d.Files, d.Audio = false, false
+		d.ExtraParams = []string{"stop", "seed", "logit_bias", "top_k", "min_p", "repetition_penalty", "safety_model"}
+		d.Reasoning.EffortForm = EffortEnabled
+	}),
+	preset("fireworks", func(d *Dialect) {
+		// The system message must come first (litellm#39852).
+		d.Files, d.Audio = false, false
+		d.Accepts = commonParams | ParamUser
+		d.ExtraParams = []string{"stop", "seed", "logit_bias", "top_k", "min_p", "repetition_penalty", "context_length_exceeded_behavior"}
+		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
+	}),
+	preset("xai", func(d *Dialect) {
+		// Reasoning models refuse stop and both penalties ("Model grok-4.6 does
+		// not support parameter stop", opencodex#5278, litellm#12635); which of
+		// them a model takes is learned. Efforts are low and high.
+		d.Files, d.Audio = false, false
+		d.MaxTokens = MaxCompletionTokens
+		d.Accepts = ParamTemperature | ParamTopP | ParamLogprobs | ParamParallelToolCalls | ParamToolStrict | ParamStreamUsage | ParamUser
+		d.ExtraParams = []string{"stop", "seed", "search_parameters", "deferred"}
+		d.Reasoning.Efforts = map[string]string{"none": "low", "minimal": "low", "medium": "high", "xhigh": "high", "max": "high"}
+		d.Reasoning.Tags = TagsOff
+	}),
+	preset("anthropic", func(d *Dialect) {
+		// https://docs.anthropic.com/en/api/openai-sdk: strict, response_format,
+		// logprobs, penalties and audio are ignored without a word; system
+		// messages are moved to the head; thinking is a key of its own. Results
+		// must follow their calls directly (cc-switch#4185).
+		d.Files, d.Audio = false, false
+		d.MaxTokens = MaxCompletionTokens
+		d.Accepts = ParamTemperature | ParamTopP | ParamParallelToolCalls | ParamStreamUsage
+		d.ExtraParams = []string{"stop", "thinking"}
+		d.Structured = StructuredNone
+		d.Reasoning.EffortForm = EffortUnknown
+		d.Reasoning.Tags = TagsOff
+	}),
+	preset("cerebras", func(d *Dialect) {
+		// No store, no developer role (pi#1578), no penalties; thoughts come in
+		// "reasoning", and are read back from there.
+		d.Images, d.Files, d.Audio = false, false, false
+		d.MaxTokens = MaxCompletionTokens
+		d.Accepts = ParamTemperature | ParamTopP | ParamLogprobs | ParamParallelToolCalls | ParamToolStrict | ParamStreamUsage | ParamUser
+		d.ExtraParams = []string{"stop", "seed", "logit_bias", "disable_reasoning"}
+		d.Reasoning.Replay = ReplayLoop
+		d.Reasoning.ReplayField = "reasoning"
+		d.Reasoning.Efforts = map[string]string{"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}
+	}),
+	preset("nvidia", func(d *Dialect) {
+		// NIM is vLLM or TensorRT-LLM behind a gateway: no store, no developer
+		// role, max_tokens (pi-ai's table).
+		d.Files, d.Audio = false, false
+		d.ExtraParams = []string{"stop", "seed", "chat_template_kwargs", "nvext"}
+		d.Reasoning.EffortForm = EffortTemplate
+	}),
+	preset("deepinfra", func(d *Dialect) {
+		// Role developer is 422 (pi#1578).
+		d.Files, d.Audio = false, false
+		d.Accepts = commonParams | ParamUser
+		d.ExtraParams = []string{"stop", "seed", "top_k", "min_p", "repetition_penalty"}
+	}),
+	preset("8080", func(d *Dialect) {
+		// https://docs.8080.io/: the documented parameters, and no others
+		// (SPEC §1.13).
+		d.Files, d.Audio = false, false
+		d.MaxTokens = MaxCompletionTokens
+		d.Accepts = samplingParams | ParamStreamUsage
+		d.ExtraParams = []string{"stop", "seed", "logit_bias"}
+		d.Structured = StructuredNone
+	}),
 }
 
 // hostDialects names the preset for a host, or for a host:port, or for all
@@ -308,6 +389,19 @@ var hostDialects = []struct{ host, dialect string }{
 	{"openrouter.ai", "openrouter"},
 	{".openrouter.ai", "openrouter"},
 	{"generativelanguage.googleapis.com", "gemini"},
+	{"api.together.xyz", "together"},
+	{"api.together.ai", "together"},
+	{"api.fireworks.ai", "fireworks"},
+	{"api.x.ai", "xai"},
+	{"api.anthropic.com", "anthropic"},
+	{"api.cerebras.ai", "cerebras"},
+	{"integrate.api.nvidia.com", "nvidia"},
+	{".api.nvidia.com", "nvidia"},
+	{"api.deepinfra.com", "deepinfra"},
+	{"api.8080.io", "8080"},
+	{"localhost:1234", "lmstudio"}, // the port that only LM Studio has as its default
+	{"127.0.0.1:1234", "lmstudio"},
+	{"[::1]:1234", "lmstudio"},
 	{"ollama.com", "ollama"},
 	{"localhost:11434", "ollama"}, // the port that only ollama has as its default
 	{"127.0.0.1:11434", "ollama"},
