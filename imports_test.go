@@ -29,12 +29,13 @@ var rules = map[string][]string{
 	"proxy/store/redis":     {"proxy/store", "proxy/store/codec", "github.com/valkey-io/valkey-go"},
 	"proxy/store/redistest": {},                                                                         // test support
 	"proxy/store/storetest": {"proxy/store", "github.com/anishathalye/porcupine", "pgregory.net/rapid"}, // test support
+	"proxy/fetch":           {},
 	"proxy/seal":            {"proxy/store"},
 	"proxy/upstream":        {"github.com/valyala/fasthttp", "config"},
 	"proxy/upstreamtest":    {}, // test support
 	"proxy/metrics":         {"github.com/prometheus/client_golang"},
 	"proxy": {
-		"config", "translate", "translate/jsonx", "translate/schema", "translate/sse", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
+		"config", "translate", "translate/jsonx", "translate/schema", "translate/sse", "proxy/fetch", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
 		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2", "github.com/prometheus/client_golang",
 		"github.com/klauspost/compress",
 	},

@@ -45,6 +45,10 @@ const (
 	DefaultStoreTTL          = Duration(30 * 24 * time.Hour)
 	DefaultHistoryCacheBytes = 64 * MiB
 
+	DefaultFetchBytes   = 20 * MiB
+	DefaultFetchFiles   = 8
+	DefaultFetchTimeout = Duration(10 * time.Second)
+
 	DefaultBodyLimit          = 64 * MiB
 	DefaultUploadLimit        = 1 * GiB
 	DefaultHeaderLimit        = 16 * KiB
@@ -108,6 +112,10 @@ type Config struct {
 
 	// Store is where responses and conversations are kept.
 	Store Store `yaml:"store"`
+
+	// Fetch says whether images and files are fetched from URLs for upstreams that
+	// need their bytes.
+	Fetch Fetch `yaml:"fetch"`
 
 	// Seal says how what clients carry for us is protected.
 	Seal Seal `yaml:"seal"`
@@ -295,6 +303,15 @@ type Store struct {
 	// HistoryCacheBytes is the budget of the cache of translated histories;
 	// 0 is no cache.
 	HistoryCacheBytes ByteSize `yaml:"history_cache_bytes"`
+}
+
+// Fetch says whether images and files are fetched from the URLs that clients
+// name. Only public hosts are asked, by https on port 443.
+type Fetch struct {
+	Enabled  bool     `yaml:"enabled"`
+	MaxBytes ByteSize `yaml:"max_bytes"` // of one file
+	MaxFiles int      `yaml:"max_files"` // in one request; others are left out
+	Timeout  Duration `yaml:"timeout"`   // for one file
 }
 
 // Seal says how what clients carry for us, reasoning and summaries in
@@ -487,6 +504,7 @@ func Default() *Config {
 			TTL:               DefaultStoreTTL,
 			HistoryCacheBytes: DefaultHistoryCacheBytes,
 		},
+		Fetch: Fetch{MaxBytes: DefaultFetchBytes, MaxFiles: DefaultFetchFiles, Timeout: DefaultFetchTimeout},
 		Limits: Limits{
 			Body:         DefaultBodyLimit,
 			Upload:       DefaultUploadLimit,

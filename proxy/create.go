@@ -133,6 +133,9 @@ func (x *exchange) toChat(opt translate.ChatOptions) (err *translate.Error) {
 		return x.toOwnResponses()
 	}
 	opt.Dialect, opt.Model, opt.Losses, opt.Sealer = x.dialect, x.backend.modelName(x.req.Model()), &x.losses, x
+	if opt.Fetched == nil {
+		opt.Fetched = x.fetchRemote()
+	}
 	// Chat messages say the same in fewer bytes, but for tools, whose schemas
 	// are wrapped once more.
 	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/8+opt.History.Bytes()), x.server.headRoom[:]...)

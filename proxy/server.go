@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"antiphon/config"
+	"antiphon/proxy/fetch"
 	"antiphon/proxy/metrics"
 	"antiphon/proxy/seal"
 	"antiphon/proxy/store"
@@ -51,6 +52,7 @@ type Server struct {
 	requestLimits translate.RequestLimits
 	tenants       tenantNames
 	sealer        *seal.Sealer
+	fetcher       *fetch.Client // nil: nothing is fetched for upstreams
 
 	headRoom [headReserve]byte // zeros: the room before a request body
 
@@ -81,6 +83,9 @@ func New(opt Options) (*Server, error) {
 	}
 	if s.kept, err = newKeptReasoning(); err != nil {
 		return nil, fmt.Errorf("cache of kept reasoning: %w", err)
+	}
+	if cfg.Fetch.Enabled {
+		s.fetcher = fetch.New(fetch.Options{MaxBytes: int64(cfg.Fetch.MaxBytes), Timeout: cfg.Fetch.Timeout.Std()})
 	}
 	s.requestLimits.Depth, s.requestLimits.Values = cfg.Limits.Depth, cfg.Limits.Values
 	s.requestLimits.Items = cfg.Limits.Items

@@ -127,6 +127,7 @@ func dialectFacts() (facts []fact) {
 	flag("files", func(d *Dialect) *bool { return &d.Files })
 	flag("audio", func(d *Dialect) *bool { return &d.Audio })
 	flag("reasoning.details", func(d *Dialect) *bool { return &d.Reasoning.Details })
+	flag("image_urls", func(d *Dialect) *bool { return &d.ImageURLs })
 	flag("refusal_field", func(d *Dialect) *bool { return &d.RefusalField })
 
 	facts = append(facts, enumFacts("system_messages", func(d *Dialect) *SystemPolicy { return &d.SystemMessages },

@@ -36,6 +36,11 @@ type Dialect struct {
 	Files  bool `yaml:"files"`
 	Audio  bool `yaml:"audio"`
 
+	// ImageURLs says that the server fetches images from URLs itself. Otherwise
+	// it takes data URLs only: what a URL names is fetched for it, where that is
+	// configured, or dropped and reported.
+	ImageURLs bool `yaml:"image_urls"`
+
 	// RefusalField says that assistant messages may carry "refusal".
 	// Otherwise an earlier refusal is sent as text.
 	RefusalField bool `yaml:"refusal_field"`

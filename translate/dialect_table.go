@@ -51,6 +51,7 @@ func generic() Dialect {
 		Name:           "generic",
 		SystemMessages: SystemHead,
 		Images:         true,
+		ImageURLs:      true,
 		Files:          true,
 		Audio:          true,
 		CallContent:    CallContentNull,
@@ -154,7 +155,8 @@ var presets = []Dialect{
 		// becomes a message of its own, so texts go in one. Efforts are 400 for
 		// most models, also for those that think, but gpt-oss takes them: that
 		// is learned for each model.
-		d.Files, d.Audio = false, false
+		// Images are taken as data URLs only.
+		d.Files, d.Audio, d.ImageURLs = false, false, false
 		d.JoinText = true
 		d.Accepts = samplingParams | ParamLogprobs | ParamStreamUsage
 		d.ExtraParams = chatOnlyParams

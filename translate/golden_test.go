@@ -160,6 +160,8 @@ func setDialect(d *Dialect, key, value string) error {
 		d.Files = yes
 	case "audio":
 		d.Audio = yes
+	case "image_urls":
+		d.ImageURLs = yes
 	case "refusal_field":
 		d.RefusalField = yes
 	case "call_content":
@@ -233,6 +235,7 @@ type exchange struct {
 	err     *Error
 	options TurnOptions
 	history *History
+	fetched map[string][]byte
 }
 
 // start does what a proxy does before it talks to the backend.
@@ -282,7 +285,13 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 	if x.err = x.req.OpenCompactions(opener); x.err != nil {
 		return x
 	}
-	x.chat, x.err = x.req.AppendChat(nil, ChatOptions{Dialect: &c.dialect, Model: c.opt.model, History: h, Losses: &x.losses, Sealer: sealer})
+	x.fetched = map[string][]byte{}
+	for _, url := range x.req.Remote(&c.dialect) {
+		if strings.Contains(url, "fetchable") {
+			x.fetched[url] = []byte("data:image/png;base64,UE5H")
+		}
+	}
+	x.chat, x.err = x.req.AppendChat(nil, ChatOptions{Fetched: x.fetched, Dialect: &c.dialect, Model: c.opt.model, History: h, Losses: &x.losses, Sealer: sealer})
 	if x.err == nil && c.opt.loss == "strict" {
 		x.err = x.losses.Refusal()
 	}

@@ -24,9 +24,10 @@ const (
 // head.
 type messages struct {
 	dialect *Dialect
-	losses  *Losses // may be nil
-	sealer  Sealer  // may be nil
-	replay  Replay  // which reasoning the backend gets: the dialect's, or less
+	losses  *Losses           // may be nil
+	sealer  Sealer            // may be nil
+	fetched map[string][]byte // data URLs for URLs; may be nil
+	replay  Replay            // which reasoning the backend gets: the dialect's, or less
 	running []asyncCall
 	tools   *toolSet // those of the request; nil when a history is made
 	dst     []byte

@@ -142,9 +142,11 @@ func (m *messages) takes(d *jsonx.Doc, v uint32) bool {
 	case partText:
 		return true
 	case partImage:
-		return m.dialect.Images && d.Present(d.Get(v, "image_url"))
+		url := d.Get(v, "image_url")
+		return m.dialect.Images && d.Present(url) && (m.dialect.ImageURLs || !isRemote(d, url) || m.fetched[d.Text(url)] != nil)
 	case partFile:
-		return m.dialect.Files && (d.Present(d.Get(v, "file_data")) || d.Present(d.Get(v, "file_id")))
+		return m.dialect.Files && (d.Present(d.Get(v, "file_data")) || d.Present(d.Get(v, "file_id")) ||
+			m.fetchedFile(d, v) != nil)
 	case partAudio:
 		return m.dialect.Audio
 	}
@@ -158,6 +160,9 @@ func (m *messages) dropped(d *jsonx.Doc, v uint32) string {
 	case partImage:
 		if m.dialect.Images && !d.Present(d.Get(v, "image_url")) {
 			return "input_image with a file_id"
+		}
+		if m.dialect.Images && !m.dialect.ImageURLs && isRemote(d, d.Get(v, "image_url")) {
+			return "input_image with a URL, which the backend does not fetch"
 		}
 	case partFile:
 		if m.dialect.Files && d.Present(d.Get(v, "file_url")) {
@@ -173,7 +178,7 @@ func (m *messages) appendPart(dst []byte, d *jsonx.Doc, v uint32, path func() st
 	case partImage:
 		return m.appendImage(dst, d, v, path)
 	case partFile:
-		return appendFile(dst, d, v)
+		return m.appendFile(dst, d, v, path)
 	case partAudio:
 		dst = append(dst, `{"type":"input_audio","input_audio":`...)
 		dst = append(dst, d.Raw(d.Get(v, "input_audio"))...)
@@ -186,7 +191,12 @@ func (m *messages) appendPart(dst []byte, d *jsonx.Doc, v uint32, path func() st
 
 func (m *messages) appendImage(dst []byte, d *jsonx.Doc, v uint32, path func() string) []byte {
 	dst = append(dst, `{"type":"image_url","image_url":{"url":`...)
-	dst = append(dst, d.Raw(d.Get(v, "image_url"))...)
+	if url := d.Get(v, "image_url"); !m.dialect.ImageURLs && isRemote(d, url) {
+		m.lose(rulePartFetched, path()+".image_url", "")
+		dst = jsonx.AppendString(dst, m.fetched[d.Text(url)])
+	} else {
+		dst = append(dst, d.Raw(url)...)
+	}
 	switch detail := d.Get(v, "detail"); {
 	case d.Is(detail, "original"): // the chat API stops at high
 		m.lose(ruleImageDetail, path()+".detail", "original → high")
@@ -198,11 +208,15 @@ func (m *messages) appendImage(dst []byte, d *jsonx.Doc, v uint32, path func() s
 	return append(dst, "}}"...)
 }
 
-func appendFile(dst []byte, d *jsonx.Doc, v uint32) []byte {
+func (m *messages) appendFile(dst []byte, d *jsonx.Doc, v uint32, path func() string) []byte {
 	dst = append(dst, `{"type":"file","file":{`...)
 	if data := d.Get(v, "file_data"); d.Present(data) {
 		dst = append(dst, `"file_data":`...)
 		dst = append(dst, d.Raw(data)...)
+	} else if data := m.fetchedFile(d, v); data != nil {
+		m.lose(rulePartFetched, path()+".file_url", "")
+		dst = append(dst, `"file_data":`...)
+		dst = jsonx.AppendString(dst, data)
 	} else {
 		dst = append(dst, `"file_id":`...)
 		dst = append(dst, d.Raw(d.Get(v, "file_id"))...)

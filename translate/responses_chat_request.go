@@ -23,6 +23,9 @@ type ChatOptions struct {
 	Summarize bool
 	// Sealer opens the encrypted_content of reasoning items; nil: none opens.
 	Sealer Sealer
+	// Fetched has data URLs for those that Remote lists; what is not in it is
+	// dropped and reported.
+	Fetched map[string][]byte
 }
 
 // Resolve puts stored items in the place of the input's item references:
@@ -87,7 +90,7 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	m := &r.messages
 	m.reset(dialect, opt.Losses, dst)
 	m.tools, m.running = &r.tools, slices.Clip(h.running)
-	m.sealer = opt.Sealer
+	m.sealer, m.fetched = opt.Sealer, opt.Fetched
 	if r.forgetsTurns(dialect) {
 		m.replay = ReplayLoop
 	}

@@ -147,7 +147,7 @@ func (c *goldenCase) reused(t *testing.T, r *Request, turn *Turn) string {
 	if err := r.OpenCompactions(plainSealer{}); err != nil {
 		return err.Error()
 	}
-	chat, err := r.AppendChat(nil, ChatOptions{Dialect: &c.dialect, Model: c.opt.model, History: x.history, Losses: &losses, Sealer: x.options.Sealer})
+	chat, err := r.AppendChat(nil, ChatOptions{Dialect: &c.dialect, Model: c.opt.model, History: x.history, Losses: &losses, Sealer: x.options.Sealer, Fetched: x.fetched})
 	out := string(chat)
 	if err == nil && c.opt.loss == "strict" {
 		err = losses.Refusal()
