@@ -58,7 +58,7 @@ func (o Overrides) Sets(key string) bool {
 	}
 	return slices.ContainsFunc(o.settings, func(s *setting) bool {
 		own := s.path[o.depth:]
-		return slices.Equal(own, path) || path[0] == "extra_params" && own[0] == "extra_params_add"
+		return len(own) >= len(path) && slices.Equal(own[:len(path)], path) || path[0] == "extra_params" && own[0] == "extra_params_add"
 	})
 }
 

@@ -127,6 +127,12 @@ func dialectFacts() (facts []fact) {
 	flag("files", func(d *Dialect) *bool { return &d.Files })
 	flag("audio", func(d *Dialect) *bool { return &d.Audio })
 	flag("reasoning.details", func(d *Dialect) *bool { return &d.Reasoning.Details })
+	flag("reasoning.stream_only", func(d *Dialect) *bool { return &d.Reasoning.StreamOnly })
+	facts = append(facts, fact{
+		name:   "tools.call_placeholder",
+		holds:  func(d *Dialect, _ string) bool { return d.Tools.CallPlaceholder == signaturePlaceholder },
+		others: []func(*Dialect){func(d *Dialect) { d.Tools.CallPlaceholder = "" }},
+	})
 	flag("image_urls", func(d *Dialect) *bool { return &d.ImageURLs })
 	flag("refusal_field", func(d *Dialect) *bool { return &d.RefusalField })
 

@@ -104,6 +104,11 @@ type ToolAbilities struct {
 	// that the server gives and wants back unchanged with the same call.
 	CallExtras []string `yaml:"call_extras"`
 
+	// CallPlaceholder is what the first call of a message gets in their place where
+	// there are none, because it was not made by this server: members of a JSON
+	// object, for servers that refuse a call without them. "" is nothing.
+	CallPlaceholder string `yaml:"call_placeholder"`
+
 	// Custom is how custom tools are offered, and their calls written.
 	Custom CustomTools `yaml:"custom"`
 }
@@ -127,6 +132,10 @@ type ReasoningHabits struct {
 
 	// EffortForm is how the request asks for an effort.
 	EffortForm EffortForm `yaml:"effort_form"`
+
+	// StreamOnly says that the server only thinks in streams, and refuses a request
+	// to think for a whole reply: EffortForm, a switch, then says no.
+	StreamOnly bool `yaml:"stream_only"`
 
 	// Efforts maps an effort of the Responses API to the server's word for it.
 	// An effort that is not in the map is sent as it is, or, where EffortForm is

@@ -33,7 +33,7 @@ func (d *Dialect) set(f Fact) (changed bool) {
 	flags := map[string]*bool{
 		"developer_role": &d.DeveloperRole, "alternate_roles": &d.AlternateRoles, "join_text": &d.JoinText,
 		"assistant_after_tool": &d.AssistantAfterTool, "images": &d.Images, "files": &d.Files, "audio": &d.Audio,
-		"refusal_field": &d.RefusalField, "reasoning.details": &d.Reasoning.Details,
+		"refusal_field": &d.RefusalField, "reasoning.details": &d.Reasoning.Details, "reasoning.stream_only": &d.Reasoning.StreamOnly,
 	}
 	if flag := flags[f.Key]; flag != nil {
 		changed, *flag = *flag != yes, yes
@@ -41,6 +41,9 @@ func (d *Dialect) set(f Fact) (changed bool) {
 	}
 	section, name, _ := strings.Cut(f.Key, ".")
 	switch {
+	case f.Key == "tools.choices" && !yes: // the server does not know tool_choice
+		changed, d.Tools.Choices = d.Tools.Choices != 0, 0
+		return changed
 	case section == "accepts":
 		return setBit(&d.Accepts, ParamNames, name, yes)
 	case strings.HasPrefix(f.Key, "tools.choices."):
@@ -96,8 +99,14 @@ func (d *Dialect) setWord(f Fact) (changed bool) {
 		return setWord(&d.Reasoning.Tags, f.Value, TagsOff, TagsAuto, TagsImplicit)
 	case "tools.required_word":
 		return setWord(&d.Tools.RequiredWord, f.Value, f.Value)
+	case "tools.call_placeholder":
+		return setWord(&d.Tools.CallPlaceholder, f.Value, f.Value)
+	case "tools.custom":
+		return setWord(&d.Tools.Custom, f.Value, CustomFunction, CustomNative)
 	case "reasoning.replay_field":
 		return setWord(&d.Reasoning.ReplayField, f.Value, f.Value)
+	case "reasoning.placeholder":
+		return setWord(&d.Reasoning.Placeholder, f.Value, f.Value)
 	}
 	effort, ok := strings.CutPrefix(f.Key, "reasoning.efforts.")
 	if !ok || effort == "" {

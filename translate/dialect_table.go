@@ -63,7 +63,7 @@ func generic() Dialect {
 			RequiredWord: "required",
 			NameMax:      64,
 			CallIDs:      CallIDsAny,
-			CallExtras:   []string{},
+			CallExtras:   []string{"extra_content"}, // who gives it wants it back (Gemini, and proxies before it)
 			Custom:       CustomFunction,
 		},
 		Tokenizer:  TokenizerNone,
@@ -79,10 +79,15 @@ func generic() Dialect {
 	}
 }
 
+// signaturePlaceholder is for calls that Gemini has not made: its page on thought
+// signatures has the word for them.
+const signaturePlaceholder = `"extra_content":{"google":{"thought_signature":"skip_thought_signature_validator"}}`
+
 // preset is generic with changes.
 func preset(name string, change func(d *Dialect)) Dialect {
 	d := generic()
 	d.Name = name
+	d.Tools.CallExtras = []string{}
 	change(&d)
 	return d
 }
@@ -192,7 +197,9 @@ var presets = []Dialect{
 	preset("kimi", func(d *Dialect) {
 		// "reasoning_content is missing in assistant tool call message": for every
 		// such message while thinking is on (mastra#12592, opencode#16318);
-		// obsidian-yolo#243 fills it in. reasoning_effort beside thinking is refused.
+		// obsidian-yolo#243 fills it in. reasoning_effort beside thinking is refused,
+		// and so is a forced tool_choice (PEERS §4.2).
+		d.Tools.Choices = ChoiceNone
 		d.Files, d.Audio = false, false
 		d.Accepts = samplingParams | ParamStreamUsage | ParamPromptCacheKey
 		d.ExtraParams = []string{"stop", "thinking"}
@@ -209,6 +216,7 @@ var presets = []Dialect{
 		d.Accepts = ParamTemperature | ParamTopP | ParamStreamUsage
 		d.ExtraParams = []string{"stop", "thinking", "do_sample", "tool_stream"}
 		d.Structured = StructuredObject
+		d.Tools.Choices = 0 // tool_choice "only supports auto": https://docs.z.ai/api-reference/llm/chat-completion
 		d.Reasoning.Replay = ReplayLoop
 		d.Reasoning.EffortForm = EffortThinking
 		d.Reasoning.Tags = TagsOff
@@ -231,6 +239,7 @@ var presets = []Dialect{
 		d.Accepts = samplingParams | ParamLogprobs | ParamParallelToolCalls | ParamStreamUsage
 		d.ExtraParams = []string{"stop", "seed", "top_k", "enable_thinking", "thinking_budget", "enable_search"}
 		d.Reasoning.EffortForm = EffortEnable
+		d.Reasoning.StreamOnly = true // "must be set to false for non-streaming calls" (langchain4j#3974)
 		d.Reasoning.Tags = TagsOff
 	}),
 	preset("mistral", func(d *Dialect) {
@@ -279,6 +288,7 @@ var presets = []Dialect{
 		// call's thought signature, in extra_content, must come back with it, else
 		// 400: https://ai.google.dev/gemini-api/docs/thought-signatures
 		d.Tools.CallExtras = []string{"extra_content"}
+		d.Tools.CallPlaceholder = signaturePlaceholder
 		d.Files = false
 		d.MaxTokens = MaxCompletionTokens
 		d.Accepts = ParamTemperature | ParamTopP | ParamParallelToolCalls | ParamStreamUsage
@@ -365,6 +375,7 @@ var presets = []Dialect{
 		d.MaxTokens = MaxCompletionTokens
 		d.Accepts = samplingParams | ParamStreamUsage
 		d.ExtraParams = []string{"stop", "seed", "logit_bias"}
+		d.Tools.Choices = 0
 		d.Structured = StructuredNone
 	}),
 }

@@ -14,8 +14,14 @@ import (
 // or HTML; the names of request keys in it are those of the chat API.
 func UpstreamError(status int, body []byte) *Error {
 	var d jsonx.Doc
-	if err := d.Parse(body, upstreamLimits); err == nil && d.Kind(jsonx.Root) == jsonx.Object {
-		return upstreamErrorIn(&d, status)
+	if err := d.Parse(body, upstreamLimits); err == nil {
+		root := uint32(jsonx.Root)
+		if d.Kind(root) == jsonx.Array && d.Len(root) > 0 { // Gemini puts it in a list
+			root = d.First(root)
+		}
+		if d.Kind(root) == jsonx.Object {
+			return upstreamErrorAt(&d, root, status)
+		}
 	}
 	e := &Error{Status: status, Origin: OriginUpstream}
 	text := strings.TrimSpace(strings.ToValidUTF8(string(body[:min(len(body), 4096)]), "\ufffd"))
@@ -63,12 +69,16 @@ func upstreamErrorAt(d *jsonx.Doc, root uint32, status int) *Error {
 	if e.Message == "" {
 		e.Message = member("message")
 	}
+	detail := d.Get(n, "detail")
+	if v := d.Get(n, "message"); d.Kind(v) == jsonx.Object { // Mistral's, of keys that it does not know
+		detail = d.Get(v, "detail")
+	}
 	if e.Message == "" {
-		switch v := d.Get(n, "detail"); d.Kind(v) {
+		switch d.Kind(detail) {
 		case jsonx.String:
-			e.Message = d.Text(v)
+			e.Message = d.Text(detail)
 		case jsonx.Array, jsonx.Object: // FastAPI's list of faults
-			e.Message = ellipsis(string(jsonx.AppendCompact(nil, d.Raw(v))), 500)
+			e.Message = ellipsis(string(jsonx.AppendCompact(nil, d.Raw(detail))), 500)
 		}
 	}
 	if resp := d.Get(n, "base_resp"); e.Message == "" && resp != 0 {

@@ -8,7 +8,7 @@ import (
 	"antiphon/translate/jsonx"
 )
 
-// Learn finds out from a backend's refusal (a status of 400 or 422, with its body)
+// Learn finds out from a backend's refusal (a status of 400, 422, 500 or 501, with its body)
 // what it does not take of the request chat that it was sent, and how to say the
 // same to it. It returns the fact by which the dialect has to be changed for
 // that, or false if there is none.
@@ -18,7 +18,9 @@ import (
 // something that was sent and says that the backend does not know it or does not
 // take it, and if the dialect has another way.
 func Learn(d *Dialect, status int, body, chat []byte) (fact Fact, ok bool) {
-	if status != 400 && status != 422 {
+	switch status {
+	case 400, 422, 500, 501: // llama.cpp says 500 of what it does not support
+	default:
 		return Fact{}, false
 	}
 	r := refusal{text: refusalText(body)}
@@ -53,6 +55,7 @@ var unsupportedPhrases = []string{
 	"extra fields not permitted", "additional properties", "unexpected keyword", "unexpected property", "unexpected field",
 	"not a valid parameter", "not a recognized", "not recognized", "cannot find field", "no longer supported", "not permitted",
 	"not allowed", "is not available", "only the default", "incompatible", "cannot be used",
+	"is allowed for this model", // Kimi: "invalid temperature: only 1 is allowed for this model"
 }
 
 // refusalText collects the strings of an error body, in lower case.
@@ -161,7 +164,7 @@ func (r *refusal) sentPart(typ string) bool {
 
 // lessons are what refusals can teach, the more particular before the more general.
 var lessons = []func(r *refusal, d *Dialect) (Fact, bool){
-	learnMaxTokens, learnRoles, learnReasoningReplay, learnCallIDs, learnToolChoice, learnStructured, learnEffort,
+	learnMaxTokens, learnRoles, learnReasoningReplay, learnSignature, learnStreamOnly, learnCallIDs, learnToolChoice, learnStructured, learnEffort,
 	learnParts, learnContent, learnStrict, learnStreamUsage, learnParams, learnExtraParams,
 }
 
@@ -207,9 +210,35 @@ func learnReasoningReplay(r *refusal, d *Dialect) (Fact, bool) {
 	switch {
 	case r.sentMember(field) && r.unsupported && r.names(field):
 		return Fact{"reasoning.replay", string(ReplayNone)}, true
-	case d.Reasoning.Replay == ReplayNone && r.sentMember("tool_calls") && !r.sentMember(field) && r.names(field) && !r.unsupported &&
+	case r.sentMember("tool_calls") && r.names(field) && !r.unsupported &&
 		containsAny(r.text, []string{"missing", "must be", "required", "passed back", "is not provided"}):
-		return Fact{"reasoning.replay", string(ReplayLoop)}, true
+		// First that of the tool loop, then all of it; and where there is none to be
+		// had, such as for the calls of another model, something in its place.
+		switch {
+		case d.Reasoning.Replay == ReplayNone:
+			return Fact{"reasoning.replay", string(ReplayLoop)}, true
+		case d.Reasoning.Replay == ReplayLoop:
+			return Fact{"reasoning.replay", string(ReplayAll)}, true
+		case d.Reasoning.Placeholder == "":
+			return Fact{"reasoning.placeholder", " "}, true
+		}
+	}
+	return Fact{}, false
+}
+
+// learnSignature: Gemini wants a signature with the calls of a turn, also with those
+// that it has not made.
+func learnSignature(r *refusal, _ *Dialect) (Fact, bool) {
+	if r.sentMember("tool_calls") && containsAny(r.text, []string{"missing a thought_signature", "missing a `thought_signature`"}) {
+		return Fact{"tools.call_placeholder", signaturePlaceholder}, true
+	}
+	return Fact{}, false
+}
+
+// learnStreamOnly: Qwen's open models only think in streams.
+func learnStreamOnly(r *refusal, d *Dialect) (Fact, bool) {
+	if r.sent("stream") == 0 && d.Reasoning.EffortForm == EffortEnable && containsAny(r.text, []string{"must be set to false for non-streaming"}) {
+		return Fact{"reasoning.stream_only", "true"}, true
 	}
 	return Fact{}, false
 }
@@ -228,6 +257,8 @@ func learnToolChoice(r *refusal, d *Dialect) (Fact, bool) {
 	}
 	form := ""
 	switch {
+	case containsAny(r.text, []string{"unrecognized request argument", "unknown parameter", "unknown name", "extra inputs", "unknown field", "property 'tool_choice'"}):
+		return Fact{"tools.choices", "false"}, true // the key as such
 	case r.doc.Is(choice, "none"):
 		form = "none"
 	case r.doc.Is(choice, d.Tools.RequiredWord) && r.doc.Kind(choice) == jsonx.String:
@@ -269,7 +300,7 @@ var efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max
 
 func learnEffort(r *refusal, _ *Dialect) (Fact, bool) {
 	sent := r.sent("reasoning_effort")
-	if sent == 0 || !r.names("reasoning_effort", "reasoning effort", "reasoning value", "think value", "not support thinking") {
+	if sent == 0 || !r.names("reasoning_effort", "reasoning effort", "reasoning value", "think value", "not support thinking", "reasoningeffort") {
 		return Fact{}, false
 	}
 	asked := r.doc.Text(sent)
@@ -355,7 +386,7 @@ func learnParams(r *refusal, _ *Dialect) (Fact, bool) {
 		return Fact{}, false
 	}
 	for _, name := range ParamNames {
-		named := r.names(name)
+		named := r.names(name, strings.ReplaceAll(name, "_", "")) // xAI: presencePenalty
 		if name == "logprobs" {
 			named = named || r.names("top_logprobs")
 		}

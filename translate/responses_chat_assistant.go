@@ -184,7 +184,6 @@ func (m *messages) appendCalls() {
 		if !first {
 			m.dst = append(m.dst, ',')
 		}
-		first = false
 		m.dst = append(m.dst, `{"id":`...)
 		m.dst = m.appendCallID(m.dst, callID(it))
 		switch form := it.callForm(); form {
@@ -201,10 +200,23 @@ func (m *messages) appendCalls() {
 			}
 			m.dst = append(m.dst, '}')
 		}
-		m.dst = append(m.dst, m.memory.extrasOf(it)...)
+		extras := m.memory.extrasOf(it)
+		m.dst = append(m.dst, extras...)
+		if first && len(extras) == 0 {
+			m.appendCallPlaceholder()
+		}
+		first = false
 		m.dst = append(m.dst, '}')
 	}
 	m.dst = append(m.dst, ']')
+}
+
+// appendCallPlaceholder appends what the dialect wants of a call that the backend
+// has not made.
+func (m *messages) appendCallPlaceholder() {
+	if p := m.dialect.Tools.CallPlaceholder; p != "" {
+		m.dst = append(append(m.dst, ','), p...)
+	}
 }
 
 // sentID is a call id in the form that the dialect takes.

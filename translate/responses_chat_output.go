@@ -182,7 +182,9 @@ func (m *messages) orphan(it *item) {
 	default:
 		m.dst = jsonx.AppendString(m.dst, orphanName(it.doc.Str(it.typ)))
 	}
-	m.dst = append(m.dst, `,"arguments":"{}"}}]}`...)
+	m.dst = append(m.dst, `,"arguments":"{}"}`...)
+	m.appendCallPlaceholder()
+	m.dst = append(m.dst, `}]}`...)
 	m.result(id, it, it.at)
 	m.illustrate()
 }

@@ -386,6 +386,8 @@ func (r *Request) appendEffort(dst []byte, effort string, dialect *Dialect, loss
 	form := dialect.Reasoning.EffortForm
 	word, mapped := dialect.Reasoning.Efforts[effort]
 	switch {
+	case dialect.Reasoning.StreamOnly && !r.Stream:
+		word = effortOff
 	case mapped:
 	case form.isSwitch() && effort == "none":
 		word = effortOff

@@ -103,7 +103,7 @@ func (r *Request) appendTools(dst []byte, dialect *Dialect, losses *Losses) []by
 		dst = jsonx.AppendString(dst, dialect.Tools.RequiredWord)
 	case choice == choiceNone:
 		dst = append(dst, `,"tool_choice":"none"`...)
-	case r.has(pToolChoice) && d.Is(r.params[pToolChoice], "auto"):
+	case can != 0 && r.has(pToolChoice) && d.Is(r.params[pToolChoice], "auto"):
 		dst = append(dst, `,"tool_choice":"auto"`...)
 	}
 

@@ -1,0 +1,167 @@
+package zoo
+
+import "regexp"
+
+// hosted are the APIs of those who make models.
+var hosted = []Family{
+	{
+		Name:   "deepseek",
+		Errors: errorObject,
+		Rules: join([]Rule{
+			refuse(ruleDeveloper, roleBeside("system", "user", "assistant", "tool"),
+				invalid("Failed to deserialize the JSON body into the target type: messages[0].role: unknown variant `%s`, expected one of `system`, `user`, `assistant`, `tool`").with("", "invalid_request_error", ""), "PEERS §4.2: no developer role; the words are serde's"),
+			refuse(ruleImages, part("image_url", "file", "input_audio"),
+				invalid("Failed to deserialize the JSON body into the target type: messages[%s]: unknown variant `image_url`, expected `text`").with("", "invalid_request_error", ""), "its API knows text parts only"),
+			refuse(ruleSchema, format("json_schema"), invalid("This response_format type is unavailable now").with("", "invalid_request_error", ""), "api-docs.deepseek.com/guides/json_mode: json_object"),
+			refuse(ruleReplay, both(callsWithout("reasoning_content"), not(keyIs("thinking.type", "disabled"))),
+				invalid("The `reasoning_content` in the thinking mode must be passed back to the API.").with("", "invalid_request_error", ""), "CLIProxyAPI#3451, codex#24500"),
+		}, paired("cc-switch#4741")),
+		Habits: Habits{
+			First: FirstEmpty, Comments: []string{"keep-alive", "keep-alive"}, Thinks: ThinksContent, Off: [][2]string{{"thinking.type", "disabled"}},
+			IDs: IDsCall, Usage: UsageFinish, CachedPath: "prompt_cache_hit_tokens",
+		},
+		Signs:    Signs{Header: [2]string{"X-Ds-Trace-Id", "abc"}, Owner: "deepseek", Model: "deepseek-chat"},
+		Evidence: "PEERS §4.2: comments under load, prompt_cache_hit_tokens",
+	},
+	{
+		Name:   "kimi",
+		Errors: errorObject,
+		Rules: join([]Rule{
+			refuse(ruleReplay, both(callsWithout("reasoning_content"), not(keyIs("thinking.type", "disabled"))),
+				invalid("thinking is enabled but reasoning_content is missing in assistant tool call message at index %s"), "mastra#12592, opencode#16318"),
+			refuse(ruleThinking, both(key("thinking"), key("reasoning_effort")), invalid("reasoning_effort cannot be used together with thinking"), "PEERS §4.2"),
+			refuse(ruleChoice, both(choiceOf("required", "named"), not(keyIs("thinking.type", "disabled"))), invalid("tool_choice '%s' is incompatible with thinking enabled"), "PEERS §4.2: forced tool_choice rejected with thinking"),
+			ofModel(refuse(ruleSampling, both(keyIsNot("temperature", "1"), not(keyIs("thinking.type", "disabled"))), invalid("invalid temperature: only 1 is allowed for this model"), "PEERS §4.2: temperature fixed in thinking")),
+			refuse(ruleNames, toolNameNot(regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]{0,63}$`)), invalid("Invalid request: function name is invalid, must start with a letter and can contain letters, numbers, underscores, and dashes"), "its own words in moonshot issues"),
+		}, paired("continue#11600")),
+		Habits: Habits{
+			First: FirstEmpty, Thinks: ThinksContent, Off: [][2]string{{"thinking.type", "disabled"}}, IDs: IDsFunction,
+			Usage: UsageChoice, CachedPath: "cached_tokens", ContentWithCalls: `""`,
+		},
+		Overflow: invalid("Invalid request: Your request exceeded model token limit: 8192"),
+		Signs:    Signs{Header: [2]string{"Msh-Request-Id", "abc"}, Owner: "moonshot", Model: "kimi-k2.5"},
+		Evidence: "PEERS §4.2: usage may sit inside choices[0]",
+	},
+	{
+		Name:   "glm",
+		Errors: errorCode,
+		Rules: join([]Rule{
+			refuse(ruleDeveloper, roleBeside("system", "user", "assistant", "tool"), invalid("Incorrect role information").with("", "1214", ""), "PI-Desktop#30"),
+		}, paired("CLIProxyAPI#5735")),
+		Habits: Habits{
+			Role: RoleEvery, Thinks: ThinksContent, Off: [][2]string{{"thinking.type", "disabled"}}, WholeCalls: true, Usage: UsageFinish,
+			CachedPath: "prompt_tokens_details.cached_tokens", IgnoresChoice: true,
+		},
+		Overflow: invalid("Prompt exceeds max length").with("", "1261", ""),
+		Fault:    `{"error":{"code":"1234","message":"The network has failed"}}`,
+		Signs:    Signs{Owner: "z-ai", Model: "glm-4.6"},
+		Evidence: "PEERS §4.2: whole calls; docs.z.ai: tool_choice only supports auto",
+	},
+	{
+		Name:   "minimax",
+		Errors: errorBaseResp,
+		Rules: []Rule{
+			refuse(ruleSystem, laterSystem, invalid("invalid params, invalid chat setting (2013)").as(200, nil), "oh-my-pi#954, openclaw#19386"),
+			refuse(ruleArguments, noJSONArguments, invalid("invalid params, invalid function arguments json string, tool_call_id: %s (2013)").as(200, nil), "cc-switch#5001"),
+			refuse(ruleNames, toolNameNot(regexp.MustCompile(`.`)), invalid("invalid params, function name or parameters is empty (2013)").as(200, nil), "CodexPlusPlus#267"),
+			refuse(ruleUncalled, uncalled, invalid("invalid params, tool call result does not follow tool call (2013)").as(200, nil), "PEERS §4.2, 2013"),
+		},
+		Habits: Habits{
+			First: FirstEmpty, Thinks: ThinksTags, IDs: IDsCall, WholeCalls: true, Usage: UsageAsked,
+		},
+		Overflow: invalid("invalid params, context window exceeds limit (2013)").as(200, nil),
+		Fault:    `{"id":"0","choices":null,"base_resp":{"status_code":1000,"status_msg":"unknown error"}}`,
+		Signs:    Signs{Header: [2]string{"Minimax-Request-Id", "abc"}, Owner: "minimax", Model: "MiniMax-M2"},
+		Evidence: "PEERS §4.2: <think>, errors with status 200",
+	},
+	{
+		Name:   "qwen",
+		Errors: errorObject,
+		Rules: []Rule{
+			refuse(ruleDeveloper, role("developer"), invalid("developer is not one of ['system', 'assistant', 'user', 'tool', 'function'] - 'messages.%s.role'"), "BrainPilot#549"),
+			refuse(ruleSystem, laterSystem, invalid("System message must be at the beginning."), "dynamo#10206"),
+			ofModel(refuse(ruleThinking, both(keyIs("enable_thinking", "true"), not(keyIs("stream", "true"))),
+				invalid("parameter.enable_thinking must be set to false for non-streaming calls"), "langchain4j#3974")),
+			refuse(ruleSchema, both(format("json_object", "json_schema"), keyIs("enable_thinking", "true")), invalid("Json mode response is not supported when enable_thinking is true"), "PEERS §4.2"),
+		},
+		Habits: Habits{
+			First: FirstEmpty, Thinks: ThinksContent, Off: [][2]string{{"enable_thinking", "false"}}, ThinksStreamed: true, IDs: IDsEmpty, Usage: UsageAsked,
+			CachedPath: "prompt_tokens_details.cached_tokens",
+		},
+		Overflow: invalid("Range of input length should be [1, 8192]"),
+		Signs:    Signs{Header: [2]string{"Req-Cost-Time", "12"}, Owner: "system", Model: "qwen3-max"},
+		Evidence: "PEERS §4.2: usage in its own chunk",
+	},
+	{
+		Name:   "mistral",
+		Errors: errorFlat,
+		Rules: []Rule{
+			refuse(ruleKeys, keysBeside("model", "messages", "temperature", "top_p", "max_tokens", "stream", "stop", "random_seed", "metadata", "response_format",
+				"tools", "tool_choice", "presence_penalty", "frequency_penalty", "n", "prediction", "parallel_tool_calls", "prompt_mode", "safe_prompt", "guardrails"),
+				invalid("%s").as(422, errorForbidden), "PEERS §4.2: 422 for unknown fields"),
+			refuse(ruleMembers, memberBeside("role", "content", "name", "tool_calls", "tool_call_id", "prefix"), invalid("%s").as(422, errorForbidden), "the same for members of messages"),
+			refuse(ruleDeveloper, roleBeside("system", "user", "assistant", "tool"), invalid("Input should be 'system', 'user', 'assistant' or 'tool', not '%s'").as(422, nil), "four roles in its API"),
+			refuse(ruleCallIDs, callIDNot(regexp.MustCompile(`^[a-zA-Z0-9]{9}$`)), invalid("Tool call id was %s but must be a-z, A-Z, 0-9, with a length of 9.").with("invalid_function_call", "3280", ""), "opencode#1680, langchain#24668"),
+			refuse(ruleAfterTool, userAfterTool, invalid("Unexpected role 'user' after role 'tool'").with("invalid_request_message_order", "3230", ""), "opencode#5034, PEERS §4.2"),
+			refuse(ruleAlternate, twoInARow, invalid("After the optional system message, conversation roles must alternate user/assistant/user/assistant/...").with("invalid_request_message_order", "3230", ""), "PEERS §4.2: roles alternate"),
+			refuse(ruleSystem, laterSystem, invalid("Unexpected role 'system' after role 'user'").with("invalid_request_message_order", "3230", ""), "dynamo#10206: Mistral-7B raises on a later system message"),
+			refuse(ruleChoice, choiceNotOf("auto", "none", "any", "named"), invalid("Input should be 'auto', 'none', 'any' or 'required', not '%s' in tool_choice").as(422, nil), "PEERS §4.2: tool_choice any"),
+			refuse(ruleUnanswered, unanswered, invalid("Not the same number of function calls and responses").with("invalid_request_message_order", "3230", ""), "gptel#1203"),
+			refuse(ruleNames, toolNameNot(openaiName), invalid("Function name was %s but must be a-z, A-Z, 0-9, or contain underscores and dashes, with a maximum length of 64.").with("invalid_function_call", "3281", ""), "ironclaw#1241"),
+		},
+		Habits: Habits{
+			First: FirstEmpty, Thinks: ThinksParts, IDs: IDsAlnum9, WholeCalls: true, LengthFinish: "model_length", Usage: UsageFinish, ContentWithCalls: `""`,
+		},
+		Overflow: invalid("Prompt contains 9000 tokens and 0 draft tokens, too large for model with 8192 maximum context length").with("invalid_request_prompt", "3051", ""),
+		Signs:    Signs{Header: [2]string{"Mistral-Correlation-Id", "abc"}, Owner: "mistralai", Model: "magistral-medium"},
+		Evidence: "PEERS §4.2: content arrays, whole calls, model_length",
+	},
+	{
+		Name:   "xai",
+		Errors: errorXAI,
+		Rules: []Rule{
+			ofModel(refuse(ruleSampling, key("stop"), invalid("Model grok-4.6 does not support parameter stop."), "opencodex#5278, #5280")),
+			ofModel(refuse(ruleSampling, key("presence_penalty"), invalid("Argument not supported on this model: presencePenalty"), "litellm#12635, lobehub#18885")),
+			ofModel(refuse(ruleSampling, key("frequency_penalty"), invalid("Argument not supported on this model: frequencyPenalty"), "litellm#12635, lobehub#18885")),
+			ofModel(refuse(ruleEffort, key("reasoning_effort"), invalid("Model grok-4.6 does not support parameter reasoningEffort."), "PEERS §4.2: non-reasoning models reject reasoning_effort")),
+		},
+		Habits:   Habits{First: FirstEmpty, Thinks: ThinksContent, WholeCalls: true, Usage: UsageEvery, CachedPath: "prompt_tokens_details.cached_tokens"},
+		Overflow: invalid("This model's maximum prompt length is 8192 but the request contains 9000 tokens."),
+		Signs:    Signs{Owner: "xai", Model: "grok-4.6"},
+	},
+	{
+		Name:   "gemini",
+		Errors: errorGoogle,
+		Rules: []Rule{
+			refuse(ruleKeys, keysBeside("model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "stream", "stream_options", "stop", "n",
+				"response_format", "tools", "tool_choice", "parallel_tool_calls", "reasoning_effort", "extra_body"),
+				invalid("Invalid JSON payload received. Unknown name \"%s\": Cannot find field."), "the preset's evidence: unknown keys are 400"),
+			refuse(ruleSignature, unsigned, invalid("Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly. Additional data, function call `default_api:%s`."),
+				"python-genai#2868, ai.google.dev/gemini-api/docs/thought-signatures"),
+			refuse(ruleUnanswered, unanswered, invalid("Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn."), "litellm#22599"),
+			refuse(ruleUncalled, uncalled, invalid("Please ensure that function response turn comes immediately after a function call turn."), "litellm#22599"),
+			refuse(ruleEffort, keyNotOf("reasoning_effort", "none", "minimal", "low", "medium", "high"), invalid("Invalid reasoning_effort: %s. Supported values are none, minimal, low, medium, high"), "ai.google.dev/gemini-api/docs/openai"),
+		},
+		Habits: Habits{
+			Role: RoleEvery, CRLF: true, Index: IndexMissing, WholeCalls: true, ToolFinish: "stop", Usage: UsageEvery, Signatures: true,
+		},
+		Overflow: invalid("The input token count (9000) exceeds the maximum number of tokens allowed (8192)."),
+		Fault:    `{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}`,
+		Signs:    Signs{Header: [2]string{"Server", "scaffolding on HTTPServer2"}, Owner: "google", Model: "gemini-3-pro"},
+		Evidence: "PEERS §4.2: index missing, finish stop, usage with the content",
+	},
+	{
+		Name:   "anthropic",
+		Errors: errorObject,
+		Rules: []Rule{
+			refuse(ruleUnanswered, unanswered, invalid("messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: %s. Each `tool_use` block must have a corresponding `tool_result` block in the next message."), "cc-switch#4185"),
+			refuse(ruleUncalled, uncalled, invalid("messages.1.content.0: unexpected `tool_use_id` found in `tool_result` blocks: %s. Each `tool_result` block must have a corresponding `tool_use` block in the previous message."), "cc-switch#4185"),
+			refuse(ruleNames, toolNameNot(regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)), invalid("tools.0.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"), "docs.anthropic.com, tool use"),
+		},
+		Habits:   Habits{First: FirstEmpty, Usage: UsageAsked, IgnoresFormat: true},
+		Overflow: invalid("prompt is too long: 9000 tokens > 8192 maximum"),
+		Fault:    `{"error":{"type":"overloaded_error","message":"Overloaded"}}`,
+		Signs:    Signs{Header: [2]string{"Anthropic-Organization-Id", "abc"}, Owner: "anthropic", Model: "claude-sonnet-4-5"},
+		Evidence: "PEERS §4.2: strict, response_format and audio are ignored",
+	},
+}
