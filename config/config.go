@@ -216,6 +216,10 @@ type Upstream struct {
 	// Health says when the upstream is left alone for a while.
 	Health Health `yaml:"health"`
 
+	// Grammar says what is done about inputs of custom tools that do not match the
+	// tool's grammar, which a server that only has functions does not know of.
+	Grammar GrammarCheck `yaml:"grammar"`
+
 	Timeouts    UpstreamTimeouts `yaml:"timeouts"`
 	Connections Connections      `yaml:"connections"`
 	TLS         TLS              `yaml:"tls"`
@@ -231,6 +235,16 @@ type UpstreamAPI string
 const (
 	APIChat      UpstreamAPI = "chat"      // Chat Completions
 	APIResponses UpstreamAPI = "responses" // the Responses API
+)
+
+// GrammarCheck is what is done about inputs that do not match a grammar.
+type GrammarCheck string
+
+// The values of GrammarCheck.
+const (
+	GrammarOff    GrammarCheck = "off"    // nothing: the input comes while it is written
+	GrammarReport GrammarCheck = "report" // it is in the loss report
+	GrammarRepair GrammarCheck = "repair" // the input is held until it is whole; one that does not match is asked for once more
 )
 
 // Health is about an upstream that has another to stand in for it: after so many
@@ -470,8 +484,9 @@ const (
 
 func defaultUpstream(url string) Upstream {
 	return Upstream{
-		URL: url,
-		API: APIChat,
+		URL:     url,
+		API:     APIChat,
+		Grammar: GrammarOff,
 		Timeouts: UpstreamTimeouts{
 			Connect:   DefaultConnectTimeout,
 			Write:     DefaultWriteTimeout,

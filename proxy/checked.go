@@ -40,7 +40,7 @@ func (x *exchange) prepareCheck() *translate.Error {
 // releaseRequest gives the memory of the request to the upstream back, unless it
 // may have to be sent again.
 func (x *exchange) releaseRequest() {
-	if x.check == nil {
+	if x.check == nil && !x.mayAskCallAgain() {
 		x.wire = release(x.wire)
 	}
 	x.parts = release(x.parts)

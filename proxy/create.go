@@ -275,6 +275,7 @@ func (x *exchange) beginTurn() {
 		Compacts:      x.compacts != "",
 		Compaction:    x.compaction(),
 		Checked:       x.check != nil,
+		Grammar:       x.grammar(),
 	}
 	if x.backend.cfg.API == config.APIResponses {
 		if x.mend == nil {
@@ -426,14 +427,14 @@ func (x *exchange) takeWhole() error {
 	}
 	if !isEventStream(&x.up.Header) {
 		x.reader.FeedMessage(nil, body)
-		return nil
+		return x.askCallAgain(nil)
 	}
 	x.events.Feed(body) // it streams though nobody asked for it
-	for e, ok := x.events.Next(); ok && !x.turn.Ended(); e, ok = x.events.Next() {
+	for e, ok := x.events.Next(); ok && !x.turn.Fed(); e, ok = x.events.Next() {
 		x.out = x.feed(x.out[:0], e)
 	}
 	x.endOfEvents()
-	return nil
+	return x.askCallAgain(nil)
 }
 
 // readReply reads the upstream's whole reply. What came in one piece is not

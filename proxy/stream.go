@@ -115,9 +115,15 @@ func (x *exchange) take(w io.Writer) error {
 		x.out = x.turn.FinishWith(x.out, x.summary.turn)
 		return nil
 	case x.isWholeReply():
-		return x.streamWhole(w)
+		if err := x.streamWhole(w); err != nil {
+			return err
+		}
+	default:
+		if err := x.pump(w); err != nil {
+			return err
+		}
 	}
-	return x.pump(w)
+	return x.askCallAgain(w)
 }
 
 func (x *exchange) doneMarker(dst []byte) []byte {
@@ -144,7 +150,7 @@ func (x *exchange) pump(w io.Writer) error {
 	idle, beat := x.backend.cfg.Timeouts.Idle.Std(), cfg.Stream.Heartbeat.Std()
 	last := time.Now()     // when the upstream said something
 	var graceEnd time.Time // until when to wait for the count of tokens
-	for !x.turn.Ended() {
+	for !x.turn.Fed() {
 		if !x.up.More() {
 			if err := x.flush(w); err != nil {
 				return err
@@ -173,7 +179,7 @@ func (x *exchange) pump(w io.Writer) error {
 			case len(x.out) > 0:
 			case x.turn.Finishing() && wait == time.Millisecond:
 				x.out = x.reader.Finish(x.out) // it says something, but not that
-			case beat > 0 && time.Since(x.lastOut) >= beat && !x.turn.Ended():
+			case beat > 0 && time.Since(x.lastOut) >= beat && !x.turn.Fed():
 				// What the upstream says is silence to the client: its own signs of life.
 				if err := x.heartbeat(w); err != nil {
 					return err
@@ -202,7 +208,7 @@ func (x *exchange) feedPiece(p []byte) {
 	x.events.Feed(p)
 	for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
 		x.out = x.feed(x.out, e)
-		if x.turn.Ended() {
+		if x.turn.Fed() {
 			return
 		}
 	}

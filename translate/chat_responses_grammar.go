@@ -122,6 +122,22 @@ func (it *outItem) mismatch(input []byte) string {
 	return g.check(string(jsonx.AppendUnescaped(nil, input)))
 }
 
+// ChecksInput reports whether the request has custom tools with a grammar that a
+// backend is not held to, so that calls of theirs may be rejected.
+func (r *Request) ChecksInput(dialect *Dialect) bool {
+	if dialect.Tools.Custom == CustomNative {
+		return false
+	}
+	for i := range r.tools.tools {
+		if t := &r.tools.tools[i]; t.form == formCustom && !t.gone {
+			if syntax, _ := t.grammar(); syntax != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // holdsInput reports whether a custom tool's call is to be held back until its
 // input has been checked.
 func (t *Turn) holdsInput(it *outItem) bool {

@@ -306,6 +306,10 @@ func (t *Turn) Abort(dst []byte, err *Error) []byte {
 // stored and Terminal called.
 func (t *Turn) Ended() bool { return t.state >= stateEnded }
 
+// Fed reports whether the turn takes in nothing more of the backend's reply: it
+// has ended, or waits for a call to be made again (see Rejected).
+func (t *Turn) Fed() bool { return t.state >= stateRepairing }
+
 // Finishing reports whether the backend has said why it stopped, and only the
 // count of tokens may still come.
 func (t *Turn) Finishing() bool { return t.state == stateFinishing }
