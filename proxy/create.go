@@ -75,7 +75,7 @@ func (x *exchange) prepare() *translate.Error {
 	if err := x.req.EmptyInput(); err != nil && !x.mayBeEmpty {
 		return err
 	}
-	if err := x.toChat(translate.ChatOptions{History: history}); err != nil {
+	if err := x.toChat(translate.ChatOptions{History: history, Unsent: x.mayBeEmpty}); err != nil {
 		return err
 	}
 	if s.cfg.Loss == config.LossStrict {

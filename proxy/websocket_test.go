@@ -113,6 +113,11 @@ func TestSocketWarmUp(t *testing.T) {
 	if v.text() != "echo of hi" || !bytes.Contains(up.Requests()[0].Body, []byte("be brief")) {
 		t.Errorf("%s: %s", v.raw, up.Requests()[0].Body)
 	}
+	// Codex opens a connection so when all its instructions are items.
+	nothing := p.turn(`"store":false,"generate":false,"input":[]`)
+	if v := p.turn(`"store":false,"input":"hi","previous_response_id":"` + nothing.ID + `"`); v.text() != "echo of hi" {
+		t.Errorf("%s", v.raw)
+	}
 	p.create(`"generate":false,"input":[{"type":"nonsense"}]`)
 	v = p.result("")
 	if v.fault == nil || v.status != 400 {

@@ -21,6 +21,9 @@ type ChatOptions struct {
 	// Summarize asks for a summary of all that the request would be about, for a
 	// compaction item, instead of an answer.
 	Summarize bool
+	// Unsent says that no model is going to be asked: there may be nothing to ask
+	// it yet.
+	Unsent bool
 	// Sealer opens the encrypted_content of reasoning items; nil: none opens.
 	Sealer Sealer
 	// Fetched has data URLs for those that Remote lists; what is not in it is
@@ -112,7 +115,7 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	}
 	dst = append(m.dst, ']')
 	m.dst = nil
-	if m.count == 0 {
+	if m.count == 0 && !opt.Unsent {
 		return dst, invalid("invalid_value", "input", "Nothing in 'input' can be sent to a Chat Completions backend.")
 	}
 	if opt.Summarize {
