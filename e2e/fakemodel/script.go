@@ -132,6 +132,7 @@ type chat struct {
 	Model         string    `json:"model"`
 	Messages      []message `json:"messages"`
 	Stream        bool      `json:"stream"`
+	N             int       `json:"n"`
 	Logprobs      bool      `json:"logprobs"`
 	TopLogprobs   int       `json:"top_logprobs"`
 	StreamOptions struct {
@@ -159,6 +160,9 @@ func (m *message) text() string {
 	}
 	return s
 }
+
+// choices is how many choices are wanted. They are all the same.
+func (c *chat) choices() int { return max(c.N, 1) }
 
 func (c *chat) turns() (n int) {
 	for i := range c.Messages {

@@ -47,7 +47,10 @@ func (x *exchange) chunks() (list [][]byte) {
 		for k, v := range more {
 			choice[k] = v
 		}
-		list = append(list, x.chunk([]any{choice}, nil))
+		for i := range x.chat.choices() {
+			choice["index"] = i
+			list = append(list, x.chunk([]any{choice}, nil))
+		}
 	}
 	add(map[string]any{"role": "assistant", "content": ""}, nil)
 	for _, p := range r.pieces(r.Reasoning) {
@@ -77,10 +80,14 @@ func (x *exchange) chunks() (list [][]byte) {
 }
 
 func (x *exchange) chunk(choices []any, usage any) []byte {
-	raw, _ := json.Marshal(map[string]any{
+	chunk := map[string]any{
 		"id": completionID, "object": "chat.completion.chunk", "created": 1700000000, "model": x.chat.Model,
-		"choices": choices, "usage": usage,
-	})
+		"choices": choices,
+	}
+	if x.chat.StreamOptions.IncludeUsage {
+		chunk["usage"] = usage
+	}
+	raw, _ := json.Marshal(chunk)
 	return raw
 }
 

@@ -35,13 +35,19 @@ func (x *exchange) whole() (state string) {
 		}
 		message["tool_calls"] = calls
 	}
-	choice := map[string]any{"index": 0, "message": message, "finish_reason": r.finish(), "logprobs": nil}
+	var probabilities any
 	if x.chat.Logprobs {
-		choice["logprobs"] = map[string]any{"content": logprobs(r.pieces(r.Text), x.chat.TopLogprobs), "refusal": nil}
+		probabilities = map[string]any{"content": logprobs(r.pieces(r.Text), x.chat.TopLogprobs), "refusal": nil}
+	}
+	choices := []any{}
+	for i := range x.chat.choices() {
+		choices = append(choices, map[string]any{
+			"index": i, "message": message, "finish_reason": r.finish(), "logprobs": probabilities,
+		})
 	}
 	body := map[string]any{
 		"id": completionID, "object": "chat.completion", "created": 1700000000, "model": x.chat.Model,
-		"choices": []any{choice},
+		"choices": choices,
 	}
 	if !r.NoUsage {
 		body["usage"] = x.usage()

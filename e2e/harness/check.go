@@ -15,17 +15,22 @@ import (
 )
 
 // Check returns what is wrong with exchanges: with each by itself, and with what
-// they say together. options are for the streams.
-func Check(list []Exchange, options streamcheck.Options) (faults []string) {
+// they say together. options are for the streams; chat says that chat completions
+// are antiphon's own, not a model's that are passed through.
+func Check(list []Exchange, options streamcheck.Options, chat bool) (faults []string) {
 	said := map[string][]byte{} // responses by id
 	for i := range list {
 		x := &list[i]
 		f := checker{x: x}
 		switch {
-		case x.Status == 0 || !x.api():
+		case x.Status == 0 || !x.api() && !(chat && x.createsChat()):
 		case x.Status == statusClientGone && x.ClientLeft: // nobody reads it
 		case x.Status >= http.StatusBadRequest:
 			f.error()
+		case x.webSocket():
+			f.webSocket(said, options)
+		case x.createsChat():
+			f.chat()
 		case x.EventStream():
 			if final := f.stream(options); final != nil {
 				said[idOf(final)] = final

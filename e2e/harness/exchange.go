@@ -22,6 +22,8 @@ type Exchange struct {
 	Reply  []byte   // the body of the reply
 	Chunks [][]byte // its pieces, if it was sent in chunks
 
+	Sent, Received [][]byte // the messages, if it has become a WebSocket
+
 	Complete   bool // the reply has come to its end
 	ClientLeft bool // the client has closed its connection by now
 }
@@ -49,6 +51,12 @@ func exchanges(toServer, toClient []byte, clientLeft bool) (list []Exchange) {
 		x.Body, err = io.ReadAll(req.Body)
 		whole := err == nil
 		x.readReply(replies)
+		if x.webSocket() {
+			sent, _ := io.ReadAll(requests)
+			received, _ := io.ReadAll(replies)
+			x.Sent, x.Received, x.Complete = messages(sent), messages(received), true
+			return append(list, x)
+		}
 		list = append(list, x)
 		if !whole || !x.Complete {
 			return list
@@ -77,6 +85,7 @@ func (x *Exchange) readReply(r *bufio.Reader) {
 	switch {
 	case status == http.StatusContinue:
 		x.readReply(r)
+	case status == http.StatusSwitchingProtocols: // what follows is no HTTP
 	case status == http.StatusNoContent || status == http.StatusNotModified:
 		x.Complete = true
 	case strings.EqualFold(x.Header.Get("Transfer-Encoding"), "chunked"):

@@ -17,7 +17,9 @@ type Stage struct {
 	Proxy *Process
 	Tap   *Tap
 
-	options Options
+	behind    *Process // of a chain: what Proxy has as its upstream
+	behindTap *Tap
+	options   Options
 }
 
 // Options change a stage.
@@ -31,6 +33,11 @@ type Options struct {
 	// Upstream is the URL of the upstream, for something between antiphon and
 	// the model.
 	Upstream func(model *fakemodel.Server) (url string, err error)
+
+	// Chained puts a second antiphon between the first and the model, so that
+	// the first has an upstream that speaks Responses. Chat completions then go
+	// through both translations: chat → responses → chat. Flags are for the first.
+	Chained bool
 
 	// Streams says what is legal in a stream.
 	Streams streamcheck.Options
@@ -49,20 +56,43 @@ func Open(opt Options) (*Stage, error) {
 	upstream := model.URL
 	if opt.Upstream != nil {
 		if upstream, err = opt.Upstream(model); err != nil {
-			model.Close()
+			s.kill()
 			return nil, err
 		}
 	}
-	if s.Proxy, err = StartProcess(upstream, opt.Env, opt.Flags...); err != nil {
-		model.Close()
-		return nil, err
+	flags := opt.Flags
+	if opt.Chained {
+		if s.behind, err = StartProcess(upstream, opt.Env); err == nil {
+			s.behindTap, err = NewTap(s.behind.Addr)
+		}
+		if err != nil {
+			s.kill()
+			return nil, err
+		}
+		upstream = "http://" + s.behindTap.Addr()
+		flags = append([]string{"--upstream-api", "responses"}, flags...)
 	}
-	if s.Tap, err = NewTap(s.Proxy.Addr); err != nil {
-		s.Proxy.Kill()
-		model.Close()
+	if s.Proxy, err = StartProcess(upstream, opt.Env, flags...); err == nil {
+		s.Tap, err = NewTap(s.Proxy.Addr)
+	}
+	if err != nil {
+		s.kill()
 		return nil, err
 	}
 	return s, nil
+}
+
+// kill ends what has been started of a stage that cannot be opened.
+func (s *Stage) kill() {
+	for _, p := range []*Process{s.Proxy, s.behind} {
+		if p != nil {
+			p.Kill()
+		}
+	}
+	if s.behindTap != nil {
+		s.behindTap.Close()
+	}
+	s.Model.Close()
 }
 
 // URL is the base URL for clients, with /v1.
@@ -70,7 +100,12 @@ func (s *Stage) URL() string { return "http://" + s.Tap.Addr() + "/v1" }
 
 // Check returns what is wrong so far.
 func (s *Stage) Check() (faults []string) {
-	faults = Check(s.Tap.Exchanges(), s.options.Streams)
+	faults = Check(s.Tap.Exchanges(), s.options.Streams, s.options.Chained)
+	if s.behindTap != nil {
+		for _, fault := range Check(s.behindTap.Exchanges(), s.options.Streams, false) {
+			faults = append(faults, "between the two: "+fault)
+		}
+	}
 	if !s.options.IllegalRequests {
 		for _, why := range s.Model.Illegal() {
 			faults = append(faults, "the model was sent an illegal request: "+why)
@@ -83,6 +118,10 @@ func (s *Stage) Check() (faults []string) {
 func (s *Stage) Close() (faults []string) {
 	faults = s.Proxy.Stop()
 	s.Tap.Close()
+	if s.behind != nil {
+		faults = append(faults, s.behind.Stop()...)
+		s.behindTap.Close()
+	}
 	s.Model.Close()
 	return append(s.Check(), faults...)
 }

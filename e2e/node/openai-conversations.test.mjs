@@ -9,7 +9,7 @@ import { useStage } from './lib/stage.mjs';
 const config = path.join(mkdtempSync(path.join(tmpdir(), 'antiphon-')), 'antiphon.yml');
 writeFileSync(config, 'store:\n  chat_completions: true\n');
 
-const stage = useStage({ flags: ['--', '--config', config] });
+const stage = useStage({ flags: ['--config', config] });
 
 /** all reads a list page by page. */
 async function all(pages) {

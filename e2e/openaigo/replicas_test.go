@@ -53,7 +53,7 @@ func another(t *testing.T, s *harness.Stage, flags ...string) openai.Client {
 	t.Cleanup(func() {
 		faults := p.Stop()
 		tap.Close()
-		for _, fault := range append(faults, harness.Check(tap.Exchanges(), streamcheck.Options{})...) {
+		for _, fault := range append(faults, harness.Check(tap.Exchanges(), streamcheck.Options{}, false)...) {
 			t.Error(fault)
 		}
 		if t.Failed() {

@@ -4,6 +4,7 @@
 //	url      the base URL for clients
 //	model    the model: see fakemodel for its control endpoints
 //	control  GET /faults: what was wrong since the last time it was asked
+//	         GET /exchanges: what has gone over the wire so far
 //
 // It ends when its standard input does, and with exit code 1 if anything was
 // wrong that nobody has asked for.
@@ -25,11 +26,12 @@ import (
 
 func main() { os.Exit(run()) }
 
-// run takes the flags for antiphon as its arguments.
+// run takes the flags for antiphon as its arguments, after --.
 func run() int {
+	chained := flag.Bool("chained", false, "a second antiphon is the upstream of the first, which gets the flags")
 	flag.Parse()
 	defer harness.RemoveBinary()
-	stage, err := harness.Open(harness.Options{Flags: flag.Args()})
+	stage, err := harness.Open(harness.Options{Flags: flag.Args(), Chained: *chained})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -43,6 +45,7 @@ func run() int {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /faults", w.faults)
+	mux.HandleFunc("GET /exchanges", w.exchanges)
 	server := http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(ln) }()
 	_ = json.NewEncoder(os.Stdout).Encode(map[string]string{
@@ -56,6 +59,33 @@ func run() int {
 		code = 1
 	}
 	return code
+}
+
+// exchanges answers with what clients have said and were told, oldest first on
+// each connection: bodies as they were sent, and the messages of WebSockets.
+func (w *watch) exchanges(out http.ResponseWriter, _ *http.Request) {
+	type exchange struct {
+		Method   string   `json:"method"`
+		Path     string   `json:"path"`
+		Status   int      `json:"status"`
+		Body     string   `json:"body"`
+		Reply    string   `json:"reply"`
+		Sent     []string `json:"sent,omitempty"`
+		Received []string `json:"received,omitempty"`
+	}
+	list := []exchange{}
+	for _, x := range w.stage.Tap.Exchanges() {
+		list = append(list, exchange{x.Method, x.Path, x.Status, string(x.Body), string(x.Reply), texts(x.Sent), texts(x.Received)})
+	}
+	out.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(out).Encode(list)
+}
+
+func texts(messages [][]byte) (list []string) {
+	for _, m := range messages {
+		list = append(list, string(m))
+	}
+	return list
 }
 
 // watch tells each fault once.

@@ -18,10 +18,13 @@ function command(flags) {
   return spawn(file, [...args, ...flags], { cwd: e2e, stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
-/** useStage sets a stage up for all tests of the file that calls it. */
-export function useStage({ flags = [] } = {}) {
+/**
+ * useStage sets a stage up for all tests of the file that calls it: with flags
+ * for antiphon, or with two of them in a chain (see harness.Options).
+ */
+export function useStage({ flags = [], chained = false } = {}) {
   const stage = new Stage();
-  before(() => stage.open(flags), { timeout: 180_000 });
+  before(() => stage.open([...(chained ? ['-chained'] : []), '--', ...flags]), { timeout: 180_000 });
   afterEach(() => stage.check());
   after(() => stage.close(), { timeout: 120_000 });
   return stage;
@@ -53,6 +56,11 @@ class Stage {
     const reply = await fetch(`${this.#control}/faults`);
     const faults = await reply.json();
     assert.equal(faults.length, 0, faults.join('\n'));
+  }
+
+  /** exchanges returns what clients have said and were told; see cmd/stage. */
+  async exchanges() {
+    return (await fetch(`${this.#control}/exchanges`)).json();
   }
 
   async close() {
