@@ -36,7 +36,7 @@ fuzz: ## each fuzz target for $(FUZZ)
 chaos: ## kill -9 of those who write to durable stores, 200 times each
 	$(GO) test -count=1 -timeout 30m -run Kill -v ./proxy/store/bolt ./proxy/store/redis -kill.cycles=200
 
-e2e: ## real SDKs against the real binary
+e2e: ## real clients against the real binary
 	./test.sh e2e
 
 ollama: ## a real chat server behind the real binary
@@ -63,4 +63,4 @@ docker: ## the image: static, without root, from scratch
 	docker build --build-arg VERSION=$(VERSION) -t antiphon:$(VERSION) .
 
 clean: ## remove what was built
-	rm -rf bin e2e/.cache e2e/node/node_modules
+	rm -rf bin e2e/.cache e2e/node/node_modules e2e/codex/node_modules

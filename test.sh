@@ -97,7 +97,7 @@ fuzzed() {
 }
 
 e2e() {
-  say "real SDKs against the real binary"
+  say "real clients against the real binary"
   ./e2e/run.sh
 }
 

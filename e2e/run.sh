@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs real SDKs against the real binary: run.sh [go | node] [ARGUMENTS OF go test OR node --test]
+# Runs real clients against the real binary: run.sh [go | node | codex] [ARGUMENTS OF go test OR node --test]
 #
 # Needs Go, gcc (for the race detector) and Node with npm. The binary is built once, with the race detector, and every
 # test has a proxy, a scripted model and a tap of its own between them; what went over the wire is checked after each
@@ -23,23 +23,33 @@ go_clients() {
   go test -count=1 -timeout 10m "$@" ./...
 }
 
+# install DIRECTORY WHAT: node_modules is from the lock file, and is made anew when that has changed.
+install() {
+  cmp -s "$1/package-lock.json" "$1/node_modules/.antiphon-lock.json" && return
+  say "installing $2"
+  (cd "$1" && npm ci --loglevel=error)
+  cp "$1/package-lock.json" "$1/node_modules/.antiphon-lock.json"
+}
+
 node_clients() {
-  # node_modules is from the lock file, and is made anew when that has changed.
-  if ! cmp -s node/package-lock.json node/node_modules/.antiphon-lock.json; then
-    say "installing the SDKs"
-    (cd node && npm ci --loglevel=error)
-    cp node/package-lock.json node/node_modules/.antiphon-lock.json
-  fi
+  install node "the SDKs"
   say "openai-node, agents, AI SDK, LangChain"
   (cd node && node --test --test-concurrency=2 "$@")
+}
+
+codex_client() {
+  install codex "the Codex CLI"
+  say "Codex CLI"
+  (cd codex && node --test --test-concurrency=2 "$@")
 }
 
 begin=$SECONDS
 build
 case "${1:-all}" in
-  all) go_clients; node_clients ;;
+  all) go_clients; node_clients; codex_client ;;
   go) shift; go_clients "$@" ;;
   node) shift; node_clients "$@" ;;
-  *) echo "usage: run.sh [go | node] [ARGUMENTS]" >&2; exit 2 ;;
+  codex) shift; codex_client "$@" ;;
+  *) echo "usage: run.sh [go | node | codex] [ARGUMENTS]" >&2; exit 2 ;;
 esac
 say "done in $((SECONDS - begin)) s"
