@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"antiphon/config"
@@ -84,5 +85,37 @@ func TestChains(t *testing.T) {
 				r.post(`{"model":"m","input":"x","previous_response_id":"`+ids[11]+`"}`).want(t, 400, "previous_response_not_found")
 			})
 		}
+	}
+}
+
+// TestHistoryLosses: what an earlier turn loses on the way is reported by every
+// turn that sends it, cached or not, and strict refuses the turn for it.
+func TestHistoryLosses(t *testing.T) {
+	t.Parallel()
+	const image = `[{"role":"user","content":[{"type":"input_text","text":"What?"},{"type":"input_image","image_url":"https://example.com/a.png"}]}]`
+	up := upstreamtest.NewFunc(t, 0, answer("a cat"))
+	r := newRig(t, up.URL(), withDialect("ollama"))
+	id := r.post(`{"model":"m","input":` + image + `}`).responseID(t)
+	first := id
+	for range 3 {
+		got := r.post(`{"model":"m","input":"Sure?","previous_response_id":"` + id + `"}`)
+		if told := got.header.Get("Antiphon-Loss"); !strings.Contains(told, `part.dropped;action=dropped;path="previous_response_id"`) {
+			t.Errorf("%q", told)
+		}
+		id = got.responseID(t)
+	}
+	conversation := r.newConversation(`{"items":` + image + `}`).ID
+	for range 2 {
+		got := r.post(`{"model":"m","input":"Sure?","conversation":"` + conversation + `"}`)
+		if told := got.header.Get("Antiphon-Loss"); !strings.Contains(told, `part.dropped;action=dropped;path="conversation"`) {
+			t.Errorf("%q", told)
+		}
+	}
+
+	strict := newRig(t, up.URL(), withDialect("ollama"), func(s *setup) { s.cfg.Loss, s.opt.Store = config.LossStrict, r.opt.Store })
+	got := strict.post(`{"model":"m","input":"Sure?","previous_response_id":"` + first + `"}`)
+	got.want(t, 400, "unsupported_parameter")
+	if got.err().Param != "previous_response_id" {
+		t.Errorf("%s", got.body)
 	}
 }

@@ -311,6 +311,10 @@ func (h *History) standing(dialect *Dialect) *History {
 		return h
 	}
 	s := *h
+	s.lost = ruleSet{} // what it was about is not sent any more
+	if h.lost.has(ruleSystemMoved) {
+		s.lost.add(ruleSystemMoved)
+	}
 	s.before, s.messages, s.thoughts, s.old, s.spoke = nil, nil, nil, 0, false
 	s.summary, s.summaryAt, s.open, s.count, s.last, s.contentAt = nil, span{}, nil, 0, roleNone, 0
 	if dialect.SystemMessages == SystemAnywhere { // elsewhere they are in s.system

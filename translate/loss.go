@@ -45,6 +45,26 @@ func (r Rule) Info() RuleInfo {
 	return lossRules[r]
 }
 
+// refuses reports whether a strict proxy refuses a request for such a loss.
+func (r Rule) refuses() bool {
+	info := r.Info()
+	return !info.Advisory && info.Action != Defaulted
+}
+
+// ruleSet is a set of rules.
+type ruleSet [2]uint64
+
+const _ = uint(64*len(ruleSet{}) - int(numAllRules)) // there is room for all
+
+func (s *ruleSet) add(r Rule)      { s[r/64] |= 1 << (r % 64) }
+func (s *ruleSet) has(r Rule) bool { return s[r/64]>>(r%64)&1 != 0 }
+
+func (s *ruleSet) addAll(o ruleSet) {
+	for i := range s {
+		s[i] |= o[i]
+	}
+}
+
 // Rules returns every rule there is, in the order of the tables.
 func Rules() []Rule {
 	all := make([]Rule, numAllRules)
@@ -73,11 +93,19 @@ type Losses struct {
 const maxLosses = 64
 
 func (l *Losses) add(rule Rule, path, detail string) {
+	const most = 120
 	if len(l.Entries) >= maxLosses {
 		l.More++
+		if rule.refuses() { // to be seen, whatever else there is
+			for i := len(l.Entries) - 1; i >= 0; i-- {
+				if !l.Entries[i].Rule.refuses() {
+					l.Entries[i] = Loss{rule, path, clip(detail, most)}
+					break
+				}
+			}
+		}
 		return
 	}
-	const most = 120
 	l.Entries = append(l.Entries, Loss{rule, path, clip(detail, most)})
 }
 
@@ -104,10 +132,10 @@ func (l *Losses) Empty() bool { return len(l.Entries) == 0 }
 // loss that is not advisory. It is nil when there is none.
 func (l *Losses) Refusal() *Error {
 	for _, e := range l.Entries {
-		info := e.Rule.Info()
-		if info.Advisory || info.Action == Defaulted {
+		if !e.Rule.refuses() {
 			continue
 		}
+		info := e.Rule.Info()
 		if e.Rule == ruleReasoningSealed {
 			return invalid("invalid_encrypted_content", e.Path, "The encrypted content in '"+e.Path+
 				"' could not be verified: it was not made by this server for this client, or it was changed.")

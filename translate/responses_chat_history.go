@@ -26,6 +26,8 @@ type History struct {
 	loaded *loadedTools  // tools that the items of all segments have brought
 	config configuration // what they have set
 
+	lost ruleSet // by translating all segments
+
 	running []asyncCall // calls of all segments that were said to be running
 
 	system    []byte   // of all segments: system messages that a head message has to join, escaped
@@ -123,7 +125,8 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	if openCompactions(items, b.Opener) >= 0 {
 		return nil, ErrBadRecord
 	}
-	if supersede(items) >= 0 {
+	compacted := supersede(items) >= 0
+	if compacted {
 		h = h.standing(dialect)
 	}
 	spoke := slices.ContainsFunc(items, func(it item) bool { return it.kind == kindUser })
@@ -149,13 +152,22 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	}
 	if dialect.SystemMessages != SystemAnywhere {
 		next.system = slices.Clip(next.system) // shared: to be copied before it grows
+		talked := h.count > 0
 		for i := range items {
+			it := &items[i]
 			switch {
-			case items[i].kind != kindSystem:
-			case items[i].opened != nil:
-				next.summary = appendSystemText(nil, &items[i], 0)
+			case it.kind != kindSystem:
+				talked = true
+			case it.opened != nil:
+				next.summary = appendSystemText(nil, it, 0)
 			default:
-				next.system = appendSystemText(next.system, &items[i], 0)
+				if talked {
+					m.lose(ruleSystemMoved, "", "")
+				}
+				next.system = appendSystemText(next.system, it, 0)
+				if it.doc.Kind(it.content) == jsonx.Array {
+					m.dropOthers(it, it.content, "")
+				}
 			}
 		}
 	}
@@ -166,6 +178,11 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 		next.count += h.count
 	}
 	next.summaryAt, next.running = m.summaryAt, m.running
+	next.lost = m.lost
+	next.lost.addAll(h.lost)
+	if compacted {
+		next.lost.add(ruleCompaction)
+	}
 	if dialect.Reasoning.Replay != ReplayNone {
 		next.thoughts, next.old = slices.Clone(m.thoughts), m.old
 	}
@@ -332,6 +349,24 @@ func appendSystemText(dst []byte, it *item, start int) []byte {
 		return dst[:mark]
 	}
 	return dst
+}
+
+// reportHistory reports what translating the history has lost, in this turn as in
+// every one that sends it: each rule once, because a history does not know any more
+// which of the client's requests an item came in.
+func (r *Request) reportHistory(h *History, losses *Losses) {
+	if h.lost == (ruleSet{}) || losses == nil {
+		return
+	}
+	path := "previous_response_id"
+	if r.ConversationID() != "" {
+		path = "conversation"
+	}
+	for rule := range numAllRules {
+		if h.lost.has(rule) {
+			losses.once(rule, path, "")
+		}
+	}
 }
 
 // hasSystem reports whether there is anything for a system message at the head.

@@ -24,7 +24,8 @@ const (
 // head.
 type messages struct {
 	dialect *Dialect
-	losses  *Losses           // may be nil
+	losses  *Losses           // nil when a history is made
+	lost    ruleSet           // what is lost then
 	sealer  Sealer            // may be nil
 	fetched map[string][]byte // data URLs for URLs; may be nil
 	replay  Replay            // which reasoning the backend gets: the dialect's, or less
@@ -180,7 +181,9 @@ func (m *messages) flush(i int, keepOpen bool) (open []string) {
 func (m *messages) lose(rule Rule, path, detail string) {
 	if m.losses != nil {
 		m.losses.add(rule, path, detail)
+		return
 	}
+	m.lost.add(rule)
 }
 
 // begin starts a message, up to the place where its next member comes.

@@ -82,9 +82,6 @@ func (m *messages) count3(it *item) (texts, others int, only uint32) {
 // dropOthers reports the parts of an array that are no text, where only text is
 // sent.
 func (m *messages) dropOthers(it *item, array uint32, member string) {
-	if m.losses == nil {
-		return
-	}
 	d, i := it.doc, 0
 	for v, end := d.First(array), d.End(array); v < end; v = d.Next(v) {
 		if !isText(d, v) {

@@ -110,6 +110,7 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	r.head(m, h)
 	m.start(h, slices.ContainsFunc(r.items, func(it item) bool { return it.kind == kindUser }))
 	m.segment(r.items, &r.outs, h.open, false)
+	r.reportHistory(h, opt.Losses)
 	if opt.Summarize || compaction >= 0 && silent(r.items) {
 		m.say(opt.Summarize)
 	}
