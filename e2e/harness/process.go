@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -124,9 +125,14 @@ func (p *Process) Wait() (faults []string) {
 	if p.err != nil {
 		faults = append(faults, "antiphon has ended with "+p.err.Error()+"\n"+p.log.tail(20))
 	}
+	return append(faults, p.Faults()...)
+}
+
+// Faults returns the races and panics that the log tells of so far.
+func (p *Process) Faults() []string {
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
-	return append(faults, p.log.faults...)
+	return slices.Clone(p.log.faults)
 }
 
 // Stop ends the process as an operator would, and returns what Wait does.
