@@ -33,8 +33,10 @@ race: ## the same with the race detector
 fuzz: ## each fuzz target for $(FUZZ)
 	./test.sh fuzz $(FUZZ)
 
-chaos: ## kill -9 of those who write to durable stores, 200 times each
-	$(GO) test -count=1 -timeout 30m -run Kill -v ./proxy/store/bolt ./proxy/store/redis -kill.cycles=200
+chaos: export ANTIPHON_CHAOS_CYCLES ?= 200
+chaos: ## kill -9 of antiphon under load, and of those who write to durable stores, 200 times each
+	$(GO) test -count=1 -timeout 30m -run Kill -v ./proxy/store/bolt ./proxy/store/redis
+	cd e2e && $(GO) test -count=1 -timeout 30m -v ./chaos
 
 e2e: ## real clients against the real binary
 	./test.sh e2e

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -29,7 +28,12 @@ const (
 
 // killCycles is how often TestWriterKilled kills: 25 in every run, 200 in make
 // chaos.
-var killCycles = flag.Int("kill.cycles", 25, "how often the process that writes is killed")
+func killCycles() int {
+	if n, err := strconv.Atoi(os.Getenv("ANTIPHON_CHAOS_CYCLES")); err == nil {
+		return n
+	}
+	return 25
+}
 
 // chaosRecord and chaosBatch are what a writer writes as its nth: everything
 // follows from the name.
@@ -89,7 +93,7 @@ func writeUntilKilled(args string) {
 // confirmed to it, and nothing half-written; so does a server that writes
 // everything to disk.
 func TestWriterKilled(t *testing.T) {
-	cycles := *killCycles
+	cycles := killCycles()
 	server := own(t, redistest.Durable...)
 	o := options(server)
 	s := open(t, o)
