@@ -248,7 +248,7 @@ func legalValues(t reflect.Type) []string {
 	case reflect.TypeFor[LossPolicy]():
 		return texts(LossAllow, LossWarn, LossStrict)
 	case reflect.TypeFor[HeartbeatStyle]():
-		return texts(HeartbeatComment, HeartbeatEvent)
+		return texts(HeartbeatAuto, HeartbeatComment, HeartbeatEvent)
 	case reflect.TypeFor[Obfuscation]():
 		return texts(ObfuscationOnRequest, ObfuscationAlways, ObfuscationNever)
 	case reflect.TypeFor[translate.SystemPolicy]():

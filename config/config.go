@@ -61,7 +61,7 @@ const (
 	DefaultClientWriteTimeout = Duration(30 * time.Second)
 
 	DefaultHeartbeat      = Duration(15 * time.Second)
-	DefaultHeartbeatStyle = HeartbeatComment
+	DefaultHeartbeatStyle = HeartbeatAuto
 	DefaultObfuscation    = ObfuscationOnRequest
 	DefaultUsageGrace     = Duration(2 * time.Second)
 
@@ -466,6 +466,7 @@ type HeartbeatStyle string
 
 // The values of HeartbeatStyle.
 const (
+	HeartbeatAuto    HeartbeatStyle = "auto"    // what the client needs: event for Codex, comment for others
 	HeartbeatComment HeartbeatStyle = "comment" // ": keep-alive", which parsers skip
 	HeartbeatEvent   HeartbeatStyle = "event"   // an event, for clients that time out on comments
 )

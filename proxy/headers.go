@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"time"
 
 	"antiphon/config"
+	"antiphon/proxy/metrics"
 )
 
 // maxLossHeader bounds the antiphon-loss header.
@@ -87,6 +89,7 @@ func (x *exchange) passHeaders() {
 	for k, v := range x.up.Header.All() {
 		switch {
 		case bytes.HasPrefix(k, []byte("X-Ratelimit-")) && x.quota == nil: // else the client's own limits are there
+		case string(k) == "Openai-Organization":
 		case string(k) == "Retry-After", string(k) == "Retry-After-Ms", string(k) == "X-Should-Retry":
 		default:
 			continue
@@ -94,6 +97,25 @@ func (x *exchange) passHeaders() {
 		x.reply.SetBytesKV(k, v)
 	}
 }
+
+// sayTime tells the client how long its answer has taken up to the head of the
+// reply, where the live API says so and SDKs show it. What is passed through has
+// the upstream's word, or none.
+func (x *exchange) sayTime() {
+	if x.route == metrics.RoutePassthrough || x.route == metrics.RouteOther {
+		return
+	}
+	h := &x.ctx.Response.Header
+	if len(h.Peek("Openai-Processing-Ms")) > 0 {
+		return
+	}
+	x.head = strconv.AppendInt(x.head[:0], time.Since(x.start).Milliseconds(), 10)
+	h.SetBytesV("Openai-Processing-Ms", x.head)
+	h.Set("Openai-Version", apiVersion)
+}
+
+// apiVersion is what the live API calls itself.
+const apiVersion = "2020-10-01"
 
 // hopByHop are headers about one connection, not about the exchange.
 func hopByHop(name []byte) bool {

@@ -76,6 +76,46 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
+// TestHeartbeatByClient: Codex gets events, because comments do not count for it,
+// over SSE and WebSocket; others get comments, unless something else is configured.
+func TestHeartbeatByClient(t *testing.T) {
+	t.Parallel()
+	const codex = "User-Agent: codex_exec/0.169.0 (Debian 12.0.0; x86_64) unknown (codex_exec; 0.169.0)"
+	for name, c := range map[string]struct {
+		style  config.HeartbeatStyle
+		client string
+		events bool
+	}{
+		"codex":             {config.HeartbeatAuto, codex, true},
+		"node":              {config.HeartbeatAuto, "User-Agent: OpenAI/JS 7.57.0", false},
+		"nobody":            {config.HeartbeatAuto, "User-Agent:", false},
+		"codex, overruled":  {config.HeartbeatComment, codex, false},
+		"others, overruled": {config.HeartbeatEvent, "User-Agent: curl/8", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			up := upstreamtest.NewFunc(t, 0, func(*upstreamtest.Request) string {
+				return sseHead + delta("a") + "wait 450ms\n" + delta("b") + finishChunk("stop")
+			})
+			r := newRig(t, up.URL(), beating(c.style))
+			comments, events := signsOfLife(r.post(streamed, c.client).body)
+			if c.events && (events < 2 || comments > 0) || !c.events && (comments < 2 || events > 0) {
+				t.Errorf("%d comments, %d events", comments, events)
+			}
+			if !c.events || c.client != codex {
+				return
+			}
+			p := r.socket(c.client)
+			if v := p.turn(`"input":"Hi"`); !bytes.Contains(v.stream, []byte("event: keepalive\n")) {
+				t.Errorf("no sign of life in\n%s", v.stream)
+			}
+		})
+	}
+	if config.Default().Stream.HeartbeatStyle != config.HeartbeatAuto {
+		t.Error("nobody gets what it needs unasked")
+	}
+}
+
 // TestHeartbeatNotBeforeHead: whether there will be a stream is for the upstream
 // to say, and an error must be able to have its status.
 func TestHeartbeatNotBeforeHead(t *testing.T) {

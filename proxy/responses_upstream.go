@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"antiphon/config"
+	"antiphon/proxy/metrics"
 	"antiphon/proxy/store"
 	"antiphon/translate"
 	"antiphon/translate/jsonx"
@@ -133,6 +134,18 @@ func (s *Server) elsewhere(x *exchange, path, id string) (streaming, answered bo
 		return false, false
 	}
 	return s.passThrough(x, path), true
+}
+
+// alphaSearch answers POST /alpha/search, which Codex asks when its web search is
+// set to live: a chat backend has nothing to search with.
+func (s *Server) alphaSearch(x *exchange, _ string) (streaming bool) {
+	if x.backend.wholeResponses() {
+		x.route = metrics.RoutePassthrough
+		return s.passThrough(x, "/alpha/search")
+	}
+	x.respondError(x.ctx, clientError(404, "not_found", "", "There is no web search behind this server. "+
+		"Switch the client's web search off, or give it a search of its own, as with MCP."))
+	return false
 }
 
 // isHere reports whether the store has a response or conversation of that id, or

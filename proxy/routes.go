@@ -49,6 +49,7 @@ var routes = []route{
 	{"GET", "/chat/completions/{id}/messages", metrics.RouteStoredChat, (*Server).listChatMessages},
 	{"", "/chat/completions", metrics.RoutePassthrough, (*Server).passOthers},
 	{"", "/chat/completions/{id}", metrics.RoutePassthrough, (*Server).passOthers},
+	{"POST", "/alpha/search", metrics.RouteOther, (*Server).alphaSearch},
 	{"", "/models", metrics.RouteModels, (*Server).models},
 	{"", "/models/{id}", metrics.RouteModels, (*Server).model},
 }
@@ -56,7 +57,7 @@ var routes = []route{
 // apiRoots are the first segments of the API's paths, which are understood
 // without /v1 too.
 var apiRoots = map[string]bool{
-	"assistants": true, "audio": true, "batches": true, "chat": true, "completions": true,
+	"alpha": true, "assistants": true, "audio": true, "batches": true, "chat": true, "completions": true,
 	"containers": true, "conversations": true, "embeddings": true, "evals": true, "files": true,
 	"fine_tuning": true, "images": true, "models": true, "moderations": true, "realtime": true,
 	"rerank": true, "responses": true, "threads": true, "uploads": true, "vector_stores": true,
@@ -148,6 +149,7 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 			streaming = false
 		}
 		x.status = ctx.Response.StatusCode()
+		x.sayTime()
 		if !streaming {
 			x.finish()
 		}

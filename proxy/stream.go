@@ -266,12 +266,27 @@ func (x *exchange) heartbeat(w io.Writer) error {
 	if x.holding {
 		return x.sign(w)
 	}
-	if x.server.cfg.Stream.HeartbeatStyle == config.HeartbeatEvent {
+	if x.beatsByEvent() {
 		x.out = x.turn.Heartbeat(x.out)
 	} else {
 		x.out = sse.AppendComment(x.out, "keep-alive")
 	}
 	return x.flush(w)
+}
+
+// beatsByEvent reports whether signs of life are events. Codex counts time from
+// event to event, so that comments do not keep it waiting, and skips events that it
+// does not know. Other clients count bytes, and some refuse events of types that
+// they do not know.
+func (x *exchange) beatsByEvent() bool {
+	switch x.server.cfg.Stream.HeartbeatStyle {
+	case config.HeartbeatEvent:
+		return true
+	case config.HeartbeatAuto:
+		return bytes.HasPrefix(x.header.UserAgent(), []byte("codex"))
+	case config.HeartbeatComment:
+	}
+	return false
 }
 
 // broken is when the upstream cannot be read any more, or must not.
