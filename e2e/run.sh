@@ -19,7 +19,7 @@ build() {
 }
 
 go_clients() {
-  say "openai-go, and a TCP proxy that breaks connections"
+  say "openai-go, responses and chat, and a TCP proxy that breaks connections"
   go test -count=1 -timeout 10m "$@" ./...
 }
 
@@ -33,7 +33,7 @@ install() {
 
 node_clients() {
   install node "the SDKs"
-  say "openai-node, agents, AI SDK, LangChain"
+  say "openai-node, responses and chat, agents, AI SDK, LangChain"
   (cd node && node --test --test-concurrency=2 "$@")
 }
 

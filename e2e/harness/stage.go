@@ -101,8 +101,8 @@ func (s *Stage) URL() string { return "http://" + s.Tap.Addr() + "/v1" }
 // Check returns what is wrong so far.
 func (s *Stage) Check() (faults []string) {
 	faults = Check(s.Tap.Exchanges(), s.options.Streams, s.options.Chained)
-	if s.behindTap != nil {
-		for _, fault := range Check(s.behindTap.Exchanges(), s.options.Streams, false) {
+	if s.options.Chained {
+		for _, fault := range Check(s.Between(), s.options.Streams, false) {
 			faults = append(faults, "between the two: "+fault)
 		}
 	}
@@ -154,6 +154,9 @@ func Main(m *testing.M) (code int) {
 	}
 	return m.Run()
 }
+
+// Between returns what the two proxies of a chain have said to each other.
+func (s *Stage) Between() []Exchange { return s.behindTap.Exchanges() }
 
 // Last returns the last exchange whose path begins with a prefix.
 func (s *Stage) Last(method, path string) (last Exchange, ok bool) {
