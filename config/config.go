@@ -326,6 +326,11 @@ type Fetch struct {
 	MaxBytes ByteSize `yaml:"max_bytes"` // of one file
 	MaxFiles int      `yaml:"max_files"` // in one request; others are left out
 	Timeout  Duration `yaml:"timeout"`   // for one file
+
+	// FileIDs gets files that clients name by their file_id from the upstream's own
+	// files endpoint, with the credential of the request, where the upstream wants
+	// the bytes. Enabled is not needed for that.
+	FileIDs bool `yaml:"file_ids"`
 }
 
 // Seal says how what clients carry for us, reasoning and summaries in

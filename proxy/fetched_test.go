@@ -1,9 +1,13 @@
 package proxy
 
 import (
+	"encoding/base64"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"antiphon/config"
 	"antiphon/proxy/upstreamtest"
 )
 
@@ -27,5 +31,89 @@ func TestFetchedFromInside(t *testing.T) {
 		if sent := string(up.Requests()[0].Body); strings.Contains(sent, "x.png") {
 			t.Errorf("the URL was passed on: %s", sent)
 		}
+	}
+}
+
+// Uploaded files come from the upstream's own endpoint, with the client's
+// credential or the configured one, and within bounds.
+func TestFetchedByID(t *testing.T) {
+	t.Parallel()
+	const png = "\x89PNG\r\n\x1a\nCANARY"
+	up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+		id, ok := strings.CutPrefix(req.URI, "/v1/files/")
+		if !ok {
+			return answers("I see")
+		}
+		switch strings.TrimSuffix(id, "/content") {
+		case "file-png":
+			return "head 200 application/octet-stream\nchunk-raw " + strconv.Quote(png)
+		case "file-pdf":
+			return "header Content-Disposition: attachment; filename=\"a b.pdf\"\nhead 200 application/pdf\nchunk-raw \"%PDF-1.7\""
+		case "file-large":
+			return "head 200 image/png\nfill 3000000 \"x\""
+		case "file-slow":
+			return "stall"
+		case "file-program":
+			return "head 200 application/octet-stream\nchunk-raw \"\\x7fELF\\x00\\x01\""
+		case "file-cut":
+			return "head 200 image/png\nchunk-raw \"x\"\nrst"
+		}
+		return `json 404 {"error":{"message":"No such File object"}}`
+	})
+	on := func(s *setup) {
+		s.cfg.Fetch.FileIDs, s.cfg.Fetch.MaxBytes, s.cfg.Fetch.Timeout = true, config.MiB, config.Duration(500*time.Millisecond)
+	}
+	body := func(part string) string {
+		return `{"model":"m","store":false,"input":[{"role":"user","content":[{"type":"input_text","text":"What?"},` + part + `]}]}`
+	}
+	r := newRig(t, up.URL(), withDialect("openrouter"), on)
+	last := func() string { all := up.Requests(); return string(all[len(all)-1].Body) }
+	for part, want := range map[string]string{
+		`{"type":"input_image","file_id":"file-png"}`: `"url":"data:image/png;base64,` + base64.StdEncoding.EncodeToString([]byte(png)) + `"`,
+		`{"type":"input_file","file_id":"file-pdf"}`:  `"file_data":"data:application/pdf;base64,JVBERi0xLjc=","filename":"a b.pdf"`,
+	} {
+		got := r.post(body(part))
+		if told := got.header.Get("Antiphon-Loss"); got.status != 200 || !strings.Contains(told, "part.fetched") || !strings.Contains(last(), want) {
+			t.Errorf("%s: %d %s %s", part, got.status, told, last())
+		}
+	}
+	for _, id := range []string{"file-none", "file-large", "file-slow", "file-program", "file-cut", "../models", "a?b", "a%2fb"} {
+		got := r.post(body(`{"type":"input_image","file_id":"` + id + `"}`))
+		if told := got.header.Get("Antiphon-Loss"); got.status != 200 || !strings.Contains(told, "part.dropped") {
+			t.Errorf("%s: %d %s", id, got.status, told)
+		}
+	}
+	asked := 0
+	for _, req := range up.Requests() {
+		if !strings.HasPrefix(req.URI, "/v1/files/") {
+			continue
+		}
+		asked++
+		if req.Method != "GET" || req.Header.Get("Authorization") != canaryKey || req.Header.Get("X-Request-Id") == "" {
+			t.Errorf("%s %s %v", req.Method, req.URI, req.Header)
+		}
+	}
+	if asked != 7 {
+		t.Errorf("%d files were asked for, want 7: no id leads elsewhere", asked)
+	}
+
+	own := newRig(t, up.URL(), withDialect("openrouter"), on, func(s *setup) { s.cfg.Upstream.Key = config.NewSecret("sk-CANARY-own") })
+	own.post(body(`{"type":"input_image","file_id":"file-png"}`)).want(t, 200, "")
+	all := up.Requests()
+	if got := all[len(all)-2]; got.URI != "/v1/files/file-png/content" || got.Header.Get("Authorization") != "Bearer sk-CANARY-own" {
+		t.Errorf("%s %v", got.URI, got.Header)
+	}
+
+	// Where the upstream knows ids, or nobody has asked for it, nothing is fetched.
+	before := up.Count()
+	knows := newRig(t, up.URL(), withDialect("openai"), on)
+	knows.post(body(`{"type":"input_file","file_id":"file-pdf"}`)).want(t, 200, "")
+	if !strings.Contains(last(), `"file_id":"file-pdf"`) {
+		t.Errorf("%s", last())
+	}
+	off := newRig(t, up.URL(), withDialect("openrouter"))
+	got := off.post(body(`{"type":"input_image","file_id":"file-png"}`))
+	if !strings.Contains(got.header.Get("Antiphon-Loss"), "part.dropped") || up.Count() != before+2 {
+		t.Errorf("%v after %d requests", got.header, up.Count()-before)
 	}
 }

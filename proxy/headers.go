@@ -45,13 +45,7 @@ func (x *exchange) composeTo(head []byte, stream bool) []byte {
 	} else {
 		h = append(h, "Accept: application/json\r\n"...)
 	}
-	if !x.backend.ownKey && s.keys.Load() == nil {
-		h = x.passUp(h, "Authorization")
-		h = x.passUp(h, "Api-Key") // Azure's clients
-	}
-	for _, name := range passedUp {
-		h = x.passUp(h, name)
-	}
+	h = x.passCredential(h)
 	h = append(h, "X-Request-Id: "...)
 	h = append(h, x.requestID...)
 	h = append(h, "\r\nContent-Length: "...)
@@ -64,6 +58,19 @@ func (x *exchange) composeTo(head []byte, stream bool) []byte {
 	from := len(s.headRoom) - len(h)
 	copy(x.wire[from:], h)
 	return x.wire[from:]
+}
+
+// passCredential appends the client's credential, where it is the upstream's to
+// see, and the headers that go with every request.
+func (x *exchange) passCredential(h []byte) []byte {
+	if !x.backend.ownKey && x.server.keys.Load() == nil {
+		h = x.passUp(h, "Authorization")
+		h = x.passUp(h, "Api-Key") // Azure's clients
+	}
+	for _, name := range passedUp {
+		h = x.passUp(h, name)
+	}
+	return h
 }
 
 // passUp appends a header of the client's request, if it has that.

@@ -133,6 +133,7 @@ func dialectFacts() (facts []fact) {
 		holds:  func(d *Dialect, _ string) bool { return d.Tools.CallPlaceholder == signaturePlaceholder },
 		others: []func(*Dialect){func(d *Dialect) { d.Tools.CallPlaceholder = "" }},
 	})
+	flag("file_ids", func(d *Dialect) *bool { return &d.FileIDs })
 	flag("image_urls", func(d *Dialect) *bool { return &d.ImageURLs })
 	flag("refusal_field", func(d *Dialect) *bool { return &d.RefusalField })
 

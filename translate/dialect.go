@@ -41,6 +41,11 @@ type Dialect struct {
 	// configured, or dropped and reported.
 	ImageURLs bool `yaml:"image_urls"`
 
+	// FileIDs says that the server knows the file_id of a file part. Otherwise it
+	// takes the bytes: they are got from its files endpoint, where that is
+	// configured, or the part is dropped and reported. Images never have one.
+	FileIDs bool `yaml:"file_ids"`
+
 	// RefusalField says that assistant messages may carry "refusal".
 	// Otherwise an earlier refusal is sent as text.
 	RefusalField bool `yaml:"refusal_field"`

@@ -53,6 +53,7 @@ func generic() Dialect {
 		Images:         true,
 		ImageURLs:      true,
 		Files:          true,
+		FileIDs:        true,
 		Audio:          true,
 		CallContent:    CallContentNull,
 		MaxTokens:      MaxTokens,
@@ -274,6 +275,7 @@ var presets = []Dialect{
 			"stop", "seed", "logit_bias", "top_k", "top_a", "min_p", "repetition_penalty", "models",
 			"route", "provider", "plugins", "transforms", "web_search_options", "prediction",
 		}
+		d.FileIDs = false
 		// reasoning_details, signatures and all, must come back unchanged while
 		// tools are being called: https://openrouter.ai/docs/guides/best-practices/reasoning-tokens
 		d.Reasoning.Replay = ReplayLoop

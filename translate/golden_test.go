@@ -160,6 +160,8 @@ func setDialect(d *Dialect, key, value string) error {
 		d.Files = yes
 	case "audio":
 		d.Audio = yes
+	case "file_ids":
+		d.FileIDs = yes
 	case "image_urls":
 		d.ImageURLs = yes
 	case "refusal_field":
@@ -235,7 +237,7 @@ type exchange struct {
 	err     *Error
 	options TurnOptions
 	history *History
-	fetched map[string][]byte
+	fetched map[string]FetchedFile
 }
 
 // start does what a proxy does before it talks to the backend.
@@ -285,10 +287,16 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 	if x.err = x.req.OpenCompactions(opener); x.err != nil {
 		return x
 	}
-	x.fetched = map[string][]byte{}
-	for _, url := range x.req.Remote(&c.dialect) {
+	x.fetched = map[string]FetchedFile{}
+	urls, ids := x.req.Remote(&c.dialect)
+	for _, url := range urls {
 		if strings.Contains(url, "fetchable") {
-			x.fetched[url] = []byte("data:image/png;base64,UE5H")
+			x.fetched[url] = FetchedFile{Data: []byte("data:image/png;base64,UE5H")}
+		}
+	}
+	for _, id := range ids {
+		if strings.Contains(id, "fetchable") {
+			x.fetched[FileIDKey(id)] = FetchedFile{[]byte("data:application/pdf;base64,UERG"), id + ".pdf"}
 		}
 	}
 	x.chat, x.err = x.req.AppendChat(nil, ChatOptions{Fetched: x.fetched, Dialect: &c.dialect, Model: c.opt.model, History: h, Losses: &x.losses, Sealer: sealer})

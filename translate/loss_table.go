@@ -118,7 +118,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleCompaction:         {"item.compaction", Emulated, true, "The summary in a compaction item is shown to the backend in place of what was said before it."},
 	rulePartDropped:        {"part.dropped", Dropped, false, "The backend does not take this kind of content."},
 	ruleImageDetail:        {"part.image_detail", Emulated, true, "The chat API has no image detail \"original\"; \"high\" is sent."},
-	rulePartFetched:        {"part.fetched", Emulated, true, "The backend wants the bytes of what the client names by URL, so they were fetched for it."},
+	rulePartFetched:        {"part.fetched", Emulated, true, "The backend wants the bytes of what the client names by URL or file_id, so they were fetched for it."},
 	ruleOutputParts:        {"part.tool_output", Emulated, true, "Images and files in a tool's output follow in a user message, because chat tool messages only hold text."},
 	ruleReasoningAlone:     {"reasoning.alone", Dropped, true, "Reasoning that led to nothing is not sent."},
 	ruleReasoningForgotten: {"reasoning.forgotten", Dropped, true, "The backend does not take earlier reasoning back, or only that of a tool loop that is still going on."},

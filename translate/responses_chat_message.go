@@ -140,10 +140,10 @@ func (m *messages) takes(d *jsonx.Doc, v uint32) bool {
 		return true
 	case partImage:
 		url := d.Get(v, "image_url")
-		return m.dialect.Images && d.Present(url) && (m.dialect.ImageURLs || !isRemote(d, url) || m.fetched[d.Text(url)] != nil)
+		return m.dialect.Images && (d.Present(url) && (m.dialect.ImageURLs || !isRemote(d, url)) || m.fetchedImage(d, v) != nil)
 	case partFile:
-		return m.dialect.Files && (d.Present(d.Get(v, "file_data")) || d.Present(d.Get(v, "file_id")) ||
-			m.fetchedFile(d, v) != nil)
+		return m.dialect.Files && (d.Present(d.Get(v, "file_data")) || m.dialect.FileIDs && d.Present(d.Get(v, "file_id")) ||
+			m.fetchedFile(d, v).Data != nil)
 	case partAudio:
 		return m.dialect.Audio
 	}
@@ -164,6 +164,9 @@ func (m *messages) dropped(d *jsonx.Doc, v uint32) string {
 	case partFile:
 		if m.dialect.Files && d.Present(d.Get(v, "file_url")) {
 			return "input_file with a file_url"
+		}
+		if m.dialect.Files {
+			return "input_file with a file_id"
 		}
 	}
 	return d.Text(typ)
@@ -188,11 +191,11 @@ func (m *messages) appendPart(dst []byte, d *jsonx.Doc, v uint32, path func() st
 
 func (m *messages) appendImage(dst []byte, d *jsonx.Doc, v uint32, path func() string) []byte {
 	dst = append(dst, `{"type":"image_url","image_url":{"url":`...)
-	if url := d.Get(v, "image_url"); !m.dialect.ImageURLs && isRemote(d, url) {
-		m.lose(rulePartFetched, path()+".image_url", "")
-		dst = jsonx.AppendString(dst, m.fetched[d.Text(url)])
-	} else {
+	if url := d.Get(v, "image_url"); d.Present(url) && (m.dialect.ImageURLs || !isRemote(d, url)) {
 		dst = append(dst, d.Raw(url)...)
+	} else {
+		m.lose(rulePartFetched, path()+named(d, v, "image_url"), "")
+		dst = jsonx.AppendString(dst, m.fetchedImage(d, v))
 	}
 	switch detail := d.Get(v, "detail"); {
 	case d.Is(detail, "original"): // the chat API stops at high
@@ -210,10 +213,14 @@ func (m *messages) appendFile(dst []byte, d *jsonx.Doc, v uint32, path func() st
 	if data := d.Get(v, "file_data"); d.Present(data) {
 		dst = append(dst, `"file_data":`...)
 		dst = append(dst, d.Raw(data)...)
-	} else if data := m.fetchedFile(d, v); data != nil {
-		m.lose(rulePartFetched, path()+".file_url", "")
+	} else if file := m.fetchedFile(d, v); file.Data != nil {
+		m.lose(rulePartFetched, path()+named(d, v, "file_url"), "")
 		dst = append(dst, `"file_data":`...)
-		dst = jsonx.AppendString(dst, data)
+		dst = jsonx.AppendString(dst, file.Data)
+		if file.Name != "" && !d.Present(d.Get(v, "filename")) {
+			dst = append(dst, `,"filename":`...)
+			dst = jsonx.AppendString(dst, file.Name)
+		}
 	} else {
 		dst = append(dst, `"file_id":`...)
 		dst = append(dst, d.Raw(d.Get(v, "file_id"))...)

@@ -26,9 +26,9 @@ type ChatOptions struct {
 	Unsent bool
 	// Sealer opens the encrypted_content of reasoning items; nil: none opens.
 	Sealer Sealer
-	// Fetched has data URLs for those that Remote lists; what is not in it is
+	// Fetched has what Remote lists, by URL or FileIDKey; what is not in it is
 	// dropped and reported.
-	Fetched map[string][]byte
+	Fetched map[string]FetchedFile
 }
 
 // Resolve puts stored items in the place of the input's item references:

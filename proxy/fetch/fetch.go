@@ -123,13 +123,8 @@ func (c *Client) DataURL(ctx context.Context, dst []byte, rawURL string) ([]byte
 	if resp.StatusCode != http.StatusOK {
 		return dst, fmt.Errorf("its server answers with status %d", resp.StatusCode)
 	}
-	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	kind = strings.ToLower(strings.TrimSpace(kind))
-	known := false
-	for _, t := range types {
-		known = known || kind == t || strings.HasSuffix(t, "/") && strings.HasPrefix(kind, t)
-	}
-	if !known || strings.ContainsAny(kind, "\"\\, \t") {
+	kind, ok := mediaType(resp.Header.Get("Content-Type"))
+	if !ok {
 		return dst, ErrType
 	}
 	if resp.ContentLength > c.opt.MaxBytes {
@@ -142,8 +137,36 @@ func (c *Client) DataURL(ctx context.Context, dst []byte, rawURL string) ([]byte
 	case int64(len(data)) > c.opt.MaxBytes:
 		return dst, ErrTooLarge
 	}
+	return appendDataURL(dst, kind, data), nil
+}
+
+// mediaType is a Content-Type without its parameters; ok says that such files are
+// passed on.
+func mediaType(header string) (kind string, ok bool) {
+	kind, _, _ = strings.Cut(header, ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	for _, t := range types {
+		ok = ok || kind == t || strings.HasSuffix(t, "/") && strings.HasPrefix(kind, t)
+	}
+	return kind, ok && !strings.ContainsAny(kind, "\"\\, \t")
+}
+
+// AppendDataURL appends a file as a data URL. What it is, is seen by its bytes
+// where its server does not say so. ErrType.
+func AppendDataURL(dst []byte, contentType string, data []byte) ([]byte, error) {
+	kind, ok := mediaType(contentType)
+	if !ok {
+		kind, ok = mediaType(http.DetectContentType(data))
+	}
+	if !ok {
+		return dst, ErrType
+	}
+	return appendDataURL(dst, kind, data), nil
+}
+
+func appendDataURL(dst []byte, kind string, data []byte) []byte {
 	dst = append(dst, "data:"...)
 	dst = append(dst, kind...)
 	dst = append(dst, ";base64,"...)
-	return base64.StdEncoding.AppendEncode(dst, data), nil
+	return base64.StdEncoding.AppendEncode(dst, data)
 }
