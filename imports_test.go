@@ -34,10 +34,10 @@ var rules = map[string][]string{
 	"proxy/upstream":        {"github.com/valyala/fasthttp", "config"},
 	"proxy/upstreamtest":    {}, // test support
 	"proxy/zoo":             {}, // test support
-	"proxy/metrics":         {"github.com/prometheus/client_golang"},
+	"proxy/metrics":         {},
 	"proxy": {
 		"config", "translate", "translate/jsonx", "translate/schema", "translate/sse", "proxy/fetch", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
-		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2", "github.com/prometheus/client_golang",
+		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2",
 		"github.com/klauspost/compress",
 	},
 	"cmd/antiphon": {"config", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "github.com/rogpeppe/go-internal/txtar", "proxy", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},

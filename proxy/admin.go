@@ -4,8 +4,9 @@ import (
 	"net/http"
 	"net/http/pprof"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
+
+	"antiphon/proxy/metrics"
 )
 
 // health answers the probes on the main listener.
@@ -23,7 +24,10 @@ func (s *Server) health(ctx *fasthttp.RequestCtx, ok bool) {
 // has no authentication, so it belongs on an address that only operators reach.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Registry(), promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", metrics.ContentType)
+		_, _ = s.metrics.WriteTo(w)
+	})
 	answer := func(ok func() bool) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")

@@ -316,8 +316,10 @@ func TestBackgroundDrain(t *testing.T) {
 		if v := b.poll(second); v.Status != "completed" || v.text() != "ab" {
 			t.Errorf("%s", v.raw)
 		}
-		if up.Next().Header.Get("Authorization") != canaryKey || up.Next().Header.Get("Authorization") != canaryKey {
-			t.Error("the credential was lost")
+		for range 2 {
+			if up.Next().Header.Get("Authorization") != canaryKey {
+				t.Error("the credential was lost")
+			}
 		}
 	})
 }

@@ -377,6 +377,8 @@ func TestBackgroundCredential(t *testing.T) {
 	}
 	up.Release("go")
 	r.poll(v.ID)
+	spy.mu.Lock()
+	defer spy.mu.Unlock()
 	if spy.seen == 0 {
 		t.Error("nothing was written")
 	}

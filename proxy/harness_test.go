@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -781,13 +780,4 @@ func newFaultyStore(t testing.TB) *faultyStore {
 	st := memory.New(memory.Options{})
 	t.Cleanup(func() { _ = st.Close() })
 	return &faultyStore{Store: st}
-}
-
-func testFile(t testing.TB, name string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }

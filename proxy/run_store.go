@@ -201,7 +201,7 @@ func (s *Server) settleBatch(id string, state *runState, rec *store.Record, resp
 	now := time.Now()
 	end := *state
 	end.Ended, end.Response = now, nil
-	expires := now.Add(s.runTTL())
+	var expires time.Time
 	batch := &store.Batch{}
 	if rec != nil {
 		batch.Records = []*store.Record{rec}

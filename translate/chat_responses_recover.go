@@ -34,6 +34,10 @@ func (r *Recovery) Feed(event []byte) {
 		return
 	}
 	d := &r.doc
+	kind := d.GetString(jsonx.Root, "type")
+	if d.Kind(jsonx.Root) != jsonx.Object || kind == 0 {
+		return
+	}
 	if n, ok := d.Int(d.Get(jsonx.Root, "sequence_number")); ok {
 		r.next = int(n) + 1
 	}
@@ -41,20 +45,20 @@ func (r *Recovery) Feed(event []byte) {
 	if !ok || index < 0 || index > int64(len(r.items)) {
 		return
 	}
-	typ := d.Text(d.GetString(jsonx.Root, "type"))
+	typ, item, part := d.Text(kind), d.Get(jsonx.Root, "item"), d.Get(jsonx.Root, "part")
 	if index == int64(len(r.items)) {
-		if typ == "response.output_item.added" {
-			r.items = append(r.items, recovered{json: bytes.Clone(d.Raw(d.Get(jsonx.Root, "item")))})
+		if typ == "response.output_item.added" && d.Kind(item) == jsonx.Object {
+			r.items = append(r.items, recovered{json: bytes.Clone(d.Raw(item))})
 		}
 		return
 	}
 	it := &r.items[index]
 	switch {
-	case typ == "response.output_item.done":
-		it.json, it.done = bytes.Clone(d.Raw(d.Get(jsonx.Root, "item"))), true
-	case strings.HasSuffix(typ, "_part.added"):
+	case typ == "response.output_item.done" && d.Kind(item) == jsonx.Object:
+		it.json, it.done = bytes.Clone(d.Raw(item)), true
+	case strings.HasSuffix(typ, "_part.added") && d.Kind(part) == jsonx.Object:
 		if p := it.part(d, true); p != nil {
-			p.json = bytes.Clone(d.Raw(d.Get(jsonx.Root, "part")))
+			p.json = bytes.Clone(d.Raw(part))
 		}
 	case strings.HasSuffix(typ, ".delta"):
 		n := d.GetString(jsonx.Root, "delta")

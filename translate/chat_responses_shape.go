@@ -63,13 +63,13 @@ func (t *Turn) learn(d *jsonx.Doc, f *choiceFields) {
 		return
 	}
 	var n uint32
-	to, item := shapeNone, 0
+	to, item := shapeText, 0
 	switch {
 	case d.Kind(f.content) == jsonx.String && len(d.Str(f.content)) > 0:
 		if t.think.state != thinkOff || t.cur < 0 || t.items[t.cur].part != textPart {
 			return
 		}
-		n, to = f.content, shapeText
+		n = f.content
 	case d.Kind(f.reasoningContent) == jsonx.String && len(d.Str(f.reasoningContent)) > 0:
 		n, to = f.reasoningContent, shapeThought
 	case d.Kind(f.reasoning) == jsonx.String && len(d.Str(f.reasoning)) > 0:

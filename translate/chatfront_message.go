@@ -156,9 +156,10 @@ func (r *ChatRequest) unanswered(at int) *Error {
 
 // readMessage reads one message and checks its members.
 func (r *ChatRequest) readMessage(n uint32, i int) (m frontMessage, err *Error) {
-	d, path := &r.doc, messagePath(i)
+	d := &r.doc
+	at := func(member string) string { return messagePath(i) + member }
 	if d.Kind(n) != jsonx.Object {
-		return m, errType(path, "an object", got(d, n))
+		return m, errType(at(""), "an object", got(d, n))
 	}
 	m = frontMessage{node: n, callsAt: len(r.calls)}
 	var role, toolCalls, functionCall uint32
@@ -188,9 +189,9 @@ func (r *ChatRequest) readMessage(n uint32, i int) (m frontMessage, err *Error) 
 	}
 	switch {
 	case role == 0:
-		return m, errMissing(path + ".role")
+		return m, errMissing(at(".role"))
 	case d.Kind(role) != jsonx.String:
-		return m, errType(path+".role", "one of "+list(chatRoleNames, "or"), got(d, role))
+		return m, errType(at(".role"), "one of "+list(chatRoleNames, "or"), got(d, role))
 	}
 	known := false
 	for j, name := range chatRoleNames {
@@ -199,29 +200,31 @@ func (r *ChatRequest) readMessage(n uint32, i int) (m frontMessage, err *Error) 
 		}
 	}
 	if !known {
-		return m, errValue(path+".role", d.Text(role), chatRoleNames...)
+		return m, errValue(at(".role"), d.Text(role), chatRoleNames...)
 	}
 	for _, s := range []struct {
 		name string
 		node uint32
 	}{{".name", m.name}, {".refusal", m.refusal}, {".tool_call_id", m.callID}} {
 		if s.node != 0 && d.Kind(s.node) != jsonx.String {
-			return m, errType(path+s.name, "a string", got(d, s.node))
+			return m, errType(at(s.name), "a string", got(d, s.node))
 		}
 	}
 	switch m.role {
 	case byAssistant:
-		if err := r.readCalls(toolCalls, functionCall, path); err != nil {
-			return m, err
+		if toolCalls|functionCall != 0 {
+			if err := r.readCalls(toolCalls, functionCall, at("")); err != nil {
+				return m, err
+			}
 		}
 		m.calls = len(r.calls) - m.callsAt
 	case byTool:
 		if m.callID == 0 {
-			return m, errMissing(path + ".tool_call_id")
+			return m, errMissing(at(".tool_call_id"))
 		}
 	case byFunction:
 		if m.name == 0 {
-			return m, errMissing(path + ".name")
+			return m, errMissing(at(".name"))
 		}
 	}
 	return m, r.checkContent(&m, i)
@@ -229,7 +232,11 @@ func (r *ChatRequest) readMessage(n uint32, i int) (m frontMessage, err *Error) 
 
 // checkContent checks content: a string or parts, and who may do without.
 func (r *ChatRequest) checkContent(m *frontMessage, i int) *Error {
-	d, path := &r.doc, messagePath(i)+".content"
+	d := &r.doc
+	if m.content != 0 && d.Kind(m.content) == jsonx.String {
+		return nil
+	}
+	path := messagePath(i) + ".content"
 	if m.content == 0 {
 		switch {
 		case m.role == byAssistant && (m.calls > 0 || m.refusal != 0 || m.audio != 0):
@@ -241,11 +248,7 @@ func (r *ChatRequest) checkContent(m *frontMessage, i int) *Error {
 		}
 		return invalid("", "messages.["+strconv.Itoa(i)+"].content", "Invalid value for 'content': expected a string, got null.")
 	}
-	switch d.Kind(m.content) {
-	case jsonx.String:
-		return nil
-	case jsonx.Array:
-	default:
+	if d.Kind(m.content) != jsonx.Array {
 		return errType(path, "one of a string or array of objects", got(d, m.content))
 	}
 	if d.Len(m.content) == 0 && m.calls == 0 && m.refusal == 0 {

@@ -52,8 +52,6 @@ const (
 // text.
 const maxReopen = 4 << 10
 
-func (c *customInput) reset() { *c = customInput{seen: c.seen[:0]} }
-
 // feed takes in more of the arguments and appends what of the text is known now,
 // as it stands inside a JSON string. What it appends decodes on its own.
 func (c *customInput) feed(dst, args []byte) []byte {

@@ -63,7 +63,6 @@ type caseOptions struct {
 	compaction string // encrypted_content of a compaction item before the reply
 	unsealed   bool   // "seal: off": there are no keys for envelopes
 	grammar    GrammarPolicy
-	cut        string // how the upstream ends: "" (cleanly), "eof" (without [DONE]), "reset"
 }
 
 func (c *goldenCase) file(name string) []byte {

@@ -77,7 +77,6 @@ func (r *Request) validate(lim RequestLimits) *Error {
 // validateServed refuses what this version cannot do at all: a clear error
 // rather than a parameter that has no effect.
 func (r *Request) validateServed() *Error {
-	const later = "is not supported by this version of Antiphon."
 	switch {
 	case r.has(pPrompt):
 		id := ""

@@ -38,7 +38,7 @@ func runDemo(c *command, args []string, stdout, stderr io.Writer) int {
 	}
 	server := &http.Server{Handler: backend.handler(), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(ln) }()
-	defer server.Close() //nolint:errcheck // it goes with the process
+	defer server.Close() // it goes with the process
 
 	cfg, err := config.Parse("demo", nil,
 		config.Override{Key: "listen", Value: listen, Source: "--listen"},

@@ -62,7 +62,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 	if err != nil {
 		return err
 	}
-	defer st.Close() //nolint:errcheck // nothing can be done about it at the end
+	defer st.Close() // nothing can be done about it at the end
 	srv, err := proxy.New(proxy.Options{Config: cfg, Keys: keys, Store: st, Log: log, Version: fullVersion(), Record: record})
 	if err != nil {
 		return err

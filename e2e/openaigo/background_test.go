@@ -162,3 +162,46 @@ func TestBackgroundOwnerKilled(t *testing.T) {
 		}
 	}
 }
+
+// TestBackgroundRestart: a process that is killed and started again on its file
+// has all that it had: what was queued is made, what was being made has failed,
+// and what was completed can be read, and its stream too.
+func TestBackgroundRestart(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "antiphon.yml")
+	if err := os.WriteFile(config, []byte("background:\n  lease: 1s\n  workers: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"--store", "bolt:" + filepath.Join(dir, "state.db"), "--config", config}
+	s, _ := play(t, slowly(4))
+	start := func() (*harness.Process, openai.Client) {
+		p, err := harness.StartProcess(s.Model.URL, nil, flags...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, newClient(t, "http://"+p.Addr+"/v1", option.WithMaxRetries(0))
+	}
+	p, c := start()
+	done := mustEnd(t, c.Responses.NewStreaming(within(t), inBackground("done"))).final
+	lost, _ := some(t, c.Responses.NewStreaming(within(t), inBackground("lost")), 7)
+	waits := create(t, c, inBackground("waits")).ID
+	p.Kill()
+	p, c = start()
+	defer func() {
+		for _, fault := range p.Stop() {
+			t.Error(fault)
+		}
+	}()
+	if r := ended(t, c, done.ID); r.RawJSON() != done.RawJSON() {
+		t.Errorf("it was\n%s\nand is\n%s", done.RawJSON(), r.RawJSON())
+	}
+	if text := mustEndFrom(t, c.Responses.GetStreaming(within(t), done.ID, responses.ResponseGetParams{}), 0); text != done.OutputText() {
+		t.Errorf("the stream ends with %q", text)
+	}
+	if r := ended(t, c, waits); r.Status != responses.ResponseStatusCompleted {
+		t.Errorf("what waited is %s", r.RawJSON())
+	}
+	if r := ended(t, c, lost); r.Status != responses.ResponseStatusFailed {
+		t.Errorf("what was being made is %s", r.RawJSON())
+	}
+}

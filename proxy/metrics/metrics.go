@@ -11,9 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
 // Route is a group of paths, as metrics and logs name it.
@@ -113,19 +110,12 @@ type Metrics struct {
 	UpstreamStats func() (active, idle int)
 	UpstreamsWell func(put func(name string, well bool))
 	Info          [3]string // version, dialect, store
-
-	registry *prometheus.Registry
 }
 
 // New makes a Metrics. lossNames are the ids of the loss rules, by number.
 func New(lossNames []string) *Metrics {
-	m := &Metrics{lossNames: lossNames, registry: prometheus.NewRegistry()}
-	m.registry.MustRegister(collector{m}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return m
+	return &Metrics{lossNames: lossNames}
 }
-
-// Registry is what a Prometheus handler serves.
-func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
 // Exchange counts one exchange.
 func (m *Metrics) Exchange(r Route, o Outcome, took time.Duration) {
@@ -162,47 +152,58 @@ func (h *histogram) observe(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
+// kind is the type of a metric, as Prometheus knows it.
+type kind uint8
+
+const (
+	gauge kind = iota
+	counter
+	histograms
+)
+
+func (k kind) String() string { return [...]string{"gauge", "counter", "histogram"}[k] }
+
 // metric describes one metric for the table.
 type metric struct {
 	name   string
 	help   string
-	kind   prometheus.ValueType
+	kind   kind
 	labels []string
 }
 
 // The table of metrics. The order is that of docs/OPERATIONS.md.
 var table = []metric{
-	{"antiphon_info", "Always 1; the labels say what runs.", prometheus.GaugeValue, []string{"version", "dialect", "store"}},
-	{"antiphon_exchanges_total", "Exchanges by route and how they ended.", prometheus.CounterValue, []string{"route", "outcome"}},
-	{"antiphon_exchange_duration_seconds", "From the first byte of a request to the last of its reply.", prometheus.UntypedValue, []string{"route"}},
-	{"antiphon_first_event_seconds", "From the first byte of a request to the first event of its stream.", prometheus.UntypedValue, nil},
-	{"antiphon_exchanges_in_flight", "Exchanges being served.", prometheus.GaugeValue, nil},
-	{"antiphon_streams_in_flight", "Streams being served.", prometheus.GaugeValue, nil},
-	{"antiphon_background_responses", "Background responses: those running here, and those waiting anywhere.", prometheus.GaugeValue, []string{"state"}},
-	{"antiphon_background_orphans_total", "Background responses whose process was lost, as found by this one.", prometheus.CounterValue, nil},
-	{"antiphon_background_reruns_total", "Background responses that were begun again.", prometheus.CounterValue, nil},
-	{"antiphon_websocket_connections", "WebSocket connections of clients.", prometheus.GaugeValue, nil},
-	{"antiphon_rejected_total", "Requests refused because too many were being served.", prometheus.CounterValue, nil},
-	{"antiphon_over_quota_total", "Requests refused because their tenant was over its quota.", prometheus.CounterValue, nil},
-	{"antiphon_key_reloads_total", "Times that the file of API keys was read again, by result.", prometheus.CounterValue, []string{"result"}},
-	{"antiphon_losses_total", "Entries of loss reports, by rule (see COMPATIBILITY.md).", prometheus.CounterValue, []string{"rule"}},
-	{"antiphon_tokens_total", "Tokens that upstreams reported.", prometheus.CounterValue, []string{"direction"}},
-	{"antiphon_client_bytes_total", "Bytes of request bodies from and reply bodies to clients.", prometheus.CounterValue, []string{"direction"}},
-	{"antiphon_heartbeats_total", "Signs of life sent into silent streams.", prometheus.CounterValue, nil},
-	{"antiphon_upstream_connections", "Connections to the upstream, in use or kept.", prometheus.GaugeValue, []string{"state"}},
-	{"antiphon_upstream_retries_total", "Requests sent again because a kept connection was gone.", prometheus.CounterValue, nil},
-	{"antiphon_lessons_total", "Facts learned about upstreams from their refusals.", prometheus.CounterValue, nil},
-	{"antiphon_fallbacks_total", "Requests that another upstream was asked to answer.", prometheus.CounterValue, nil},
-	{"antiphon_upstream_well", "1 while an upstream is asked as usual, 0 while it is left alone.", prometheus.GaugeValue, []string{"upstream"}},
-	{"antiphon_truncations_total", "Requests shortened for truncation auto.", prometheus.CounterValue, nil},
-	{"antiphon_compactions_total", "Contexts that were replaced by a summary.", prometheus.CounterValue, nil},
-	{"antiphon_store_records", "Responses in the store.", prometheus.GaugeValue, nil},
-	{"antiphon_store_bytes", "Bytes in the store, as its budget counts them.", prometheus.GaugeValue, nil},
-	{"antiphon_store_evictions_total", "Responses pushed out by the budget before their time.", prometheus.CounterValue, nil},
-	{"antiphon_store_expired_total", "Responses that reached their age limit.", prometheus.CounterValue, nil},
-	{"antiphon_store_errors_total", "Responses that could not be stored; they said store false.", prometheus.CounterValue, nil},
-	{"antiphon_history_cache_total", "Look-ups of translated histories.", prometheus.CounterValue, []string{"result"}},
-	{"antiphon_panics_total", "Faults of the program that were contained.", prometheus.CounterValue, nil},
+	{"antiphon_info", "Always 1; the labels say what runs.", gauge, []string{"version", "dialect", "store"}},
+	{"antiphon_exchanges_total", "Exchanges by route and how they ended.", counter, []string{"route", "outcome"}},
+	{"antiphon_exchange_duration_seconds", "From the first byte of a request to the last of its reply.", histograms, []string{"route"}},
+	{"antiphon_first_event_seconds", "From the first byte of a request to the first event of its stream.", histograms, nil},
+	{"antiphon_exchanges_in_flight", "Exchanges being served.", gauge, nil},
+	{"antiphon_streams_in_flight", "Streams being served.", gauge, nil},
+	{"antiphon_background_responses", "Background responses: those running here, and those waiting anywhere.", gauge, []string{"state"}},
+	{"antiphon_background_orphans_total", "Background responses whose process was lost, as found by this one.", counter, nil},
+	{"antiphon_background_reruns_total", "Background responses that were begun again.", counter, nil},
+	{"antiphon_websocket_connections", "WebSocket connections of clients.", gauge, nil},
+	{"antiphon_rejected_total", "Requests refused because too many were being served.", counter, nil},
+	{"antiphon_over_quota_total", "Requests refused because their tenant was over its quota.", counter, nil},
+	{"antiphon_key_reloads_total", "Times that the file of API keys was read again, by result.", counter, []string{"result"}},
+	{"antiphon_losses_total", "Entries of loss reports, by rule (see COMPATIBILITY.md).", counter, []string{"rule"}},
+	{"antiphon_tokens_total", "Tokens that upstreams reported.", counter, []string{"direction"}},
+	{"antiphon_client_bytes_total", "Bytes of request bodies from and reply bodies to clients.", counter, []string{"direction"}},
+	{"antiphon_heartbeats_total", "Signs of life sent into silent streams.", counter, nil},
+	{"antiphon_upstream_connections", "Connections to the upstream, in use or kept.", gauge, []string{"state"}},
+	{"antiphon_upstream_retries_total", "Requests sent again because a kept connection was gone.", counter, nil},
+	{"antiphon_lessons_total", "Facts learned about upstreams from their refusals.", counter, nil},
+	{"antiphon_fallbacks_total", "Requests that another upstream was asked to answer.", counter, nil},
+	{"antiphon_upstream_well", "1 while an upstream is asked as usual, 0 while it is left alone.", gauge, []string{"upstream"}},
+	{"antiphon_truncations_total", "Requests shortened for truncation auto.", counter, nil},
+	{"antiphon_compactions_total", "Contexts that were replaced by a summary.", counter, nil},
+	{"antiphon_store_records", "Responses in the store.", gauge, nil},
+	{"antiphon_store_bytes", "Bytes in the store, as its budget counts them.", gauge, nil},
+	{"antiphon_store_evictions_total", "Responses pushed out by the budget before their time.", counter, nil},
+	{"antiphon_store_expired_total", "Responses that reached their age limit.", counter, nil},
+	{"antiphon_store_errors_total", "Responses that could not be stored; they said store false.", counter, nil},
+	{"antiphon_history_cache_total", "Look-ups of translated histories.", counter, []string{"result"}},
+	{"antiphon_panics_total", "Faults of the program that were contained.", counter, nil},
 }
 
 // Describe writes the table as it stands in docs/OPERATIONS.md.

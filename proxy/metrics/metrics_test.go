@@ -5,8 +5,35 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 )
+
+// scrape is what a Prometheus server reads.
+func scrape(t *testing.T, m *Metrics) map[string]*dto.MetricFamily {
+	t.Helper()
+	var out strings.Builder
+	if _, err := m.WriteTo(&out); err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.New(strings.NewReader(out.String())).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if !strings.HasPrefix(p.Metric, "go_") && !strings.HasPrefix(p.Metric, "process_") { // the names are not ours
+			t.Error(p.Metric, p.Text)
+		}
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(out.String()))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	return families
+}
 
 func TestLint(t *testing.T) {
 	m := New([]string{"param.unknown"})
@@ -16,20 +43,14 @@ func TestLint(t *testing.T) {
 	m.Exchange(RouteCreate, OutcomeOK, 3*time.Millisecond)
 	m.FirstByte(time.Second)
 	m.Loss(0)
-	problems, err := testutil.GatherAndLint(m.Registry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range problems {
-		t.Error(p.Metric, p.Text)
-	}
-	families, err := m.Registry().Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
 	seen := map[string]bool{}
-	for _, f := range families {
-		seen[f.GetName()] = true
+	for name := range scrape(t, m) {
+		seen[name] = true
+	}
+	for _, row := range runtimeTable {
+		if !seen[row.name] {
+			t.Errorf("%s is not collected", row.name)
+		}
 	}
 	for _, name := range Names() {
 		if !seen[name] {
@@ -49,8 +70,7 @@ func TestHistogram(t *testing.T) {
 	for _, d := range []time.Duration{0, time.Millisecond, 3 * time.Second, time.Hour} {
 		m.Exchange(RouteModels, OutcomeOK, d)
 	}
-	families, _ := m.Registry().Gather()
-	for _, f := range families {
+	for _, f := range scrape(t, m) {
 		if f.GetName() != "antiphon_exchange_duration_seconds" {
 			continue
 		}
@@ -61,4 +81,15 @@ func TestHistogram(t *testing.T) {
 		return
 	}
 	t.Error("no histogram")
+}
+
+// TestLabelsAreEscaped: a label can hold anything.
+func TestLabelsAreEscaped(t *testing.T) {
+	m := New(nil)
+	odd := "a\"b\\c\nd{e}é"
+	m.UpstreamsWell = func(put func(string, bool)) { put(odd, true) }
+	f := scrape(t, m)["antiphon_upstream_well"]
+	if f == nil || f.GetMetric()[0].GetLabel()[0].GetValue() != odd || f.GetMetric()[0].GetGauge().GetValue() != 1 {
+		t.Errorf("%v", f)
+	}
 }

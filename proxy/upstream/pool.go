@@ -11,11 +11,10 @@ import (
 // conn is a connection to the backend with its reader.
 type conn struct {
 	net.Conn
-	br      *bufio.Reader
-	raw     syscall.RawConn // of the TCP connection, also below TLS; nil if there is none
-	idle    time.Time       // since when it has not been in use
-	reused  bool            // it has carried an exchange before
-	waiting func(bool) bool // scratch of alive, so that it does not allocate
+	br     *bufio.Reader
+	raw    syscall.RawConn // of the TCP connection, also below TLS; nil if there is none
+	idle   time.Time       // since when it has not been in use
+	reused bool            // it has carried an exchange before
 }
 
 // pool keeps connections that may carry another request: the last one used is

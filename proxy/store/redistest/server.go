@@ -93,7 +93,7 @@ func freeAddr() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer ln.Close() //nolint:errcheck // only its address was wanted
+	defer ln.Close() // only its address was wanted
 	return ln.Addr().String(), nil
 }
 
@@ -115,7 +115,7 @@ func (s *Server) run() error {
 	if err != nil {
 		return err
 	}
-	defer out.Close() //nolint:errcheck // the server has its own descriptor
+	defer out.Close() // the server has its own descriptor
 	s.cmd.Stdout, s.cmd.Stderr = out, out
 	if err := s.cmd.Start(); err != nil {
 		return err
@@ -205,7 +205,7 @@ func (s *Server) Do(args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close() //nolint:errcheck // it has served
+	defer conn.Close() // it has served
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	cmd := fmt.Appendf(nil, "*%d\r\n", len(args))
 	for _, arg := range args {
