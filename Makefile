@@ -7,6 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZ    ?= 60s
 BIN     := bin/antiphon
+COMPARE ?= ../shared/bench
 
 .PHONY: help build demo test unit race fuzz chaos e2e ollama bench compare golden docs lint vuln docker clean
 
@@ -15,7 +16,7 @@ help: ## this list
 
 build: ## the static binary, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/antiphon
-	@size=$$(stat -c %s $(BIN)); echo "$(BIN): $$((size / 100000 / 10)).$$((size / 100000 % 10)) MB"; \
+	@size=$$(stat -c %s $(BIN)); echo "$(BIN): $$((size / 1000)) kB"; \
 	  test $$size -le 15000000 || { echo "over 15 MB"; exit 1; }
 
 demo: build ## the proxy with a built-in backend on 127.0.0.1:8080: no key, no network
@@ -46,6 +47,9 @@ ollama: ## a real chat server behind the real binary
 
 bench: ## micro benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+compare: build ## side by side with a bare proxy: docs/PERFORMANCE.md (needs the bench directory, $(COMPARE))
+	./bench.sh $(COMPARE) $(BIN)
 
 golden: ## write what the code does to the golden cases; review the diff
 	$(GO) test ./translate -run Golden -update
