@@ -22,7 +22,7 @@ func (x *exchange) readItems(body *translate.ConversationBody, form translate.Co
 		return nil, err
 	}
 	if ids := body.References(); ids != nil {
-		items, err := s.references(x, ids, conversation)
+		items, err := s.references(x, ids, conversation, body.ReferencePath)
 		if err != nil {
 			return nil, err
 		}

@@ -210,6 +210,12 @@ func TestConversationRefusals(t *testing.T) {
 	} {
 		r.get("/v1/conversations/"+c.ID+"/items?"+query).want(t, 400, code)
 	}
+	// A reference to nothing is named where this body has it.
+	lost := r.do("POST", "/v1/conversations", `{"items":[{"role":"user","content":"x"},{"type":"item_reference","id":"msg_none"}]}`)
+	lost.want(t, 404, "")
+	if e := lost.err(); e.Param != "items" || !strings.Contains(e.Message, "(items[1])") {
+		t.Errorf("%+v", e)
+	}
 	r.post(`{"model":"m","input":"x","conversation":"conv_none"}`).want(t, 404, "")
 	r.post(`{"model":"m","input":"x","conversation":{"id":"conv_none"}}`).want(t, 404, "")
 	r.post(`{"model":"m","input":"x","conversation":{}}`).want(t, 400, "missing_required_parameter")

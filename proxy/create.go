@@ -109,7 +109,7 @@ func (x *exchange) recall(enter bool) (history *translate.History, err *translat
 		}
 	}
 	if ids := x.req.References(); ids != nil {
-		items, err := s.references(x, ids, conversation)
+		items, err := s.references(x, ids, conversation, x.req.ReferencePath)
 		if err != nil {
 			return nil, err
 		}

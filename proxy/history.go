@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
@@ -148,7 +149,8 @@ func (s *Server) storedHistory(x *exchange, id string) (*translate.History, *tra
 
 // references returns the stored items that item references name: those of stored
 // responses, and of the conversation that the request is about, if there is one.
-func (s *Server) references(x *exchange, ids []string, conversation string) ([][]byte, *translate.Error) {
+// path says where in the body of the request the n-th reference is.
+func (s *Server) references(x *exchange, ids []string, conversation string, path func(n int) string) ([][]byte, *translate.Error) {
 	items := make([][]byte, len(ids))
 	var rec *store.Record
 	for i, id := range ids {
@@ -179,9 +181,10 @@ func (s *Server) references(x *exchange, ids []string, conversation string) ([][
 			}
 		}
 		if items[i] == nil {
-			return nil, clientError(404, "", "input", "Item with id '"+clip(id)+"' not found. Items are not persisted when "+
-				"`store` is set to false. Try again with `store` set to true, or remove this item from your input ("+
-				x.req.ReferencePath(i)+").")
+			where := path(i)
+			param, _, _ := strings.Cut(where, "[")
+			return nil, clientError(404, "", param, "Item with id '"+clip(id)+"' not found. Items are not persisted when "+
+				"`store` is set to false. Try again with `store` set to true, or remove this item from your input ("+where+").")
 		}
 	}
 	return items, nil

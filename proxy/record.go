@@ -71,7 +71,7 @@ func (x *exchange) recorded() {
 		model = x.req.Model()
 		r.History = x.recordedHistory()
 		if ids := x.req.References(); ids != nil {
-			r.References, _ = x.server.references(x, ids, x.req.ConversationID())
+			r.References, _ = x.server.references(x, ids, x.req.ConversationID(), x.req.ReferencePath)
 		}
 	}
 	r.Model, r.Facts = x.backend.modelName(model), x.backend.facts(model)

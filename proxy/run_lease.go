@@ -264,7 +264,7 @@ func (s *Server) endOnce(x *exchange, id string, state *runState, failure *trans
 		fault := (*translate.Error)(nil)
 		if refs != nil {
 			var items [][]byte
-			if items, fault = s.references(x, refs, x.req.ConversationID()); fault == nil {
+			if items, fault = s.references(x, refs, x.req.ConversationID(), x.req.ReferencePath); fault == nil {
 				fault = x.req.Resolve(items)
 			}
 		}

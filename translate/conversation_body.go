@@ -122,6 +122,11 @@ func (b *ConversationBody) Metadata() []byte {
 // References are the ids of the item references among the items, in their order.
 func (b *ConversationBody) References() []string { return references(b.items, b.refs) }
 
+// ReferencePath is the path of the n-th item reference, such as "items[2]".
+func (b *ConversationBody) ReferencePath(n int) string {
+	return "items" + strings.TrimPrefix(referencePath(b.items, n), "input")
+}
+
 // Resolve puts stored items in the place of item references, as Request.Resolve
 // does.
 func (b *ConversationBody) Resolve(items [][]byte) *Error {

@@ -331,9 +331,11 @@ func (r *Request) GivenIDs() (ids []string) {
 }
 
 // ReferencePath is the path of the n-th item reference, such as "input[2]".
-func (r *Request) ReferencePath(n int) string {
-	for i := range r.items {
-		if r.items[i].kind == kindReference {
+func (r *Request) ReferencePath(n int) string { return referencePath(r.items, n) }
+
+func referencePath(items []item, n int) string {
+	for i := range items {
+		if items[i].kind == kindReference {
 			if n == 0 {
 				return itemPath(i)
 			}
