@@ -1,7 +1,7 @@
 // OpenAI's Agents SDK.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Agent, OpenAIProvider, Runner, tool } from '@openai/agents';
+import { Agent, applyDiff, applyPatchTool, MemorySession, OpenAIProvider, Runner, shellTool, tool } from '@openai/agents';
 import { z } from 'zod';
 import { newClient } from './lib/openai.mjs';
 import { cityArguments, forecast, forecastText, rainy, weatherIn } from './lib/scripts.mjs';
@@ -65,15 +65,88 @@ for (const stream of [false, true]) {
   });
 }
 
-test('an agent hands off to another', async () => {
-  const handsOff = await stage.play({ replies: [{ calls: [{ name: 'transfer_to_Weather', arguments: '{}' }] }] });
-  const answers = await stage.play({ replies: [{}, { text: 'Snow, said the other one.' }] });
-  const weather = new Agent({ name: 'Weather', instructions: 'Know the weather.', model: answers });
-  const desk = Agent.create({ name: 'Desk', instructions: 'Pass it on.', model: handsOff, handoffs: [weather] });
-  const result = await newRunner().run(desk, 'Oslo?');
-  assert.equal(result.finalOutput, 'Snow, said the other one.');
-  assert.equal(result.lastAgent.name, 'Weather');
-});
+for (const stream of [false, true]) {
+  test(`an agent hands off to another, stream: ${stream}`, async () => {
+    const handsOff = await stage.play({ replies: [{ calls: [{ name: 'transfer_to_Weather', arguments: '{}' }] }] });
+    const answers = await stage.play({ replies: [{}, { text: 'Snow, said the other one.' }] });
+    const weather = new Agent({ name: 'Weather', instructions: 'Know the weather.', model: answers });
+    const desk = Agent.create({ name: 'Desk', instructions: 'Pass it on.', model: handsOff, handoffs: [weather] });
+    const result = await newRunner().run(desk, 'Oslo?', { stream });
+    if (stream) for await (const _ of result);
+    assert.equal(result.finalOutput, 'Snow, said the other one.');
+    assert.equal(result.lastAgent.name, 'Weather');
+  });
+
+  test(`an agent with a session of its own, stream: ${stream}`, async () => {
+    const model = await stage.play(forecast);
+    const session = new MemorySession();
+    const agent = new Agent({ name: 'Weather', instructions: 'Look it up.', model, tools: [getWeather] });
+    for (const [text, answer] of [
+      ['Oslo and Rome?', forecastText],
+      ['Thanks.', 'You are welcome.'],
+    ]) {
+      const result = await newRunner().run(agent, text, { session, stream });
+      if (stream) for await (const _ of result);
+      assert.equal(result.finalOutput, answer);
+    }
+    const roles = (await stage.messages(model)).map((m) => m.role);
+    assert.deepEqual(roles, ['system', 'user', 'assistant', 'tool', 'tool', 'assistant', 'user']);
+  });
+
+  test(`an agent patches files, stream: ${stream}`, async () => {
+    const files = { 'old.txt': 'Goodbye.\n', 'greeting.txt': 'Hello.\n' };
+    const editor = {
+      createFile: async ({ path, diff }) => void (files[path] = applyDiff('', diff, 'create')),
+      updateFile: async ({ path, diff }) => {
+        files[path] = applyDiff(files[path], diff);
+        return { status: 'completed', output: `changed ${path}` };
+      },
+      deleteFile: async ({ path }) => void delete files[path],
+    };
+    const patch = (id, args) => ({ id, name: 'apply_patch', arguments: JSON.stringify(args) });
+    const model = await stage.play({
+      replies: [
+        {
+          calls: [
+            patch('call_1', { type: 'create_file', path: 'new.txt', diff: '+New 🌧.\n' }),
+            patch('call_2', { type: 'delete_file', path: 'old.txt' }),
+          ],
+        },
+        { calls: [patch('call_3', { type: 'update_file', path: 'greeting.txt', diff: '@@\n-Hello.\n+Hello, "world".\n' })] },
+        { text: 'Done: {{tools}}' },
+      ],
+    });
+    const agent = new Agent({ name: 'Patcher', instructions: 'Patch.', model, tools: [applyPatchTool({ editor })] });
+    const result = await newRunner().run(agent, 'Patch!', { stream });
+    if (stream) for await (const _ of result);
+    assert.match(result.finalOutput, /^Done: .*changed greeting\.txt/s);
+    assert.deepEqual(
+      Object.entries(files).map(([name, text]) => [name, text.trimEnd()]),
+      [
+        ['greeting.txt', 'Hello, "world".'],
+        ['new.txt', 'New 🌧.'],
+      ],
+    );
+  });
+
+  test(`an agent runs commands, stream: ${stream}`, async () => {
+    const ran = [];
+    const shell = {
+      run: async ({ commands }) => {
+        ran.push(...commands);
+        return { output: commands.map((c) => ({ stdout: `did ${c}`, stderr: '', outcome: { type: 'exit', exitCode: 0 } })) };
+      },
+    };
+    const model = await stage.play({
+      replies: [{ calls: [{ name: 'shell', arguments: '{"commands":["ls -l","pwd"],"timeout_ms":1000}' }] }, { text: '{{tools}}' }],
+    });
+    const agent = new Agent({ name: 'Runner', instructions: 'Run.', model, tools: [shellTool({ shell })] });
+    const result = await newRunner().run(agent, 'Run!', { stream });
+    if (stream) for await (const _ of result);
+    assert.deepEqual(ran, ['ls -l', 'pwd']);
+    assert.match(result.finalOutput, /did ls -l.*did pwd/s);
+  });
+}
 
 test('an agent answers with a type', async () => {
   const model = await stage.says('{"city":"Oslo","degrees":-3.5}');
