@@ -69,4 +69,4 @@ docker: ## the image: static, without root, from scratch
 	docker build --build-arg VERSION=$(VERSION) -t antiphon:$(VERSION) .
 
 clean: ## remove what was built
-	rm -rf bin e2e/.cache e2e/node/node_modules e2e/codex/node_modules
+	rm -rf bin e2e/.cache e2e/node/node_modules e2e/codex/node_modules e2e/opencode/node_modules

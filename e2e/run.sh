@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs real clients against the real binary: run.sh [go | node | codex] [ARGUMENTS OF go test OR node --test]
+# Runs real clients against the real binary: run.sh [go | node | agents] [ARGUMENTS OF go test OR node --test]
 #
 # Needs Go, gcc (for the race detector) and Node with npm. The binary is built once, with the race detector, and every
 # test has a proxy, a scripted model and a tap of its own between them; what went over the wire is checked after each
@@ -37,19 +37,20 @@ node_clients() {
   (cd node && node --test --test-concurrency=2 "$@")
 }
 
-codex_client() {
+coding_agents() {
   install codex "the Codex CLI"
-  say "Codex CLI"
-  (cd codex && node --test --test-concurrency=2 "$@")
+  install opencode opencode
+  say "Codex CLI, opencode"
+  node --test --test-concurrency=2 "$@" codex/*.test.mjs opencode/*.test.mjs
 }
 
 begin=$SECONDS
 build
 case "${1:-all}" in
-  all) go_clients; node_clients; codex_client ;;
+  all) go_clients; node_clients; coding_agents ;;
   go) shift; go_clients "$@" ;;
   node) shift; node_clients "$@" ;;
-  codex) shift; codex_client "$@" ;;
-  *) echo "usage: run.sh [go | node | codex] [ARGUMENTS]" >&2; exit 2 ;;
+  agents) shift; coding_agents "$@" ;;
+  *) echo "usage: run.sh [go | node | agents] [ARGUMENTS]" >&2; exit 2 ;;
 esac
 say "done in $((SECONDS - begin)) s"

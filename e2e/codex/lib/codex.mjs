@@ -4,10 +4,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { watchOutside } from '../../node/lib/outside.mjs';
 
 const program = createRequire(import.meta.url).resolve('@openai/codex/bin/codex.js');
 const mcpServer = path.join(path.dirname(fileURLToPath(import.meta.url)), 'mcp-server.mjs');
@@ -56,8 +56,7 @@ class Codex {
   #root;
   #home;
   #work;
-  #outside; // what a client that wants to leave the machine connects to
-  #left = []; // where to
+  #outside;
 
   constructor(root) {
     this.#root = root;
@@ -69,16 +68,7 @@ class Codex {
     await mkdir(this.#work);
     await mkdir(this.#home);
     await writeFile(path.join(this.#home, 'config.toml'), config);
-    this.#outside = net.createServer((socket) => {
-      socket.once('data', (head) => {
-        this.#left.push(String(head).split('\r\n')[0]);
-        socket.destroy();
-      });
-      socket.on('error', () => {});
-    });
-    this.#outside.listen(0, '127.0.0.1');
-    await once(this.#outside, 'listening');
-    t.after(() => this.#outside.close());
+    this.#outside = await watchOutside(t);
   }
 
   /** path is that of a file in the folder. */
@@ -101,7 +91,6 @@ class Codex {
    * thread, what it has done (its items), and its last message.
    */
   async exec(model, ...args) {
-    const proxy = `http://127.0.0.1:${this.#outside.address().port}`;
     const child = spawn(
       process.execPath,
       [program, 'exec', '--json', '--skip-git-repo-check', '--dangerously-bypass-approvals-and-sandbox', '-m', model, ...args],
@@ -114,9 +103,7 @@ class Codex {
           CODEX_HOME: this.#home,
           TMPDIR: this.#root,
           STAGE_KEY: 'sk-e2e',
-          HTTP_PROXY: proxy,
-          HTTPS_PROXY: proxy,
-          NO_PROXY: '127.0.0.1',
+          ...this.#outside.env,
         },
       },
     );
@@ -125,7 +112,7 @@ class Codex {
     child.stdout.on('data', (chunk) => (out += chunk));
     child.stderr.on('data', (chunk) => (log += chunk));
     const [code] = await once(child, 'close');
-    assert.deepEqual(this.#left, [], 'Codex has tried to leave the machine');
+    assert.deepEqual(this.#outside.wanted, [], 'Codex has tried to leave the machine');
     const events = out
       .split('\n')
       .filter((line) => line.startsWith('{'))
