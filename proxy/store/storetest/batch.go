@@ -139,7 +139,7 @@ func manyDocs(n int) (docs []store.DocWrite) {
 // batchAtOnce: batches change two documents, a log and two records while others
 // read: whoever has seen one change of a batch sees the others.
 func batchAtOnce(e *env) {
-	rounds := max(e.caps.Operations/100, 200)
+	rounds := max(e.caps.Operations/20, 200)
 	type look struct {
 		what string
 		see  func(e *env) int // the latest batch of which this change is seen
@@ -175,7 +175,8 @@ func batchAtOnce(e *env) {
 			return int(entries[0].Seq) + 1
 		}},
 	}
-	var put atomic.Int64 // the batch that is being raced for
+	var put atomic.Int64 // the batch that is being raced for; there is none before 1
+	put.Store(1)
 	for _, prefix := range []string{"resp_a", "resp_b"} {
 		looks = append(looks, look{"Get " + prefix, func(e *env) int {
 			n := int(put.Load())
@@ -189,12 +190,19 @@ func batchAtOnce(e *env) {
 	var (
 		stop    atomic.Bool
 		readers sync.WaitGroup
+		looked  sync.WaitGroup // every pair, before the first batch
 	)
 	defer readers.Wait()
 	defer stop.Store(true)
 	for r := range 3 {
+		looked.Add(1)
 		readers.Go(func() {
+			ready := sync.OnceFunc(looked.Done)
+			defer ready()
 			for i := r; !stop.Load(); i++ {
+				if i-r == len(looks)*len(looks) {
+					ready()
+				}
 				// Every pair comes up, in both orders.
 				first, second := looks[i%len(looks)], looks[(i/len(looks))%len(looks)]
 				a := first.see(e)
@@ -208,6 +216,7 @@ func batchAtOnce(e *env) {
 			}
 		})
 	}
+	looked.Wait()
 	for i := 1; i <= rounds && !e.t.Failed(); i++ {
 		name := strconv.Itoa(i)
 		put.Store(int64(i))
