@@ -41,6 +41,7 @@ type zooClient struct {
 	thinks bool
 	blind  bool     // nobody has told the proxy what the backend ignores in silence
 	silent bool     // something was ignored, and nothing was reported
+	partly bool     // something was dropped or emulated
 	losses []string // rule ids that were reported
 	sent   int      // requests
 	stream bool
@@ -76,7 +77,8 @@ func (c *zooClient) post(body fields) *reply {
 
 func (c *zooClient) note(got *reply) {
 	for loss := range strings.SplitSeq(got.header.Get("Antiphon-Loss"), ", ") {
-		id, _, _ := strings.Cut(loss, ";")
+		id, rest, _ := strings.Cut(loss, ";")
+		c.partly = c.partly || strings.HasPrefix(rest, "action=dropped") || strings.HasPrefix(rest, "action=emulated")
 		if id != "" && !slices.Contains(c.losses, id) {
 			c.losses = append(c.losses, id)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"antiphon/config"
+	"antiphon/probe"
 	"antiphon/proxy/zoo"
 )
 
@@ -19,6 +20,18 @@ type zooMode struct {
 
 var zooModes = []zooMode{
 	{"preset", false, func(_ *testing.T, s *setup, m *zoo.Server) { s.cfg.Upstream.Dialect = m.Family.Name }},
+	{"probe", false, func(t *testing.T, s *setup, m *zoo.Server) {
+		u := s.cfg.Upstream
+		u.URL, u.Dialect = m.Base(), ""
+		report, err := probe.Run(t.Context(), probe.Options{Upstream: &u, Model: m.Family.Model()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.cfg.Upstream.Dialect = report.Dialect
+		if s.cfg.Upstream.Overrides, err = config.ParseOverrides("probe", report.Overrides()); err != nil {
+			t.Fatal(err)
+		}
+	}},
 	{"learning", true, func(_ *testing.T, s *setup, _ *zoo.Server) { s.cfg.Upstream.Dialect = "generic" }},
 }
 
@@ -29,8 +42,8 @@ const zooPatience = 6
 // zooResult is how a feature fares.
 type zooResult struct {
 	err     error
-	losses  []string
-	silent  bool
+	partly  bool // something was left out, or said in another form, and reported
+	silent  bool // the backend ignored something, and nobody could know
 	tries   int
 	refused []*zoo.Refused // all that were refused on the way
 }
@@ -43,7 +56,7 @@ func tryFeature(t *testing.T, r *rig, m *zoo.Server, f *zooFeature, blind bool) 
 		res.err = f.run(c)
 		asked, refused := m.Asked()
 		res.refused = append(res.refused, refused...)
-		res.losses, res.silent = c.losses, c.silent
+		res.partly, res.silent = c.partly, c.silent
 		if res.err == nil && len(refused) == 0 {
 			// What is known is asked once: nothing but a reply that breaks its format is asked again.
 			if len(asked) != c.sent && !c.lost("text.format") {
@@ -61,7 +74,7 @@ func tryFeature(t *testing.T, r *rig, m *zoo.Server, f *zooFeature, blind bool) 
 }
 
 // zooRun runs all features in front of a member.
-func zooRun(t *testing.T, family *zoo.Family, mode *zooMode) (results []zooResult) {
+func zooRun(t *testing.T, family *zoo.Family, mode *zooMode) (results []zooResult, learned []string) {
 	m := zoo.New(t, family)
 	r := newRig(t, m.Base(), func(s *setup) {
 		s.cfg.Loss = config.LossWarn
@@ -73,16 +86,16 @@ func zooRun(t *testing.T, family *zoo.Family, mode *zooMode) (results []zooResul
 		if res.err != nil {
 			t.Errorf("%s: %v", f.name, res.err)
 		}
-		if mode.name == "preset" {
+		if !mode.blind {
 			for _, refused := range res.refused {
-				if !refused.Rule.Model {
-					t.Errorf("%s: the preset does not know: %s", f.name, refused)
+				if !refused.Rule.Model || mode.name == "probe" {
+					t.Errorf("%s: %s does not know: %s", f.name, mode.name, refused)
 				}
 			}
 		}
 		results = append(results, res)
 	}
-	return results
+	return results, learnedFacts(r)
 }
 
 // TestZoo: what clients do works in front of every family, with its preset, and from
@@ -95,7 +108,8 @@ func TestZoo(t *testing.T) {
 			mode := &zooModes[j]
 			t.Run(family.Name+"/"+mode.name, func(t *testing.T) {
 				t.Parallel()
-				for k, res := range zooRun(t, family, mode) {
+				results, _ := zooRun(t, family, mode)
+				for k, res := range results {
 					if len(res.refused) > 0 {
 						var rules []string
 						for _, refused := range res.refused {

@@ -257,10 +257,13 @@ func learnToolChoice(r *refusal, d *Dialect) (Fact, bool) {
 	}
 	form := ""
 	switch {
-	case containsAny(r.text, []string{"unrecognized request argument", "unknown parameter", "unknown name", "extra inputs", "unknown field", "property 'tool_choice'"}):
+	case containsAny(r.text, []string{"unrecognized request argument", "unknown parameter", "unknown name", "extra inputs", "unknown field", "property 'tool_choice'"}) &&
+		!r.names("allowed_tools", "required", "none", "auto", "any", "function"):
 		return Fact{"tools.choices", "false"}, true // the key as such
 	case r.doc.Is(choice, "none"):
 		form = "none"
+	case r.doc.Is(choice, "required") && strings.Contains(r.text, "'any'"): // Mistral's word for it
+		return Fact{"tools.required_word", "any"}, true
 	case r.doc.Is(choice, d.Tools.RequiredWord) && r.doc.Kind(choice) == jsonx.String:
 		form = "required"
 	case r.doc.Kind(choice) == jsonx.Object && r.doc.Is(r.doc.Get(choice, "type"), "allowed_tools"):

@@ -2,6 +2,7 @@
 //
 //	antiphon serve --upstream URL    run the proxy
 //	antiphon check --config FILE     read a configuration and say what it comes to
+//	antiphon probe --upstream URL    find out what a backend takes and how it answers
 //	antiphon translate KIND          a request, response or stream, without a server
 //	antiphon record, replay          keep exchanges as files, and take them through again
 //	antiphon demo                    the proxy in front of a small built-in backend
@@ -43,6 +44,7 @@ func init() {
 	commands = []*command{
 		{"serve", "[--config FILE] [--upstream URL] …", "run the proxy", runServe},
 		{"check", "[--config FILE] …", "read a configuration and print what it comes to", runCheck},
+		{"probe", "--upstream URL --model NAME …", "find out what a backend takes and how it answers", runProbe},
 		{"demo", "[--listen ADDR]", "run the proxy in front of a small built-in backend, and show what it does", runDemo},
 		{"state", "stats|check|compact --store bolt:FILE", "look after a state file that is not in use", runState},
 		{"translate", "KIND [--from API] [--dialect NAME] [--explain] [--diff] … [FILE]", "translate a request, response or stream without a server", runTranslate},

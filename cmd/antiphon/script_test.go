@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"antiphon/proxy/zoo"
 )
 
 // The sessions of testdata/script are run with this program as antiphon.
@@ -38,8 +40,19 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"await": await,
 			"fetch": fetch,
+			"zoo":   startZoo,
 		},
 	})
+}
+
+// zoo FAMILY starts a backend of that family, with its URL in $ZOO.
+func startZoo(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: zoo FAMILY")
+	}
+	s := zoo.Start(zoo.Named(args[0]))
+	ts.Defer(s.Close)
+	ts.Setenv("ZOO", s.Base())
 }
 
 // await URL waits until a server answers there.

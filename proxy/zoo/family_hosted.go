@@ -34,7 +34,7 @@ var hosted = []Family{
 			ofModel(refuse(ruleSampling, both(keyIsNot("temperature", "1"), not(keyIs("thinking.type", "disabled"))), invalid("invalid temperature: only 1 is allowed for this model"), "PEERS §4.2: temperature fixed in thinking")),
 			refuse(ruleNames, toolNameNot(regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]{0,63}$`)), invalid("Invalid request: function name is invalid, must start with a letter and can contain letters, numbers, underscores, and dashes"), "its own words in moonshot issues"),
 		}, paired("continue#11600")),
-		Habits: Habits{
+		Habits: Habits{NoLogprobs: true,
 			First: FirstEmpty, Thinks: ThinksContent, Off: [][2]string{{"thinking.type", "disabled"}}, IDs: IDsFunction,
 			Usage: UsageChoice, CachedPath: "cached_tokens", ContentWithCalls: `""`,
 		},
@@ -48,7 +48,7 @@ var hosted = []Family{
 		Rules: join([]Rule{
 			refuse(ruleDeveloper, roleBeside("system", "user", "assistant", "tool"), invalid("Incorrect role information").with("", "1214", ""), "PI-Desktop#30"),
 		}, paired("CLIProxyAPI#5735")),
-		Habits: Habits{
+		Habits: Habits{IgnoresSchema: true, NoLogprobs: true,
 			Role: RoleEvery, Thinks: ThinksContent, Off: [][2]string{{"thinking.type", "disabled"}}, WholeCalls: true, Usage: UsageFinish,
 			CachedPath: "prompt_tokens_details.cached_tokens", IgnoresChoice: true,
 		},
@@ -66,7 +66,7 @@ var hosted = []Family{
 			refuse(ruleNames, toolNameNot(regexp.MustCompile(`.`)), invalid("invalid params, function name or parameters is empty (2013)").as(200, nil), "CodexPlusPlus#267"),
 			refuse(ruleUncalled, uncalled, invalid("invalid params, tool call result does not follow tool call (2013)").as(200, nil), "PEERS §4.2, 2013"),
 		},
-		Habits: Habits{
+		Habits: Habits{NoLogprobs: true,
 			First: FirstEmpty, Thinks: ThinksTags, IDs: IDsCall, WholeCalls: true, Usage: UsageAsked,
 		},
 		Overflow: invalid("invalid params, context window exceeds limit (2013)").as(200, nil),
@@ -105,7 +105,7 @@ var hosted = []Family{
 			refuse(ruleAfterTool, userAfterTool, invalid("Unexpected role 'user' after role 'tool'").with("invalid_request_message_order", "3230", ""), "opencode#5034, PEERS §4.2"),
 			refuse(ruleAlternate, twoInARow, invalid("After the optional system message, conversation roles must alternate user/assistant/user/assistant/...").with("invalid_request_message_order", "3230", ""), "PEERS §4.2: roles alternate"),
 			refuse(ruleSystem, laterSystem, invalid("Unexpected role 'system' after role 'user'").with("invalid_request_message_order", "3230", ""), "dynamo#10206: Mistral-7B raises on a later system message"),
-			refuse(ruleChoice, choiceNotOf("auto", "none", "any", "named"), invalid("Input should be 'auto', 'none', 'any' or 'required', not '%s' in tool_choice").as(422, nil), "PEERS §4.2: tool_choice any"),
+			refuse(ruleChoice, choiceNotOf("auto", "none", "any", "named"), invalid("Input should be 'auto', 'none' or 'any', not '%s' in tool_choice").as(422, nil), "PEERS §4.2: tool_choice any"),
 			refuse(ruleUnanswered, unanswered, invalid("Not the same number of function calls and responses").with("invalid_request_message_order", "3230", ""), "gptel#1203"),
 			refuse(ruleNames, toolNameNot(openaiName), invalid("Function name was %s but must be a-z, A-Z, 0-9, or contain underscores and dashes, with a maximum length of 64.").with("invalid_function_call", "3281", ""), "ironclaw#1241"),
 		},
@@ -140,6 +140,7 @@ var hosted = []Family{
 				"python-genai#2868, ai.google.dev/gemini-api/docs/thought-signatures"),
 			refuse(ruleUnanswered, unanswered, invalid("Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn."), "litellm#22599"),
 			refuse(ruleUncalled, uncalled, invalid("Please ensure that function response turn comes immediately after a function call turn."), "litellm#22599"),
+			refuse(ruleChoice, choiceOf("allowed_tools"), invalid("Invalid value at 'tool_choice': Unknown name \"allowed_tools\": Cannot find field."), "ai.google.dev/api/openai: none, auto, required or a function"),
 			refuse(ruleEffort, keyNotOf("reasoning_effort", "none", "minimal", "low", "medium", "high"), invalid("Invalid reasoning_effort: %s. Supported values are none, minimal, low, medium, high"), "ai.google.dev/gemini-api/docs/openai"),
 		},
 		Habits: Habits{
@@ -158,7 +159,7 @@ var hosted = []Family{
 			refuse(ruleUncalled, uncalled, invalid("messages.1.content.0: unexpected `tool_use_id` found in `tool_result` blocks: %s. Each `tool_result` block must have a corresponding `tool_use` block in the previous message."), "cc-switch#4185"),
 			refuse(ruleNames, toolNameNot(regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)), invalid("tools.0.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"), "docs.anthropic.com, tool use"),
 		},
-		Habits:   Habits{First: FirstEmpty, Usage: UsageAsked, IgnoresFormat: true},
+		Habits:   Habits{NoLogprobs: true, First: FirstEmpty, Usage: UsageAsked, IgnoresFormat: true},
 		Overflow: invalid("prompt is too long: 9000 tokens > 8192 maximum"),
 		Fault:    `{"error":{"type":"overloaded_error","message":"Overloaded"}}`,
 		Signs:    Signs{Header: [2]string{"Anthropic-Organization-Id", "abc"}, Owner: "anthropic", Model: "claude-sonnet-4-5"},

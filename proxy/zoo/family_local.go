@@ -50,7 +50,7 @@ var local = []Family{
 			refuse(ruleFiles, part("file", "refusal"), invalid("unsupported content[].type").with("invalid_request_error", "", ""), "capture llama-27d, 27g"),
 			refuse("logprobs with tools", both(both(keyIs("logprobs", "true"), keyIs("stream", "true")), not(noTools)), invalid("logprobs is not supported with tools + stream").with("invalid_request_error", "", ""), "capture llama-18"),
 		},
-		Habits: Habits{
+		Habits: Habits{IgnoresNamed: true,
 			First: FirstNull, Thinks: ThinksContent, IDs: IDsBare, Usage: UsageAsked, Timings: true, ContentWithCalls: `""`, CachedPath: "prompt_tokens_details.cached_tokens",
 			Off: [][2]string{{"chat_template_kwargs.enable_thinking", "false"}},
 		},
@@ -81,7 +81,7 @@ var local = []Family{
 			refuse(ruleChoice, choiceOf("named", "allowed_tools"), invalid("Invalid tool_choice type: 'object'. Supported string values: none, auto, required"), "lmstudio-bug-tracker: its answer to a named tool_choice"),
 			ofModel(refuse(ruleEffort, key("reasoning_effort"), invalid("reasoning_effort is not supported by this model"), "PEERS §4.2: reasoning_effort only for gpt-oss (blog 0.3.29)")),
 		},
-		Habits:   Habits{First: FirstEmpty, Thinks: ThinksTags, IDs: IDsBare, Usage: UsageAsked},
+		Habits:   Habits{NoLogprobs: true, First: FirstEmpty, Thinks: ThinksTags, IDs: IDsBare, Usage: UsageAsked},
 		Overflow: invalid("Trying to keep the first 9000 tokens when context the overflows. However, the model is loaded with context length of only 8192 tokens, which is not enough."),
 		Signs:    Signs{Paths: map[string]string{"/api/v0/models": `{"object":"list","data":[{"id":"zoo-1","state":"loaded"}]}`}, Owner: "organization_owner"},
 		Evidence: "lmstudio#649: <think> split over deltas",

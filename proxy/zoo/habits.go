@@ -69,6 +69,12 @@ type Habits struct {
 	// dot in it for a member of an object; "" is nowhere.
 	CachedPath string
 
+	// NoLogprobs says that there are none, though they may be asked for.
+	NoLogprobs bool
+	// IgnoresNamed says that a tool_choice that names a function counts as auto.
+	IgnoresNamed bool
+	// IgnoresSchema says that response_format json_schema makes no difference.
+	IgnoresSchema bool
 	// IgnoresChoice says that tool_choice makes no difference.
 	IgnoresChoice bool
 	// IgnoresFormat says that response_format makes no difference.

@@ -13,6 +13,7 @@ type turn struct {
 	text    string
 	calls   []spoken
 	finish  string // stop, tool_calls or length
+	logs    bool   // with logprobs
 	prompt  int    // tokens, which are words
 	tokens  int
 }
@@ -26,7 +27,7 @@ type spoken struct {
 // say is what the model has to say to a request.
 func (f *Family) say(r *Request) *turn {
 	h, last := &f.Habits, r.last()
-	t := &turn{finish: "stop"}
+	t := &turn{finish: "stop", logs: !h.NoLogprobs && r.word("logprobs") == "true"}
 	for i := range r.Messages {
 		t.prompt += 4 + len(strings.Fields(r.Messages[i].Text))
 	}
@@ -69,7 +70,7 @@ func (f *Family) off(r *Request) bool {
 }
 
 func (f *Family) format(r *Request) string {
-	if f.Habits.IgnoresFormat {
+	if f.Habits.IgnoresFormat || f.Habits.IgnoresSchema && r.Format.Type == "json_schema" {
 		return ""
 	}
 	return r.Format.Type
@@ -99,7 +100,7 @@ func (r *Request) schemaSaid() (schema json.RawMessage) {
 // calls are the calls that the model was told to make.
 func (f *Family) calls(r *Request, last *Message, said string) (calls []spoken) {
 	form, names := r.choice()
-	if f.Habits.IgnoresChoice {
+	if f.Habits.IgnoresChoice || f.Habits.IgnoresNamed && form == "named" {
 		form, names = "", nil
 	}
 	if form == "none" || len(r.Tools) == 0 || last.Role == "tool" {

@@ -24,9 +24,15 @@ type Server struct {
 
 // New starts a member for the time of the test.
 func New(t testing.TB, f *Family) *Server {
+	s := Start(f)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Start starts a member, for whoever closes it.
+func Start(f *Family) *Server {
 	s := &Server{Family: f}
 	s.Server = httptest.NewServer(s)
-	t.Cleanup(s.Close)
 	return s
 }
 
@@ -60,7 +66,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case r.Method == http.MethodGet && r.URL.Path == "/v1/models":
-		s.json(w, 200, toJSON(object{"object": "list", "data": []object{{"id": f.model(), "object": "model", "created": created, "owned_by": f.Signs.Owner}}}))
+		s.json(w, 200, toJSON(object{"object": "list", "data": []object{{"id": f.Model(), "object": "model", "created": created, "owned_by": f.Signs.Owner}}}))
 	case r.Method == http.MethodPost && r.URL.Path == "/v1/chat/completions":
 		s.chat(w, r)
 	default:
@@ -68,7 +74,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (f *Family) model() string {
+// Model is the name of the model that it lists.
+func (f *Family) Model() string {
 	if f.Signs.Model != "" {
 		return f.Signs.Model
 	}

@@ -91,7 +91,19 @@ func (f *Family) whole(t *turn, model string, reply int) []byte {
 		m["tool_calls"] = calls
 	}
 	return toJSON(object{"id": fmt.Sprintf("chatcmpl-%d", reply), "object": "chat.completion", "created": created, "model": model,
-		"choices": []object{{"index": 0, "message": m, "finish_reason": h.finish(t)}}, "usage": h.usage(t)})
+		"choices": []object{{"index": 0, "message": m, "logprobs": logprobs(t, t.text), "finish_reason": h.finish(t)}}, "usage": h.usage(t)})
+}
+
+// logprobs are those of a text, one word a token.
+func logprobs(t *turn, text string) any {
+	if !t.logs {
+		return nil
+	}
+	tokens := []object{}
+	for w := range strings.SplitAfterSeq(text, " ") {
+		tokens = append(tokens, object{"token": w, "logprob": -0.5, "bytes": nil, "top_logprobs": []object{}})
+	}
+	return object{"content": tokens}
 }
 
 func (h *Habits) sign(call object, n int) {
@@ -154,7 +166,11 @@ func (f *Family) stream(t *turn, model string, reply int, asked bool) (frames []
 		data(c)
 	}
 	for _, d := range h.deltas(t) {
-		data(chunk(d, nil))
+		c := chunk(d, nil)
+		if text, ok := d["content"].(string); ok && t.logs && text != "" {
+			c["choices"].([]object)[0]["logprobs"] = logprobs(t, text)
+		}
+		data(c)
 	}
 	for i, c := range t.calls {
 		for _, d := range h.callDeltas(c, reply, i) {
