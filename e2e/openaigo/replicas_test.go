@@ -3,11 +3,13 @@ package openaigo
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/conversations"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
 
@@ -109,6 +111,54 @@ func TestReplicasShareConversations(t *testing.T) {
 		params.PreviousResponseID = openai.String(ids[turns-1])
 		_, err = c.Responses.New(within(t), params)
 		wantError(t, err, 400, "previous_response_not_found", "previous_response_id")
+	}
+}
+
+// TestReplicasShareWork: what one replica makes the other follows from any event
+// on, and cancels; and the conversation that it is made in is locked for both.
+func TestReplicasShareWork(t *testing.T) {
+	server := redisServer(t)
+	s, one := play(t, slowly(4), "--store", server.URL())
+	other := another(t, s, "--store", server.URL())
+	conv, err := one.Conversations.New(within(t), conversations.ConversationNewParams{})
+	if err != nil {
+		t.Fatal(explain(err))
+	}
+	params := inBackground("one")
+	params.Conversation.OfString = openai.String(conv.ID)
+	id, last := some(t, one.Responses.NewStreaming(within(t), params), 7)
+	second := ask("two")
+	second.Conversation.OfString = openai.String(conv.ID)
+	_, err = other.Responses.New(within(t), second)
+	wantError(t, err, 400, "conversation_locked", "conversation")
+	const said = "one two three four five six seven"
+	if text := mustEndFrom(t, other.Responses.GetStreaming(within(t), id, responses.ResponseGetParams{StartingAfter: openai.Int(last)}), last+1); text != said {
+		t.Errorf("it ends with %q", text)
+	}
+	if r := create(t, other, second); r.OutputText() != said {
+		t.Errorf("%s", r.RawJSON())
+	}
+	want := []string{"one", said, "two", said}
+	for _, c := range []openai.Client{one, other} {
+		if got := itemTexts(t, c, conv.ID, conversations.ItemListParams{Order: conversations.ItemListParamsOrderAsc}); !slices.Equal(got, want) {
+			t.Errorf("the conversation holds %q", got)
+		}
+	}
+
+	id, _ = some(t, one.Responses.NewStreaming(within(t), inBackground("cancel")), 7)
+	began := time.Now()
+	cancelled, err := other.Responses.Cancel(within(t), id)
+	if err != nil || cancelled.Status != responses.ResponseStatusCancelled {
+		t.Fatal(explain(err), cancelled.RawJSON())
+	}
+	if !s.Model.AwaitState(model, fakemodel.Left, 10*time.Second) {
+		t.Error("the model goes on")
+	}
+	if took := time.Since(began); took > 2*time.Second { // a second is promised; the machine may be busy
+		t.Errorf("it took %v", took)
+	}
+	if r := ended(t, one, id); r.RawJSON() != cancelled.RawJSON() {
+		t.Errorf("it is\n%s\nand was\n%s", r.RawJSON(), cancelled.RawJSON())
 	}
 }
 
