@@ -179,7 +179,7 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 		x.refuseBody()
 		return errBodyTooLarge(limit)
 	}
-	body := grow(x.body, int(min(max(length, 0), 1<<20)))
+	body := append(grow(x.body, int(min(max(length, 0), 1<<20))), x.peeked...)
 	r := ctx.RequestBodyStream()
 	if r == nil {
 		x.body = append(body, ctx.Request.Body()...)

@@ -46,6 +46,7 @@ type exchange struct {
 	quota     *quota        // of the tenant, while it has been admitted
 
 	body         []byte // the request's body
+	peeked       []byte // its beginning, where that was looked at before the rest came
 	wire         []byte // the request to the upstream: room for a head, then the body
 	head         []byte
 	out          []byte // what goes to the client
@@ -186,6 +187,7 @@ func (x *exchange) recycle() {
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
 	x.backend, x.dialect, x.place, x.summary, x.grant, x.candidates = nil, nil, nil, nil, nil, x.candidates[:0]
 	x.kept, x.keepChats, x.compacts = nil, false, ""
+	x.peeked = x.peeked[:0]
 	x.lessons = x.lessons[:0]
 	x.chat = translate.ChatOptions{}
 	x.tenant, x.principal, x.reported = "", "", 0

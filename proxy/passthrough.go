@@ -48,6 +48,10 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 			x.respondError(ctx, err)
 			return false
 		}
+		if err := x.mayBeResponses(path); err != nil {
+			x.respondError(ctx, err)
+			return false
+		}
 		if x.keepChats {
 			if err := x.keepChat(); err != nil {
 				x.respondError(ctx, err)
@@ -63,9 +67,22 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 			x.respondError(ctx, err)
 			return false
 		}
-		body = x.body
+		if err := x.mayBeResponses(path); err != nil {
+			x.respondError(ctx, err)
+			return false
+		}
+		body, length = x.body, len(x.body)
 	case length != 0 && ctx.RequestBodyStream() != nil:
-		r := &limitedBody{r: ctx.RequestBodyStream(), left: limit, x: x}
+		from, err := x.peekChat(path, length)
+		if err != nil {
+			x.respondError(ctx, err)
+			return false
+		}
+		if from == nil { // it has been read
+			body, length = x.body, len(x.body)
+			break
+		}
+		r := &limitedBody{r: from, left: limit, x: x}
 		stream = &upstream.StreamBody{Reader: r, Chunked: length < 0, Before: func() {
 			_ = ctx.SetReadDeadline(time.Now().Add(s.cfg.Limits.ReadTimeout.Std()))
 		}}

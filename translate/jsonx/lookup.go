@@ -31,3 +31,41 @@ func Valid(doc []byte) bool {
 	var d Doc
 	return d.Parse(doc, Limits{}) == nil
 }
+
+// FirstKey returns which of some names is the first key at the top level of a JSON
+// object, of which only the beginning need be there, or "". Of what is no JSON it
+// makes nothing or something odd, but does no harm. Keys with escapes are none of
+// the names.
+func FirstKey(beginning []byte, names ...string) string {
+	depth, object, key := 0, false, false // key: a string would be one
+	for i := 0; i < len(beginning); i++ {
+		switch beginning[i] {
+		case '{', '[':
+			if depth++; depth == 1 {
+				object = beginning[i] == '{'
+			}
+			key = depth == 1 && object
+		case '}', ']':
+			depth--
+		case ',':
+			key = depth == 1 && object
+		case ':':
+			key = false
+		case '"':
+			from := i + 1
+			for i++; i < len(beginning) && beginning[i] != '"'; i++ {
+				if beginning[i] == '\\' {
+					i++
+				}
+			}
+			if key && i < len(beginning) {
+				for _, name := range names {
+					if string(beginning[from:i]) == name {
+						return name
+					}
+				}
+			}
+		}
+	}
+	return ""
+}
