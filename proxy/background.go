@@ -77,6 +77,7 @@ func (s *Server) enqueue(x *exchange) *translate.Error {
 		return storeDown()
 	}
 	expires := now.Add(s.runTTL())
+	x.keepFetched(id, expires)
 	// The worker takes these for itself.
 	x.releaseQuota()
 	if x.place != nil {

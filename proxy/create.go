@@ -559,6 +559,7 @@ func (x *exchange) put(rec *store.Record) (err error) {
 			err = errors.New("the store panicked")
 		}
 	}()
+	x.keepFetched(rec.ID, rec.Expires)
 	return x.server.store.Put(storeContext(), rec)
 }
 

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -11,16 +13,20 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"antiphon/proxy/fetch"
+	"antiphon/proxy/store"
 	"antiphon/proxy/upstream"
 	"antiphon/translate"
 )
+
+// fetches reports whether anything is fetched for upstreams.
+func (s *Server) fetches() bool { return s.fetcher != nil || s.cfg.Fetch.FileIDs }
 
 // fetchRemote fetches what the upstream needs the bytes of and the client only
 // names, by URL or by the id of a file that it has uploaded to the upstream. What
 // cannot be fetched is left out, and the loss report says so.
 func (x *exchange) fetchRemote() map[string]translate.FetchedFile {
 	s := x.server
-	if s.fetcher == nil && !s.cfg.Fetch.FileIDs {
+	if !s.fetches() {
 		return nil
 	}
 	urls, ids := x.req.Remote(x.dialect)
@@ -34,6 +40,11 @@ func (x *exchange) fetchRemote() map[string]translate.FetchedFile {
 	ids = ids[:min(len(ids), s.cfg.Fetch.MaxFiles-len(urls))]
 	if len(urls)+len(ids) == 0 {
 		return nil
+	}
+	if x.made != nil { // it was fetched when the response was accepted
+		if kept := s.fetchedFor(x.tenant, x.made.id); kept != nil {
+			return kept
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Fetch.Timeout.Std()+time.Second)
 	defer cancel()
@@ -121,3 +132,75 @@ var (
 	errFileSlow = errors.New("the upstream took too long to give the file")
 	errNoFile   = errors.New("the upstream does not give the file")
 )
+
+// What was fetched for a turn is kept beside the turn's record, for as long: later
+// turns that go on from it send it again, and it may be gone by then, or another.
+
+const kindFetched = "fetched"
+
+// keptFile is a file as it is kept.
+type keptFile struct {
+	Data string `json:"data"`
+	Name string `json:"name,omitempty"`
+}
+
+// keepFetched keeps what was fetched for a response. If the store cannot take it,
+// turns that go on from the response say that it is left out.
+func (x *exchange) keepFetched(id string, expires time.Time) {
+	if len(x.chat.Fetched) == 0 {
+		return
+	}
+	files := make(map[string]keptFile, len(x.chat.Fetched))
+	for key, file := range x.chat.Fetched {
+		files[key] = keptFile{string(file.Data), file.Name}
+	}
+	body, err := json.Marshal(files)
+	if err != nil {
+		return
+	}
+	doc := &store.Doc{Kind: kindFetched, Key: id, Expires: expires, Body: body}
+	batch := &store.Batch{Put: []store.DocWrite{{Doc: doc, If: store.AnyVersion}}}
+	if err := x.server.store.Commit(storeContext(), x.tenant, batch); err != nil {
+		x.server.metrics.StoreErrors.Add(1)
+	}
+}
+
+// keptFetched is what was fetched for a stored response, if it can have been.
+func (s *Server) keptFetched(rec *store.Record) map[string]translate.FetchedFile {
+	if !s.fetches() {
+		return nil
+	}
+	if !bytes.Contains(rec.Input, []byte("input_image")) && !bytes.Contains(rec.Input, []byte("input_file")) {
+		return nil
+	}
+	return s.fetchedFor(rec.Tenant, rec.ID)
+}
+
+// fetchedFor is what was fetched for a response, as far as it was kept.
+func (s *Server) fetchedFor(tenant, id string) map[string]translate.FetchedFile {
+	doc, err := s.store.Doc(storeContext(), tenant, kindFetched, id)
+	if err != nil {
+		return nil
+	}
+	var files map[string]keptFile
+	if json.Unmarshal(doc.Body, &files) != nil {
+		return nil
+	}
+	fetched := make(map[string]translate.FetchedFile, len(files))
+	for key, file := range files {
+		fetched[key] = translate.FetchedFile{Data: []byte(file.Data), Name: file.Name}
+	}
+	return fetched
+}
+
+// dropFetched forgets what was fetched for a response that is deleted. What is left
+// behind goes when the response would have gone.
+func (s *Server) dropFetched(tenant, id string) {
+	if !s.fetches() {
+		return
+	}
+	batch := &store.Batch{Delete: []store.Condition{{Kind: kindFetched, Key: id, Version: store.AnyVersion}}}
+	if err := s.store.Commit(storeContext(), tenant, batch); err != nil {
+		s.metrics.StoreErrors.Add(1)
+	}
+}

@@ -1,13 +1,16 @@
 package proxy
 
 import (
+	"context"
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"antiphon/config"
+	"antiphon/proxy/store"
 	"antiphon/proxy/upstreamtest"
 )
 
@@ -115,5 +118,93 @@ func TestFetchedByID(t *testing.T) {
 	got := off.post(body(`{"type":"input_image","file_id":"file-png"}`))
 	if !strings.Contains(got.header.Get("Antiphon-Loss"), "part.dropped") || up.Count() != before+2 {
 		t.Errorf("%v after %d requests", got.header, up.Count()-before)
+	}
+}
+
+// What was fetched stays with the turn: later turns send it though its server does
+// not give it any more, whatever the cache holds, and it goes with the response.
+func TestFetchedIsKept(t *testing.T) {
+	t.Parallel()
+	const image = `"input":[{"role":"user","content":[{"type":"input_image","file_id":"file-1"}]}]`
+	for _, cache := range []config.ByteSize{0, config.MiB} {
+		given := make(map[string]bool) // by the text of the credential: a file is given once
+		var mu sync.Mutex
+		up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+			if !strings.HasPrefix(req.URI, "/v1/files/") {
+				if strings.Contains(string(req.Body), `"stream":true`) {
+					return streams("a")
+				}
+				return answers("a")
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if given[req.Header.Get("Authorization")] {
+				return "json 404 {}"
+			}
+			given[req.Header.Get("Authorization")] = true
+			return "head 200 image/png\nchunk-raw \"CANARY\""
+		})
+		r := newRig(t, up.URL(), func(s *setup) {
+			s.cfg.Fetch.FileIDs, s.cfg.Store.HistoryCacheBytes = true, cache
+		})
+		sent := func(how string) {
+			all := up.Requests()
+			if last := string(all[len(all)-1].Body); !strings.Contains(last, "data:image/png;base64,Q0FOQVJZ") {
+				t.Errorf("%s, cache %d: %s", how, cache, last)
+			}
+		}
+		key := func(name string) string { return "Authorization: Bearer sk-CANARY-" + name }
+
+		first := r.post(`{"model":"m",`+image+`}`, key("1")).responseID(t)
+		sent("the first turn")
+		id := first
+		for range 2 {
+			got := r.post(`{"model":"m","input":"And?","previous_response_id":"`+id+`"}`, key("1"))
+			id = got.responseID(t)
+			sent("a later turn")
+			if told := got.header.Get("Antiphon-Loss"); strings.Contains(told, "dropped") {
+				t.Errorf("%s", told)
+			}
+		}
+		listed := r.get("/v1/responses/"+first+"/input_items", key("1"))
+		if !strings.Contains(string(listed.body), "file-1") || strings.Contains(string(listed.body), "base64") {
+			t.Errorf("%s", listed.body)
+		}
+		tenant := r.srv.tenants.of(bearer([]byte("Bearer sk-CANARY-1")))
+		kept := func() int {
+			docs, _, err := r.opt.Store.Docs(context.Background(), tenant, kindFetched, store.Page{Limit: 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(docs)
+		}
+		if n := kept(); n != 1 {
+			t.Errorf("%d are kept", n)
+		}
+		r.do("DELETE", "/v1/responses/"+first, "", key("1")).want(t, 200, "")
+		if n := kept(); n != 0 {
+			t.Errorf("%d are kept after the response", n)
+		}
+
+		made := r.post(`{"model":"m","background":true,`+image+`}`, key("2")).response(t)
+		r.until("the response to end", func() bool {
+			return r.get("/v1/responses/"+made.ID, key("2")).response(t).Status == "completed"
+		})
+		r.post(`{"model":"m","input":"And?","previous_response_id":"`+made.ID+`"}`, key("2")).want(t, 200, "")
+		sent("after a background response")
+
+		p := r.socket(key("3"))
+		local := p.turn(`"store":false,` + image)
+		p.turn(`"store":false,"input":"And?","previous_response_id":"` + local.ID + `"`)
+		sent("on a connection")
+
+		// A conversation keeps items, and no bytes beside them: it says so.
+		conversation := r.newConversation(`{}`, key("4")).ID
+		r.post(`{"model":"m","conversation":"`+conversation+`",`+image+`}`, key("4")).want(t, 200, "")
+		sent("the first turn of a conversation")
+		told := r.post(`{"model":"m","conversation":"`+conversation+`","input":"And?"}`, key("4")).header.Get("Antiphon-Loss")
+		if !strings.Contains(told, `part.dropped;action=dropped;path="conversation"`) {
+			t.Errorf("%q", told)
+		}
 	}
 }

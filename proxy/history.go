@@ -136,6 +136,7 @@ func (s *Server) storedHistory(x *exchange, id string) (*translate.History, *tra
 		if r.Expires.Before(until) {
 			until = r.Expires
 		}
+		x.history.Fetched = s.keptFetched(r)
 		if h, err = x.history.Extend(h, r.Input, r.OutputItems(), x.dialect); err != nil {
 			return nil, proxyError(500, "A stored response of this conversation cannot be read.")
 		}

@@ -504,6 +504,9 @@ func (r *liveRun) settle(x *exchange, tail []byte, now time.Time) error {
 	kept := rec
 	if !x.req.Store {
 		kept = nil
+		s.dropFetched(r.tenant, r.id)
+	} else {
+		x.keepFetched(rec.ID, rec.Expires)
 	}
 	if x.req.Stream {
 		events = splitEvents(events, tail)

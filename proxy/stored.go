@@ -112,6 +112,9 @@ func (s *Server) remove(x *exchange, id string) bool {
 		return false
 	}
 	err := s.store.Delete(storeContext(), x.tenant, id)
+	if err == nil {
+		s.dropFetched(x.tenant, id)
+	}
 	switch {
 	case errors.Is(err, store.ErrNotFound) && !there:
 		x.respondError(x.ctx, errNoResponse(id))

@@ -28,6 +28,7 @@ type localResponse struct {
 	parent        *localResponse // that it continues, if that was kept here
 	parentID      string         // that it continues, if it was not
 	input, output []byte
+	fetched       map[string]translate.FetchedFile
 	size          int64  // with all that it continues
 	tick          uint64 // when it was kept
 
@@ -70,6 +71,7 @@ func (r *localResponse) history(x *exchange) (past *translate.History, err *tran
 		return nil, err
 	}
 	x.history.Sealer, x.history.Opener = x, compactions{x}
+	x.history.Fetched = r.fetched
 	h, bad := x.history.Extend(past, r.input, r.output, x.dialect)
 	if bad != nil {
 		return nil, proxyError(500, "A response of this connection cannot be read.")
@@ -121,8 +123,11 @@ func (st *wsState) keep(x *exchange, output []byte) {
 		return // the conversation has it
 	}
 	previous := x.req.PreviousResponseID()
-	r := &localResponse{id: x.turn.ID(), parent: x.continued, input: x.storableInput(), output: bytes.Clone(output)}
+	r := &localResponse{id: x.turn.ID(), parent: x.continued, input: x.storableInput(), output: bytes.Clone(output), fetched: x.chat.Fetched}
 	r.size = int64(cap(r.input)+2*len(r.output)+len(r.input)) + 512 // and what it is translated to
+	for _, file := range r.fetched {
+		r.size += int64(2 * len(file.Data))
+	}
 	if r.parent != nil {
 		r.size += r.parent.size
 	} else {

@@ -92,6 +92,9 @@ type HistoryBuilder struct {
 	// Opener opens compaction items; nil: none opens, and what has one is a bad
 	// record.
 	Opener Opener
+	// Fetched is ChatOptions.Fetched of the turn that the next Extend is about; it is
+	// forgotten with that.
+	Fetched map[string]FetchedFile
 
 	input, output jsonx.Doc
 	items         []item
@@ -132,7 +135,9 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	spoke := slices.ContainsFunc(items, func(it item) bool { return it.kind == kindUser })
 
 	m := &b.messages
-	defer func() { m.running = nil }()
+	defer func() { m.running, m.fetched = nil, nil }()
+	fetched := b.Fetched
+	b.Fetched = nil
 	next := &History{system: h.system, summary: h.summary, loaded: loadTools(h.loaded, items), config: h.config}
 	for i := range items {
 		next.config.update(&items[i])
@@ -140,11 +145,11 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	next.config.keep(h.config.format)
 	if flat {
 		m.reset(dialect, nil, make([]byte, 0, h.bytes+len(input)+len(output)))
-		m.sealer = b.Sealer
+		m.sealer, m.fetched = b.Sealer, fetched
 		m.start(h, spoke)
 	} else {
 		m.reset(dialect, nil, make([]byte, 0, len(input)+len(output)+len(output)/4))
-		m.sealer = b.Sealer
+		m.sealer, m.fetched = b.Sealer, fetched
 		m.last = h.last
 		if h.count > 0 {
 			next.before, next.spoke = h, spoke
