@@ -64,7 +64,7 @@ func TestClientGone(t *testing.T) {
 				if line["status"] != 499.0 || line["outcome"] != "client_gone" || line["level"] != "debug" {
 					t.Errorf("log: %v", line)
 				}
-				if n := r.metric(`antiphon_exchanges_total{outcome="client_gone",route="responses.create"}`); n != 1 {
+				if n := r.metric(`antiphon_exchanges_total{route="responses.create",outcome="client_gone"}`); n != 1 {
 					t.Errorf("%v exchanges are counted", n)
 				}
 				if n := r.metric("antiphon_store_records"); n != 0 {

@@ -375,7 +375,7 @@ func TestCompactionOfResponses(t *testing.T) {
 	if got := sent(t, up.Next()); !strings.Contains(got, "They counted.") {
 		t.Errorf("sent %s", got)
 	}
-	if got, p := r.count(`{"model":"m","input":"some words"}`); got.Tokens == 0 || back.metric(`antiphon_exchanges_total{outcome="ok",route="responses.input_tokens"}`) != 1 {
+	if got, p := r.count(`{"model":"m","input":"some words"}`); got.Tokens == 0 || back.metric(`antiphon_exchanges_total{route="responses.input_tokens",outcome="ok"}`) != 1 {
 		t.Errorf("%s", p.body)
 	}
 }
