@@ -34,6 +34,11 @@ type load struct {
 	down     atomic.Int64 // refused because the store was out of reach
 
 	known string // a response that is stored; of probes
+	roomy bool   // what clients delete makes room, also while there is none
+
+	// noEvents is for a store that may have no room for the events of a stream in
+	// the background when it has some for its end.
+	noEvents bool
 }
 
 func newLoad(t *testing.T, f *fleet) *load {
@@ -83,6 +88,10 @@ func (c *client) step() {
 	case n < 16:
 		c.background(addr)
 	case n < 17:
+		if c.noEvents {
+			c.background(addr)
+			return
+		}
 		c.backgroundStreamed(addr)
 	case n < 18:
 		c.cancel(addr)

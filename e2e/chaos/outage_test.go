@@ -28,6 +28,7 @@ func TestStoreUnderLoad(t *testing.T) {
 	t.Cleanup(server.Stop)
 	f := newFleet(t, 2, server.URL())
 	l := newLoad(t, f)
+	l.noEvents = true
 	do := func(act func() error) {
 		t.Helper()
 		if err := act(); err != nil {
@@ -94,7 +95,7 @@ func (l *load) probes(stored bool, reads int) (took []time.Duration) {
 			continue
 		}
 		o := l.keep(final, text, 0)
-		if o.Store != stored {
+		if o.Store != stored && (stored || !l.roomy) {
 			l.t.Errorf("the answer says stored: %v: %s", o.Store, final)
 		}
 		if stored {
