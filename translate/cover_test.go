@@ -127,6 +127,8 @@ func dialectFacts() (facts []fact) {
 	flag("files", func(d *Dialect) *bool { return &d.Files })
 	flag("audio", func(d *Dialect) *bool { return &d.Audio })
 	flag("reasoning.details", func(d *Dialect) *bool { return &d.Reasoning.Details })
+	flag("reasoning.excludes_format", func(d *Dialect) *bool { return &d.Reasoning.ExcludesFormat })
+	flag("tools.excludes_logprobs", func(d *Dialect) *bool { return &d.Tools.ExcludesLogprobs })
 	flag("reasoning.stream_only", func(d *Dialect) *bool { return &d.Reasoning.StreamOnly })
 	facts = append(facts, fact{
 		name:   "tools.call_placeholder",

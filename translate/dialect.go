@@ -109,6 +109,10 @@ type ToolAbilities struct {
 	// that the server gives and wants back unchanged with the same call.
 	CallExtras []string `yaml:"call_extras"`
 
+	// ExcludesLogprobs says that a stream with tools is refused if it asks for
+	// logprobs.
+	ExcludesLogprobs bool `yaml:"excludes_logprobs"`
+
 	// CallPlaceholder is what the first call of a message gets in their place where
 	// there are none, because it was not made by this server: members of a JSON
 	// object, for servers that refuse a call without them. "" is nothing.
@@ -137,6 +141,10 @@ type ReasoningHabits struct {
 
 	// EffortForm is how the request asks for an effort.
 	EffortForm EffortForm `yaml:"effort_form"`
+
+	// ExcludesFormat says that a request to think is refused beside a
+	// response_format: EffortForm, a switch, then says no.
+	ExcludesFormat bool `yaml:"excludes_format"`
 
 	// StreamOnly says that the server only thinks in streams, and refuses a request
 	// to think for a whole reply: EffortForm, a switch, then says no.

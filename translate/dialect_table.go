@@ -146,6 +146,7 @@ var presets = []Dialect{
 		d.ExtraParams = llamaParams
 		d.Tokenizer = TokenizerTemplate // tools/server/README.md
 		d.Files = false                 // no file part in its chat API
+		d.Tools.ExcludesLogprobs = true // capture llama-18
 		d.Tools.Choices = ChoiceNone | ChoiceRequired
 		d.Reasoning.Replay = ReplayLoop
 		// Captures llama-R*: no indexes, no numbers, no echo; length stops are
@@ -240,7 +241,8 @@ var presets = []Dialect{
 		d.Accepts = samplingParams | ParamLogprobs | ParamParallelToolCalls | ParamStreamUsage
 		d.ExtraParams = []string{"stop", "seed", "top_k", "enable_thinking", "thinking_budget", "enable_search"}
 		d.Reasoning.EffortForm = EffortEnable
-		d.Reasoning.StreamOnly = true // "must be set to false for non-streaming calls" (langchain4j#3974)
+		d.Reasoning.ExcludesFormat = true // "Json mode response is not supported when enable_thinking is true"
+		d.Reasoning.StreamOnly = true     // "must be set to false for non-streaming calls" (langchain4j#3974)
 		d.Reasoning.Tags = TagsOff
 	}),
 	preset("mistral", func(d *Dialect) {

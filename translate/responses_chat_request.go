@@ -254,7 +254,7 @@ func (r *Request) appendLogprobs(dst []byte, dialect *Dialect, losses *Losses) [
 	if !r.IncludeLogprobs {
 		return dst
 	}
-	if !dialect.Accepts.Has(ParamLogprobs) {
+	if !dialect.Accepts.Has(ParamLogprobs) || r.Stream && r.tools.sent && dialect.Tools.ExcludesLogprobs {
 		losses.add(ruleLogprobs, "include", "message.output_text.logprobs")
 		return dst
 	}
@@ -390,7 +390,7 @@ func (r *Request) appendEffort(dst []byte, effort string, dialect *Dialect, loss
 	form := dialect.Reasoning.EffortForm
 	word, mapped := dialect.Reasoning.Efforts[effort]
 	switch {
-	case dialect.Reasoning.StreamOnly && !r.Stream:
+	case dialect.Reasoning.StreamOnly && !r.Stream, dialect.Reasoning.ExcludesFormat && r.wantsJSON():
 		word = effortOff
 	case mapped:
 	case form.isSwitch() && effort == "none":
@@ -441,6 +441,13 @@ func (r *Request) appendEffort(dst []byte, effort string, dialect *Dialect, loss
 	}
 	dst = append(dst, `,"reasoning_effort":`...)
 	return jsonx.AppendString(dst, word)
+}
+
+// wantsJSON reports whether the answer is to have a format.
+func (r *Request) wantsJSON() bool {
+	d, f := r.format()
+	kind := d.Get(f, "type")
+	return d.Is(kind, "json_object") || d.Is(kind, "json_schema")
 }
 
 // appendUnknown forwards the keys that the dialect lists, and reports the others.

@@ -262,9 +262,9 @@ var nullBesideCalls = eachMessage(func(_ *Request, i int, m *Message) (string, b
 	return fmt.Sprint(i), len(m.ToolCalls) > 0 && !present(m.Content)
 })
 
-// emptyMessage finds a message without content that has no calls either.
+// emptyMessage finds a message without content that has no calls and no refusal either.
 var emptyMessage = eachMessage(func(_ *Request, i int, m *Message) (string, bool) {
-	return fmt.Sprint(i), len(m.ToolCalls) == 0 && !present(m.Content)
+	return fmt.Sprint(i), len(m.ToolCalls) == 0 && !present(m.Content) && !present(m.Keys["refusal"])
 })
 
 // noJSONArguments finds arguments that are no JSON object.
