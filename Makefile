@@ -35,8 +35,8 @@ fuzz: ## each fuzz target for $(FUZZ)
 	./test.sh fuzz $(FUZZ)
 
 chaos: export ANTIPHON_CHAOS_CYCLES ?= 200
-chaos: ## kill -9 of antiphon under load, and of those who write to durable stores, 200 times each
-	$(GO) test -count=1 -timeout 30m -run Kill -v ./proxy/store/bolt ./proxy/store/redis
+chaos: ## kill -9 of antiphon under load, and of those who write to durable stores, 200 times each, and 2000 broken files
+	$(GO) test -count=1 -timeout 30m -run 'Kill|BrokenFile' -v ./proxy/store/bolt ./proxy/store/redis
 	cd e2e && $(GO) test -count=1 -timeout 30m -v ./chaos
 
 e2e: ## real clients against the real binary

@@ -173,7 +173,7 @@ func openFile(path string, readOnly bool) (*bbolt.DB, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := errors.Join(checkPages(path, false), db.Close()); err != nil {
+		if err := errors.Join(checkPages(path), db.Close()); err != nil {
 			return nil, err
 		}
 	}

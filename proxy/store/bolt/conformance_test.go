@@ -12,6 +12,9 @@ import (
 	"antiphon/proxy/store/storetest"
 )
 
+// raceEnabled is set by race_test.go.
+var raceEnabled bool
+
 func TestMain(m *testing.M) {
 	if child() {
 		return

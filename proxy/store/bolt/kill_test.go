@@ -27,8 +27,10 @@ func killCycles() int {
 	if n, err := strconv.Atoi(os.Getenv("ANTIPHON_CHAOS_CYCLES")); err == nil {
 		return n
 	}
-	return 25
+	return killCyclesShort
 }
+
+const killCyclesShort = 25
 
 const (
 	childEnv   = "BOLT_TEST_CHILD"    // what the process is to do

@@ -14,7 +14,10 @@ import (
 // they contradict each other: it walks over all of them when it opens a file, in
 // a goroutine of its own, where nobody can recover. So they are walked over here
 // before, in the same way but without trust: every page is what its parent says,
-// belongs to one parent only, and what it says of its content lies within it.
+// belongs to one parent only, what it says of its content lies within it, and
+// keys are in order. It must refuse all that bbolt would: when bbolt's goroutine
+// reports a fault, Open panics, and what is left of the walk races with the
+// clean-up or waits forever.
 //
 // A page begins with its number (8 bytes), flags, count (2 each) and how many
 // more pages belong to it (4). Then come count elements:
@@ -32,9 +35,10 @@ const (
 	pageLeaf    = 0x02
 	leafBucket  = 0x01
 
-	metaMagic = 0xED0CDAED
-	metaSize  = 64 // with the checksum of the 56 bytes before
-	depthMost = 64
+	metaMagic   = 0xED0CDAED
+	metaVersion = 2
+	metaSize    = 64 // with the checksum of the 56 bytes before
+	depthMost   = 64
 )
 
 var native = binary.NativeEndian
@@ -45,12 +49,11 @@ type pageWalk struct {
 	pageSize uint64
 	high     uint64   // no page has this number or a higher one
 	seen     []uint64 // a bit for each page
-	deep     bool     // also the order of keys
 }
 
-// checkPages walks over all pages of a file that nobody writes. deep also reads
-// all keys.
-func checkPages(path string, deep bool) error {
+// checkPages walks over all pages of a file that nobody writes, and reads all
+// keys.
+func checkPages(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -60,7 +63,7 @@ func checkPages(path string, deep bool) error {
 	if err != nil {
 		return err
 	}
-	w := &pageWalk{f: f, deep: deep}
+	w := &pageWalk{f: f}
 	root, err := w.meta(uint64(info.Size()))
 	if err == nil {
 		w.seen = make([]uint64, w.high/64+1)
@@ -84,7 +87,7 @@ func (w *pageWalk) meta(size uint64) (root uint64, err error) {
 		m := b[pageHeader:]
 		sum := fnv.New64a()
 		_, _ = sum.Write(m[:56])
-		if native.Uint32(m) != metaMagic || native.Uint64(m[56:]) != sum.Sum64() {
+		if native.Uint32(m) != metaMagic || native.Uint32(m[4:]) != metaVersion || native.Uint64(m[56:]) != sum.Sum64() {
 			continue
 		}
 		own, txid := uint64(native.Uint32(m[8:])), native.Uint64(m[48:])
@@ -124,7 +127,7 @@ func (w *pageWalk) page(id uint64, low, high []byte, depth int) error {
 		w.seen[p/64] |= 1 << (p % 64)
 	}
 	need := uint64(pageHeader) + uint64(native.Uint16(b[10:]))*pageElement
-	if overflow > 0 && (w.deep || need > w.pageSize) {
+	if overflow > 0 && need > w.pageSize {
 		b = make([]byte, (overflow+1)*w.pageSize)
 		if _, err := w.f.ReadAt(b, int64(id*w.pageSize)); err != nil {
 			return fmt.Errorf("page %d: %w", id, err)
@@ -177,17 +180,14 @@ func (w *pageWalk) elements(b []byte, length uint64, at func(from, n uint64) ([]
 		if from+offset+key+value > length {
 			return fmt.Errorf("element %d leads out of it", i)
 		}
-		var k []byte
-		if w.deep || flags == pageBranch {
-			var err error
-			if k, err = at(from+offset, key); err != nil {
-				return err
-			}
-			if i > 0 && bytes.Compare(k, last) <= 0 || i == 0 && bytes.Compare(k, low) < 0 || high != nil && bytes.Compare(k, high) >= 0 {
-				return fmt.Errorf("the key of element %d is not in order", i)
-			}
-			last = k
+		k, err := at(from+offset, key)
+		if err != nil {
+			return err
 		}
+		if i > 0 && bytes.Compare(k, last) <= 0 || i == 0 && bytes.Compare(k, low) < 0 || high != nil && bytes.Compare(k, high) >= 0 {
+			return fmt.Errorf("the key of element %d is not in order", i)
+		}
+		last = k
 		if flags == pageBranch {
 			children = append(children, child{native.Uint64(e[8:]), bytes.Clone(k)})
 		} else if isBucket {

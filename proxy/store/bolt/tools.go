@@ -52,7 +52,7 @@ func inspect(path string, more func(*checker)) (*Report, error) {
 	s := &Store{path: path, db: db}
 	r := new(Report)
 	err = guarded(path, func() error {
-		if err := checkPages(path, more != nil); err != nil {
+		if err := checkPages(path); err != nil {
 			return err
 		}
 		return db.View(func(tx *bbolt.Tx) error {
