@@ -63,6 +63,14 @@ func TestLearn(t *testing.T) {
 		{"null content", "generic", loop, 400, `{"error":{"message":"messages[1].content: must not be null"}}`, "call_content=empty"},
 		{"top_k", "vllm", topK, 400, `{"error":{"message":"Unrecognized request argument supplied: top_k"}}`, "extra_params.top_k=false"},
 		{"usage", "generic", stream, 400, `{"error":{"message":"Unknown field: stream_options"}}`, "accepts.stream_usage=false"},
+		{"reasoning demanded of old turns", "vllm", loop, 400, `{"error":{"message":"thinking is enabled but reasoning_content is missing in assistant tool call message at index 1"}}`, "reasoning.replay=all"},
+		{"signature", "generic", loop, 400, "[{\"error\":{\"code\":400,\"message\":\"Function call is missing a thought_signature in functionCall parts.\"}}]", "tools.call_placeholder=" + signaturePlaceholder},
+		{"signature given", "gemini", loop, 400, `{"error":{"message":"Function call is missing a thought_signature in functionCall parts."}}`, ""},
+		{"mistral's word", "generic", choice, 422, `{"object":"error","message":{"detail":[{"loc":["body","tool_choice"],"msg":"Input should be 'auto', 'none' or 'any'"}]}}`, "tools.required_word=any"},
+		{"no tool_choice", "generic", choice, 400, `{"error":{"message":"Unrecognized request argument supplied: tool_choice"}}`, "tools.choices=false"},
+		{"kimi", "generic", plain, 400, `{"error":{"message":"invalid temperature: only 1 is allowed for this model"}}`, "accepts.temperature=false"},
+		{"xai effort", "generic", effort, 400, `{"code":"Client specified an invalid argument","error":"Model grok-4.6 does not support parameter reasoningEffort."}`, "reasoning.effort_form=none"},
+		{"llama.cpp image", "generic", image, 500, `{"error":{"code":500,"message":"image input is not supported - hint: if this is unexpected, you may need to provide the mmproj","type":"server_error"}}`, "images=false"},
 
 		// The client's own mistakes, and what has nothing to do with dialects.
 		{"range", "openai", plain, 400, `{"error":{"message":"Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 5 instead.","param":"temperature","code":"decimal_above_max_value"}}`, ""},
