@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -134,7 +136,7 @@ func (l *runEvents) flush() error {
 		l.timer.Stop()
 		l.timer = nil
 	}
-	entries := l.pending
+	entries := l.named(l.pending)
 	over := l.over
 	l.mu.Unlock()
 	if len(entries) == 0 || over || l.run.lost.Load() != nil {
@@ -146,8 +148,13 @@ func (l *runEvents) flush() error {
 		Append:  []store.LogAppend{{Log: runLog(r.id), Entries: entries, Expires: time.Now().Add(r.server.runTTL())}},
 	})
 	if isConflict(err) {
-		r.lose(errRunTaken)
-		return err
+		if err = l.caughtUp(); err == nil {
+			return nil
+		}
+		if isConflict(err) {
+			r.lose(errRunTaken)
+			return err
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,6 +166,46 @@ func (l *runEvents) flush() error {
 		return err
 	}
 	l.stored(len(entries))
+	return nil
+}
+
+// named gives what is to be appended a name of its place: an append whose answer
+// was lost, and that is made again, cannot be made twice. The lock is held.
+func (l *runEvents) named(entries []store.Entry) []store.Entry {
+	if len(entries) == 0 {
+		return nil
+	}
+	entries = slices.Clone(entries)
+	if entries[0].Key == "" {
+		entries[0].Key = "from " + strconv.FormatUint(l.first, 10)
+	}
+	return entries
+}
+
+// caughtUp finds out whether an append that was refused had been made before, and
+// only its answer was lost. If not, somebody else has the response: a conflict.
+func (l *runEvents) caughtUp() error {
+	r := l.run
+	now, err := r.server.run(r.tenant, r.id)
+	if err == nil && now.version != r.state.version {
+		err = store.ErrConflict
+	}
+	if err != nil {
+		return err
+	}
+	last, _, err := r.server.store.Entries(storeContext(), r.tenant, runLog(r.id), store.Page{Descending: true, Limit: 1})
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(last) == 0 || last[0].Seq < l.first || last[0].Seq-l.first >= uint64(len(l.pending)) {
+		return store.ErrConflict
+	}
+	l.stored(int(last[0].Seq - l.first + 1)) //nolint:gosec // at most as many as there are
+	if len(l.pending) > 0 && l.timer == nil && !l.over {
+		l.timer = time.AfterFunc(logDelay, func() { _ = l.flush() })
+	}
 	return nil
 }
 

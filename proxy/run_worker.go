@@ -435,6 +435,7 @@ func (r *liveRun) commit(x *exchange, dst []byte) []byte {
 			return dst[:mark]
 		case r.lost.Load() != nil:
 			return dst[:mark]
+		case errors.Is(err, errEventsKept): // and now the rest
 		case errors.Is(err, errLeftConversation):
 			x.turn.LeaveConversation()
 		case errors.Is(err, store.ErrTooLarge), errors.Is(err, store.ErrFull):
@@ -485,6 +486,10 @@ func (r *liveRun) resumeLog() error {
 	return nil
 }
 
+// errEventsKept: some of the events were in the store already; the end can be
+// written now.
+var errEventsKept = errors.New("events of the response were stored before")
+
 var errLeftConversation = errors.New("the conversation is gone, or locked by another")
 
 // settle writes the end of the response, whose last words are tail.
@@ -511,6 +516,9 @@ func (r *liveRun) settle(x *exchange, tail []byte, now time.Time) error {
 	if x.req.Stream {
 		events = splitEvents(events, tail)
 	}
+	l.mu.Lock()
+	events = l.named(events)
+	l.mu.Unlock()
 	batch := s.settleBatch(r.id, &state, kept, rec.Response, events)
 	joins := x.joins()
 	var lock uint64
@@ -547,6 +555,9 @@ func (r *liveRun) settle(x *exchange, tail []byte, now time.Time) error {
 		return errRunTaken
 	} else if loadErr != nil {
 		return loadErr
+	}
+	if l.caughtUp() == nil {
+		return errEventsKept
 	}
 	if joins {
 		return errLeftConversation
