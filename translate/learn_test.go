@@ -19,6 +19,7 @@ func TestLearn(t *testing.T) {
 		parts  = `{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_text","text":"b"}]}]}`
 		dev    = `{"model":"m","input":[{"role":"user","content":"a"},{"role":"developer","content":"b"},{"role":"user","content":"c"}]}`
 		loop   = `{"model":"m","input":[{"role":"user","content":"a"},{"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"Hm"}]},{"type":"function_call","call_id":"call_1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"call_1","output":"r"}]}`
+		over   = `{"model":"m","input":[{"role":"user","content":"a"},{"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"Hm"}]},{"type":"function_call","call_id":"call_1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"call_1","output":"r"},{"role":"user","content":"b"}]}`
 		topK   = `{"model":"m","input":"x","top_k":3,"seed":4}`
 		stream = `{"model":"m","input":"x","stream":true}`
 	)
@@ -63,7 +64,7 @@ func TestLearn(t *testing.T) {
 		{"null content", "generic", loop, 400, `{"error":{"message":"messages[1].content: must not be null"}}`, "call_content=empty"},
 		{"top_k", "vllm", topK, 400, `{"error":{"message":"Unrecognized request argument supplied: top_k"}}`, "extra_params.top_k=false"},
 		{"usage", "generic", stream, 400, `{"error":{"message":"Unknown field: stream_options"}}`, "accepts.stream_usage=false"},
-		{"reasoning demanded of old turns", "vllm", loop, 400, `{"error":{"message":"thinking is enabled but reasoning_content is missing in assistant tool call message at index 1"}}`, "reasoning.replay=all"},
+		{"reasoning demanded of old turns", "vllm", over, 400, `{"error":{"message":"thinking is enabled but reasoning_content is missing in assistant tool call message at index 1"}}`, "reasoning.replay=all"},
 		{"signature", "generic", loop, 400, "[{\"error\":{\"code\":400,\"message\":\"Function call is missing a thought_signature in functionCall parts.\"}}]", "tools.call_placeholder=" + signaturePlaceholder},
 		{"signature given", "gemini", loop, 400, `{"error":{"message":"Function call is missing a thought_signature in functionCall parts."}}`, ""},
 		{"mistral's word", "generic", choice, 422, `{"object":"error","message":{"detail":[{"loc":["body","tool_choice"],"msg":"Input should be 'auto', 'none' or 'any'"}]}}`, "tools.required_word=any"},
