@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"flag"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,6 +19,12 @@ var raceEnabled bool
 func TestMain(m *testing.M) {
 	if child() {
 		return
+	}
+	// After each step of a model everything is asked for, and each of them waits
+	// for the disk: fewer runs where the asking is slow as well.
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); raceEnabled && checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("15")
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -139,7 +139,7 @@ func manyDocs(n int) (docs []store.DocWrite) {
 // batchAtOnce: batches change two documents, a log and two records while others
 // read: whoever has seen one change of a batch sees the others.
 func batchAtOnce(e *env) {
-	rounds := max(e.caps.Operations/20, 200)
+	rounds := max(e.caps.Operations/20, 100)
 	type look struct {
 		what string
 		see  func(e *env) int // the latest batch of which this change is seen

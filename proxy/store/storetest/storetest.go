@@ -62,7 +62,8 @@ type Capabilities struct {
 	Sweep func(s store.Store)
 
 	// Operations is how many operations the history case records. Default
-	// 100 000; a backend that writes to disk may want fewer in short runs.
+	// 100 000; a backend that writes to disk may want fewer in short runs. Under
+	// the race detector, which slows all of them down, it is a quarter of that.
 	Operations int
 }
 
@@ -162,6 +163,9 @@ var cases = []testCase{
 func Run(t *testing.T, open func(t *testing.T, clock *Clock) store.Store, caps Capabilities) {
 	if caps.Operations == 0 {
 		caps.Operations = 100_000
+	}
+	if raceEnabled {
+		caps.Operations /= 4
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -40,7 +40,11 @@ func TestFaultyStore(t *testing.T) {
 		t.Skip("run by TestFaultsAreCaught")
 	}
 	waitLimit = 500 * time.Millisecond // who never wakes need not be waited for
-	runNaive(t, fault, 5_000)
+	operations := 5_000
+	if raceEnabled {
+		operations *= 4 // to be caught takes as many as ever
+	}
+	runNaive(t, fault, operations)
 }
 
 // TestFaultsAreCaught: for each promise there is a store that breaks only this
