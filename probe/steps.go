@@ -125,9 +125,9 @@ func (p *prober) askRoles() error {
 		{name: "later system message", sent: "after a question and an answer", assume: fact("system_messages", "anywhere"), unless: p.notAnywhere(),
 			request: fields{"input": []fields{turn("user", "Hello"), turn("assistant", "Hello!"), turn("system", codeWord), turn("user", ask)}}, check: p.unlessKept(secret)},
 		{name: "two user messages", sent: "in a row", assume: fact("alternate_roles", "false"), unless: fact("alternate_roles", "true"),
-			request: fields{"input": []fields{turn("user", "One."), turn("user", "Say OK.")}}, check: p.keep("alternate_roles", p.dialect.AlternateRoles)},
+			request: fields{"input": []fields{turn("user", "One."), turn("user", "Say OK.")}}, check: keep(p.dialect.AlternateRoles)},
 		{name: "two texts in a message", sent: "an array of parts", assume: fact("join_text", "false"), unless: fact("join_text", "true"),
-			request: fields{"input": []fields{turn("user", []fields{{"type": "input_text", "text": "Say"}, {"type": "input_text", "text": "OK."}})}}, check: p.keep("join_text", p.dialect.JoinText)},
+			request: fields{"input": []fields{turn("user", []fields{{"type": "input_text", "text": "Say"}, {"type": "input_text", "text": "OK."}})}}, check: keep(p.dialect.JoinText)},
 	} {
 		if _, err := p.try(t); err != nil {
 			return err
@@ -138,7 +138,7 @@ func (p *prober) askRoles() error {
 
 // keep leaves it at what a preset knows: that a server takes more says nothing about
 // the model behind it.
-func (p *prober) keep(_ string, known bool) func(*reply) (verdict, string) {
+func keep(known bool) func(*reply) (verdict, string) {
 	return func(*reply) (verdict, string) {
 		if known {
 			return unknown, "taken; left as the preset has it"
@@ -172,7 +172,7 @@ func (p *prober) unlessKept(check func(*reply) (verdict, string)) func(*reply) (
 func (p *prober) askParameters() error {
 	sampling := []string{"temperature", "top_p", "presence_penalty", "frequency_penalty"}
 	if _, err := p.try(trial{name: "sampling", sent: strings.Join(sampling, ", "), assume: accept("true", sampling...), lessons: 6,
-		request: fields{"input": "Say OK.", "temperature": 0.5, "top_p": 0.9, "presence_penalty": 0.1, "frequency_penalty": 0.1}, check: p.noted("accepts", sampling)}); err != nil {
+		request: fields{"input": "Say OK.", "temperature": 0.5, "top_p": 0.9, "presence_penalty": 0.1, "frequency_penalty": 0.1}, check: p.ifKnown}); err != nil {
 		return err
 	}
 	_, err := p.try(trial{name: "logprobs", sent: "logprobs, top_logprobs: 1", assume: accept("true", "logprobs"), unless: accept("false", "logprobs"),
@@ -203,9 +203,6 @@ func (p *prober) askParameters() error {
 		request: fields{"input": "Say OK.", "user": "u", "safety_identifier": "s", "prompt_cache_key": "k", "text": fields{"verbosity": "low"}}})
 	return err
 }
-
-// noted leaves it at what the preset says where a server takes everything.
-func (p *prober) noted(_ string, _ []string) func(*reply) (verdict, string) { return p.ifKnown }
 
 // ifKnown counts that something was taken only if unknown keys are not.
 func (p *prober) ifKnown(*reply) (verdict, string) {

@@ -129,12 +129,6 @@ func memberBeside(known ...string) When {
 	})
 }
 
-// strictTool finds a tool with "strict".
-func strictTool(r *Request) (string, bool) {
-	i := slices.IndexFunc(r.Tools, func(t Tool) bool { return t.Function.Strict != nil })
-	return fmt.Sprintf("tools[%d].function.strict", i), i >= 0
-}
-
 func eachMessage(bad func(r *Request, i int, m *Message) (string, bool)) When {
 	return func(r *Request) (string, bool) {
 		for i := range r.Messages {
@@ -250,18 +244,6 @@ func part(types ...string) When {
 	})
 }
 
-// contentParts finds content that is an array, in messages of a role.
-func contentParts(role string) When {
-	return eachMessage(func(_ *Request, i int, m *Message) (string, bool) {
-		return fmt.Sprint(i), m.Role == role && m.Parts != nil
-	})
-}
-
-// nullBesideCalls finds an assistant message with calls and no content.
-var nullBesideCalls = eachMessage(func(_ *Request, i int, m *Message) (string, bool) {
-	return fmt.Sprint(i), len(m.ToolCalls) > 0 && !present(m.Content)
-})
-
 // emptyMessage finds a message without content that has no calls and no refusal either.
 var emptyMessage = eachMessage(func(_ *Request, i int, m *Message) (string, bool) {
 	return fmt.Sprint(i), len(m.ToolCalls) == 0 && !present(m.Content) && !present(m.Keys["refusal"])
@@ -308,13 +290,6 @@ var uncalled = eachMessage(func(r *Request, i int, m *Message) (string, bool) {
 	}
 	return m.ToolCallID, !slices.ContainsFunc(r.Messages[j].ToolCalls, func(c Call) bool { return c.ID == m.ToolCallID })
 })
-
-// member finds an assistant message with that key.
-func member(name string) When {
-	return eachMessage(func(_ *Request, i int, m *Message) (string, bool) {
-		return fmt.Sprint(i), m.Role == "assistant" && present(m.Keys[name])
-	})
-}
 
 // callsWithout finds an assistant message that has calls and nothing at that key.
 // An empty text counts as nothing.
