@@ -60,7 +60,7 @@ func replayTranscripts(t *testing.T, paths []string, prefix, dialect string) {
 		if stream {
 			kind = "text/event-stream"
 		}
-		script = fmt.Sprintf("head %d %s length=%d\nraw %s\nclose\n", status, kind, len(body), strconv.Quote(string(body)))
+		script = fmt.Sprintf("head %d %s length=%d\nraw %s\n", status, kind, len(body), strconv.Quote(string(body)))
 		request := `{"model":"tiny-markov","input":"Hello","tools":[{"type":"function","name":"get_weather"},{"type":"function","name":"lookup"}]` +
 			map[bool]string{true: `,"stream":true`}[stream] + `}`
 		got := r.post(request)
