@@ -54,6 +54,27 @@ func BenchmarkRequestFunctions(b *testing.B) {
 	benchRequest(b, "generic", `{"model":"m","stream":true,"store":false,"tool_choice":"auto","input":`+toolLoop(20)+`,"tools":`+functionTools(15)+`}`)
 }
 
+// BenchmarkRequest64KB is a conversation of 64 messages of 1 KB.
+func BenchmarkRequest64KB(b *testing.B) {
+	var items []string
+	for i := range 64 {
+		role := "user"
+		if i%2 == 1 {
+			role = "assistant"
+		}
+		items = append(items, `{"role":"`+role+`","content":"`+strings.Repeat("All work and no play ", 48)+`"}`)
+	}
+	benchRequest(b, "generic", `{"model":"m","input":[`+strings.Join(items, ",")+`]}`)
+}
+
+// BenchmarkTextDelta is a delta of a streamed answer.
+func BenchmarkTextDelta(b *testing.B) {
+	chunk := func(text string) string {
+		return `{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"` + text + `"},"finish_reason":null}]}`
+	}
+	benchDeltas(b, "generic", "[]", chunk("Hello"), chunk(" world"), chunk(" and more"))
+}
+
 // BenchmarkRequestCodex is Codex' request: functions, a namespace, a hosted tool.
 func BenchmarkRequestCodex(b *testing.B) { benchRequest(b, "generic", codexRequest) }
 
