@@ -27,7 +27,8 @@ go_clients() {
 install() {
   cmp -s "$1/package-lock.json" "$1/node_modules/.antiphon-lock.json" && return
   say "installing $2"
-  (cd "$1" && npm ci --loglevel=error)
+  # Not npm ci: it refuses a lock file without the builds of a program for other systems, which a registry may not have.
+  (cd "$1" && npm install --no-save --loglevel=error)
   cp "$1/package-lock.json" "$1/node_modules/.antiphon-lock.json"
 }
 
