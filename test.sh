@@ -36,6 +36,8 @@ unit() {
   go test -race -timeout 15m ./...
   say "streams cut at every byte, which takes too long with the race detector"
   go test ./translate -run 'TestSplits|TestCutAnywhere'
+  say "memory of the store, which the race detector would miscount"
+  go test ./proxy/store/memory -run 'TestSizeIsHonest|TestAllocations'
   say "size of the binary"
   make -s build
 }
