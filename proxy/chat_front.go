@@ -113,18 +113,12 @@ func (x *exchange) toResponses() (err *translate.Error) {
 	x.wire, err = f.req.AppendResponses(x.wire, translate.ResponsesOptions{
 		Dialect: x.dialect, Model: x.backend.modelName(model), Losses: &x.losses,
 		KeepReasoning: x.dialect.Responses.EncryptedReasoning,
-		Kept:          func(key string) *translate.KeptReasoning { return s.kept.get(x.keptKey(model, key)) },
+		Kept:          s.kept.in(x.tenant, x.backend.name, model).get,
 	})
 	if err == nil && s.cfg.Loss == config.LossStrict {
 		err = x.losses.Refusal()
 	}
 	return err
-}
-
-// keptKey is under what the reasoning of a call is kept: it is of use for the
-// same client, backend and model only.
-func (x *exchange) keptKey(model, key string) string {
-	return x.tenant + "\x00" + x.backend.name + "\x00" + model + "\x00" + key
 }
 
 // askResponses sends a request for each choice, all at once, and waits for the
@@ -396,11 +390,11 @@ func (x *exchange) abortChoices(err error) {
 // settleChat keeps what has to be given back with the next request, and counts.
 func (x *exchange) settleChat() {
 	f, s := x.front, x.server
-	model := f.req.Model()
+	kept := s.kept.in(x.tenant, x.backend.name, f.req.Model())
 	for i := range f.req.N {
 		turn := f.choices.Turn(i)
 		for _, k := range turn.Kept() {
-			s.kept.put(x.keptKey(model, k.Key), &k)
+			kept.put(&k)
 		}
 		if in, out, ok := turn.Tokens(); ok {
 			s.metrics.InputTokens.Add(in)

@@ -58,7 +58,10 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 				return false
 			}
 		}
-		x.passTo(jsonx.Lookup(x.body, "model").String(), nil)
+		x.passByBody()
+		if x.frontsResponses(path) {
+			return s.answerChat(x)
+		}
 		body = x.backend.renameModel(x.body)
 		length = len(body)
 	case length > 0 && length <= smallBuffer:
@@ -178,6 +181,9 @@ func isJSON(ctx *fasthttp.RequestCtx) bool {
 // renameModel puts the upstream's name for a model into a body, if the model has
 // one. What cannot be understood is left to the upstream to complain of.
 func (b *backend) renameModel(body []byte) []byte {
+	if len(b.cfg.Models) == 0 {
+		return body
+	}
 	name := b.modelName(jsonx.Lookup(body, "model").String())
 	if name == "" || !jsonx.Valid(body) {
 		return body

@@ -10,7 +10,6 @@ import (
 	"antiphon/proxy/metrics"
 	"antiphon/proxy/store"
 	"antiphon/translate"
-	"antiphon/translate/jsonx"
 )
 
 // Responses clients in front of a backend that speaks Responses itself. One that
@@ -43,7 +42,7 @@ func (s *Server) passesResponses(x *exchange) bool {
 	if !s.router.responses {
 		return false
 	}
-	x.passTo(jsonx.Lookup(x.body, "model").String(), []byte(jsonx.Lookup(x.body, "prompt_cache_key").String()))
+	x.passByBody()
 	x.keepCandidates()
 	return x.backend.wholeResponses()
 }

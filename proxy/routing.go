@@ -13,6 +13,7 @@ import (
 
 	"antiphon/config"
 	"antiphon/proxy/upstream"
+	"antiphon/translate/jsonx"
 )
 
 // router finds the upstreams for a model. It never changes once it is made.
@@ -227,6 +228,20 @@ func (x *exchange) passTo(model string, sticky []byte) {
 		x.candidates = r.candidates(x.candidates[:0], model, sticky)
 		x.use(x.candidates[0])
 	}
+}
+
+// passByBody does so for a request that is not read otherwise, of either API: by
+// what x.body says of the model, and of a prompt cache if it matters.
+func (x *exchange) passByBody() {
+	r := x.server.router
+	if len(r.all) == 1 {
+		return
+	}
+	model, sticky := jsonx.Lookup(x.body, "model").String(), ""
+	if len(r.group(model).members) > 1 {
+		sticky = jsonx.Lookup(x.body, "prompt_cache_key").String()
+	}
+	x.passTo(model, []byte(sticky))
 }
 
 func (x *exchange) use(b *backend) { x.backend, x.dialect = b, &b.dialect }

@@ -96,11 +96,13 @@ func TestRoutingShares(t *testing.T) {
 	if a.Count() != 5 || b.Count() != 5 {
 		t.Errorf("%d and %d requests", a.Count(), b.Count())
 	}
-	// The same cache key stays where it was, and different ones spread.
+	// The same cache key stays where it was, by either API, and different ones spread.
 	for key := range 40 {
 		before := [2]int{a.Count(), b.Count()}
-		for range 3 {
-			r.post(fmt.Sprintf(`{"model":"m","input":"x","prompt_cache_key":"key-%d"}`, key)).want(t, 200, "")
+		r.post(fmt.Sprintf(`{"model":"m","input":"x","prompt_cache_key":"key-%d"}`, key)).want(t, 200, "")
+		for range 2 {
+			r.do("POST", "/v1/chat/completions", fmt.Sprintf(
+				`{"model":"m","messages":[{"role":"user","content":"x"}],"prompt_cache_key":"key-%d"}`, key)).want(t, 200, "")
 		}
 		if d := [2]int{a.Count() - before[0], b.Count() - before[1]}; d != [2]int{3, 0} && d != [2]int{0, 3} {
 			t.Fatalf("key %d went to %v", key, d)

@@ -158,14 +158,14 @@ func (t *ChatTurn) Kept() (kept []KeptReasoning) {
 			}
 			key := string(jsonx.AppendUnescaped(nil, it.callID))
 			if t.opt.Request.Legacy {
-				key = legacyKey(it.name, it.text)
+				key = string(legacyKey(it.name, it.text))
 			}
 			kept = append(kept, KeptReasoning{Key: key, Call: callSum(it.name, it.text), BeforeMessage: before, BeforeCall: run})
 			before, run = nil, nil
 		}
 	}
 	if len(t.calls) == 0 && len(before) > 0 && spoken && len(t.content) > 0 {
-		key := textKey(jsonx.AppendUnescaped(nil, t.content))
+		key := string(jsonx.AppendUnescaped(nil, t.content))
 		kept = append(kept, KeptReasoning{Key: key, BeforeMessage: before})
 	}
 	return kept

@@ -412,7 +412,7 @@ func FuzzChatRequest(f *testing.F) {
 		var losses Losses
 		opt := ResponsesOptions{
 			Dialect: &dialects[n%uint(len(dialects))], KeepReasoning: n/16%2 == 0, Instructions: n/32%2 == 1,
-			NamePrefix: n/64%2 == 1, Losses: &losses,
+			NamePrefix: n/64%2 == 1, Losses: &losses, Kept: func([]byte) *KeptReasoning { return nil },
 		}
 		got, err := r.AppendResponses(nil, opt)
 		if err != nil {
@@ -430,7 +430,6 @@ func FuzzChatRequest(f *testing.F) {
 		if again, _ := r.AppendResponses(nil, opt); !bytes.Equal(got, again) {
 			t.Errorf("not the same again:\n%s\n%s", got, again)
 		}
-		_ = r.ReasoningKeys()
 		for _, p := range []string{"input[0]", "input[1].content[0].text", "tools[0].name", "max_output_tokens", "text.format.schema"} {
 			_ = r.Error(invalid("", p, "'"+p+"'"))
 		}

@@ -174,7 +174,7 @@ func (c *frontCase) start(tb testing.TB) *frontExchange {
 }
 
 // keptFrom reads kept reasoning as a case writes it.
-func keptFrom(tb testing.TB, raw []byte) func(string) *KeptReasoning {
+func keptFrom(tb testing.TB, raw []byte) func([]byte) *KeptReasoning {
 	var list []struct {
 		Key, Text, Name, Payload string
 		BeforeMessage            []json.RawMessage `json:"before_message"`
@@ -187,7 +187,7 @@ func keptFrom(tb testing.TB, raw []byte) func(string) *KeptReasoning {
 	for _, k := range list {
 		kept := &KeptReasoning{Key: k.Key, Call: callSum([]byte(k.Name), []byte(strings.Trim(quote(k.Payload), `"`)))}
 		if k.Text != "" {
-			kept.Key = textKey([]byte(k.Text))
+			kept.Key, kept.Call = k.Text, 0
 		}
 		for _, it := range k.BeforeMessage {
 			kept.BeforeMessage = append(kept.BeforeMessage, it)
@@ -197,7 +197,7 @@ func keptFrom(tb testing.TB, raw []byte) func(string) *KeptReasoning {
 		}
 		all[kept.Key] = kept
 	}
-	return func(key string) *KeptReasoning { return all[key] }
+	return func(key []byte) *KeptReasoning { return all[string(key)] }
 }
 
 func (x *frontExchange) check() streamcheck.ChatOptions {

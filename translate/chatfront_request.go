@@ -99,7 +99,8 @@ type ChatRequest struct {
 	tools    chatTools
 	stops    [][]byte // the stop sequences, decoded
 
-	itemFrom []int // by index of an input item: the message that it came from
+	itemFrom []int  // by index of an input item: the message that it came from
+	scratch  []byte // a decoded string
 }
 
 // maxChoices bounds n: each choice is a request of its own.
@@ -129,15 +130,15 @@ func (r *ChatRequest) Parse(body []byte, lim RequestLimits) *Error {
 func (r *ChatRequest) reset() {
 	const most = 4096
 	r.doc.Reset()
-	messages, calls, unknown, from := r.messages, r.calls, r.unknown, r.itemFrom
-	if cap(messages) > most || cap(calls) > most || cap(unknown) > most {
-		messages, calls, unknown, from = nil, nil, nil, nil
+	messages, calls, unknown, from, scratch := r.messages, r.calls, r.unknown, r.itemFrom, r.scratch
+	if cap(messages) > most || cap(calls) > most || cap(unknown) > most || cap(scratch) > 16*most {
+		messages, calls, unknown, from, scratch = nil, nil, nil, nil, nil
 	}
 	r.tools.reset()
 	clear(r.stops)
 	*r = ChatRequest{
 		doc: r.doc, messages: messages[:0], calls: calls[:0], unknown: unknown[:0], tools: r.tools,
-		stops: r.stops[:0], itemFrom: from[:0], N: 1, ParallelCalls: true,
+		stops: r.stops[:0], itemFrom: from[:0], scratch: scratch[:0], N: 1, ParallelCalls: true,
 	}
 }
 

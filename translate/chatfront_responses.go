@@ -16,8 +16,9 @@ type ResponsesOptions struct {
 	// somebody will keep it: see ChatTurn.Kept.
 	KeepReasoning bool
 	// Kept gives what was kept of the reasoning that led to a call or an answer,
-	// by its key (see ChatRequest.ReasoningKeys); nil where nothing was kept.
-	Kept func(key string) *KeptReasoning
+	// by its KeptReasoning.Key, which must not be held on to; nil where nothing was
+	// kept.
+	Kept func(key []byte) *KeptReasoning
 	// Instructions says that the system messages at the head shall be sent as
 	// instructions, for backends that insist on them.
 	Instructions bool

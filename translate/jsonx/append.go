@@ -1,6 +1,7 @@
 package jsonx
 
 import (
+	"bytes"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -60,18 +61,16 @@ func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
 // AppendUnescaped appends what raw, the inside of a valid JSON string, stands
 // for. Lone surrogates become U+FFFD.
 func AppendUnescaped(dst, raw []byte) []byte {
-	for i := 0; i < len(raw); {
-		c := raw[i]
-		if c != '\\' || i+1 >= len(raw) {
-			dst = append(dst, c)
-			i++
-			continue
+	for {
+		i := bytes.IndexByte(raw, '\\')
+		if i < 0 || i+1 >= len(raw) {
+			return append(dst, raw...)
 		}
 		r, n := Escape(raw[i:])
+		dst = append(dst, raw[:i]...)
 		dst = utf8.AppendRune(dst, r)
-		i += n
+		raw = raw[i+n:]
 	}
-	return dst
 }
 
 // Escape reads the escape that raw, the inside of a valid JSON string from a

@@ -11,8 +11,9 @@ import (
 //
 // The keys are plain names: a dot or a star in them has no meaning.
 func Lookup(doc []byte, keys ...string) gjson.Result {
-	r := gjson.ParseBytes(doc)
-	for _, k := range keys {
+	// GetBytes copies what it has found, and not the document as ParseBytes does.
+	r := gjson.GetBytes(doc, gjson.Escape(keys[0]))
+	for _, k := range keys[1:] {
 		r = r.Get(gjson.Escape(k))
 	}
 	return r
