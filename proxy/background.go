@@ -129,7 +129,7 @@ func splitEvents(entries []store.Entry, piece []byte) []store.Entry {
 
 // runCredentials are the headers of a client that are sealed while its response
 // waits: the upstream wants them from whoever makes it.
-var runCredentials = []string{"Authorization", "Api-Key"}
+var runCredentials = passedUp[:credentialHeaders]
 
 // packRequest is the document of the request: what the worker needs of it, on
 // one line, and the body as it came.
@@ -140,7 +140,7 @@ func (s *Server) packRequest(x *exchange) ([]byte, error) {
 			*to = append(*to, name, string(v))
 		}
 	}
-	for _, name := range passedUp {
+	for _, name := range passedUp[credentialHeaders:] {
 		keep(&r.Headers, name)
 	}
 	if !x.backend.ownKey && s.keys.Load() == nil {

@@ -65,8 +65,12 @@ func release(b []byte) []byte {
 		class--
 	}
 	if class >= 0 {
-		b = b[:0]
-		bufferPools[class].Put(&b)
+		giveBack(class, b[:0])
 	}
 	return nil
 }
+
+// giveBack is apart from release so that only large buffers pay for the pointer.
+//
+//go:noinline
+func giveBack(class int, b []byte) { bufferPools[class].Put(&b) }

@@ -63,33 +63,40 @@ func (x *exchange) composeTo(head []byte, stream bool) []byte {
 // passCredential appends the client's credential, where it is the upstream's to
 // see, and the headers that go with every request.
 func (x *exchange) passCredential(h []byte) []byte {
-	if !x.backend.ownKey && x.server.keys.Load() == nil {
-		h = x.passUp(h, "Authorization")
-		h = x.passUp(h, "Api-Key") // Azure's clients
+	names := passedUp[:]
+	if x.backend.ownKey || x.server.keys.Load() != nil {
+		names = names[credentialHeaders:]
 	}
-	for _, name := range passedUp {
-		h = x.passUp(h, name)
+	var seen [len(passedUp)]bool // of several with one name the first counts, as for whose request it is
+	for k, v := range x.header.All() {
+		for i, name := range names {
+			if string(k) != name {
+				continue
+			}
+			if !seen[i] && len(v) > 0 && !(len(x.backend.overridden) > 0 && x.backend.overridden[strings.ToLower(name)]) {
+				h = append(h, name...)
+				h = append(h, ": "...)
+				h = append(h, v...)
+				h = append(h, "\r\n"...)
+			}
+			seen[i] = true
+			break
+		}
 	}
 	return h
 }
 
-// passUp appends a header of the client's request, if it has that.
-func (x *exchange) passUp(h []byte, name string) []byte {
-	v := x.header.Peek(name)
-	if len(v) == 0 || x.backend.overridden[strings.ToLower(name)] {
-		return h
-	}
-	h = append(h, name...)
-	h = append(h, ": "...)
-	h = append(h, v...)
-	return append(h, "\r\n"...)
+// passedUp are the client's headers that go to the upstream with a translated
+// request, in canonical form, the credentials first. Others are about the request
+// that the client made, which is not the one that the upstream gets: some would
+// change what it does (llama.cpp keeps generating for a client that has left when
+// there is an X-Conversation-Id).
+var passedUp = [...]string{
+	"Authorization", "Api-Key", // the latter from Azure's clients
+	"Openai-Organization", "Openai-Project", "Traceparent", "Tracestate",
 }
 
-// passedUp are the client's headers that go to the upstream with a translated
-// request. Others are about the request that the client made, which is not the
-// one that the upstream gets: some would change what it does (llama.cpp keeps
-// generating for a client that has left when there is an X-Conversation-Id).
-var passedUp = []string{"Openai-Organization", "Openai-Project", "Traceparent", "Tracestate"}
+const credentialHeaders = 2
 
 // passHeaders gives the client what the upstream says about rates and retries.
 func (x *exchange) passHeaders() {

@@ -66,23 +66,29 @@ var apiRoots = map[string]bool{
 // apiPath takes /v1 off a path. ok is false for a path that is not of the API,
 // and for one with . or .. in it: such a path could mean another one to the
 // upstream than it does here.
-func apiPath(path string) (rest string, ok bool) {
-	rest, versioned := strings.CutPrefix(path, "/v1/")
-	if !versioned {
-		rest = strings.TrimPrefix(path, "/")
+func apiPath(path string) (api string, ok bool) {
+	api = strings.TrimSuffix(path, "/")
+	versioned := strings.HasPrefix(path, "/v1/")
+	if versioned {
+		api = strings.TrimPrefix(api, "/v1")
 	}
-	rest = strings.TrimSuffix(rest, "/")
-	root, _, _ := strings.Cut(rest, "/")
-	if rest == "" || !versioned && !apiRoots[root] {
+	if len(api) < 2 || api[0] != '/' {
 		return "", false
 	}
-	for seg := range strings.SplitSeq(rest, "/") {
+	root, _, _ := strings.Cut(api[1:], "/")
+	if !versioned && !apiRoots[root] {
+		return "", false
+	}
+	if !strings.ContainsAny(api, `.%#\`) { // nearly all
+		return api, true
+	}
+	for seg := range strings.SplitSeq(api[1:], "/") {
 		lower := strings.ReplaceAll(strings.ToLower(seg), "%2e", ".")
 		if lower == "." || lower == ".." || strings.Contains(lower, "#") || strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c") || strings.Contains(lower, `\`) {
 			return "", false
 		}
 	}
-	return "/" + rest, true
+	return api, true
 }
 
 // match compares a path with a route's, and returns what stands for {id}.

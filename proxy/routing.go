@@ -290,15 +290,16 @@ const maxRest = time.Minute
 // done the work.
 func (x *exchange) noteReply(err error, status int) (elsewhere bool) {
 	b := x.backend
-	var up *upstream.Error
 	switch {
 	case x.up.Cancelled() != nil:
 		return false
-	case errors.As(err, &up):
+	case err != nil:
+		up, ok := errors.AsType[*upstream.Error](err)
+		if !ok {
+			return false
+		}
 		b.health.failed(b.cfg.Health)
 		return up.Phase == upstream.PhaseConnect && !errors.Is(err, upstream.ErrBusy)
-	case err != nil:
-		return false
 	case status == fasthttp.StatusTooManyRequests:
 		if wait := retryAfter(x.up.Header.Peek("Retry-After")); wait > 0 {
 			b.health.rest(min(wait, maxRest))

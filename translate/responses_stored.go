@@ -135,9 +135,9 @@ func (r *Request) StoredKeys(seed *Seed) []string {
 }
 
 func (s *Seed) sharedKey() string {
-	var buf [respLen]byte
-	id := s.appendID(buf[:0], "", responseNumber)
-	return "." + string(id[:sharedHex])
+	var buf [1 + respLen]byte
+	id := s.appendID(buf[:0], ".", responseNumber)
+	return string(id[:1+sharedHex])
 }
 
 // ItemKey is the key under which a store finds the record of an item: for ids of
