@@ -41,7 +41,7 @@ var rules = map[string][]string{
 		"github.com/klauspost/compress",
 	},
 	"probe":        {"config", "translate", "translate/sse"},
-	"cmd/antiphon": {"config", "probe", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "github.com/rogpeppe/go-internal/txtar", "proxy", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
+	"cmd/antiphon": {"github.com/KimMachineGun/automemlimit/memlimit", "config", "probe", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "github.com/rogpeppe/go-internal/txtar", "proxy", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
 }
 
 // pure are packages that touch nothing but their arguments: ids and clocks are

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -53,6 +54,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 	begin := time.Now()
 	log, flush := newLogger(cfg, logTo)
 	defer flush()
+	limitMemory(cfg, log, memlimit.FromCgroup)
 
 	keys, err := loadKeys(cfg)
 	if err != nil {
