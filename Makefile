@@ -12,7 +12,7 @@ COMPARE ?= ../shared/bench
 .PHONY: help build demo test unit race fuzz chaos e2e ollama bench compare golden docs lint vuln docker clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 build: ## the static binary, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/antiphon
@@ -48,7 +48,7 @@ ollama: ## a real chat server behind the real binary
 bench: ## micro benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-compare: build ## side by side with a bare proxy: docs/PERFORMANCE.md (needs the bench directory, $(COMPARE))
+compare: build ## both directions side by side with a bare proxy: docs/PERFORMANCE.md (needs the bench directory, $(COMPARE))
 	./bench.sh $(COMPARE) $(BIN)
 
 golden: ## write what the code does to the golden cases; review the diff
