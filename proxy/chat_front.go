@@ -36,35 +36,53 @@ type choiceReply struct {
 
 var chatFronts = sync.Pool{New: func() any { return new(chatFront) }}
 
-// frontsResponses reports whether a request that is to be passed through is one
-// that has to be translated: chat for a backend that speaks Responses.
-func (x *exchange) frontsResponses(path string) bool {
-	return path == "/chat/completions" && x.backend.cfg.API == config.APIResponses && x.ctx.IsPost()
+// prepareChat reads and translates the chat request in x.body for a backend that
+// speaks Responses.
+func (x *exchange) prepareChat() *translate.Error {
+	if x.front == nil {
+		x.front = chatFronts.Get().(*chatFront) //nolint:forcetypeassert // the pool's only type
+	}
+	x.route = metrics.RouteChat
+	if err := x.front.req.Parse(x.body, x.server.requestLimits); err != nil {
+		return err
+	}
+	x.dialect = x.server.dialectFor(x.backend, x.front.req.Model(), x.start)
+	return x.toResponses()
 }
 
-// answerChat answers POST /chat/completions, whose body is in x.body, from a
-// backend that speaks Responses.
-func (s *Server) answerChat(x *exchange) (streaming bool) {
-	f := chatFronts.Get().(*chatFront) //nolint:forcetypeassert // the pool's only type
-	x.front, x.route = f, metrics.RouteChat
-	err := f.req.Parse(x.body, s.requestLimits)
-	if err == nil {
-		x.dialect = s.dialectFor(x.backend, f.req.Model(), x.start)
-		err = x.toResponses()
-	}
+// leaveChat forgets that the request was translated: it is passed on after all.
+func (x *exchange) leaveChat() {
+	x.front.recycle()
+	x.front, x.recording, x.up.Tap = nil, nil, nil
+	x.route = metrics.RoutePassthrough
+}
+
+// answerChat answers POST /chat/completions from a backend that speaks Responses,
+// for which the request is prepared, or with err.
+func (s *Server) answerChat(x *exchange, err *translate.Error) (streaming bool) {
+	f := x.front
 	for err == nil {
 		var elsewhere bool
-		if elsewhere, err = x.askResponses(); err == nil || !elsewhere || !x.nextBackend() {
+		if elsewhere, err = x.askResponses(); err == nil || !elsewhere {
 			break
 		}
-		if x.backend.cfg.API != config.APIResponses {
-			return x.passBody("/chat/completions")
+		ok, refused := x.standIn(func() *translate.Error {
+			if x.backend.passes(chatPath) {
+				return nil
+			}
+			return x.prepareChat()
+		})
+		switch {
+		case !ok:
+			err = unreplaced(err, refused)
+		case x.backend.passes(chatPath):
+			x.leaveChat()
+			return x.passBody(chatPath)
+		default:
+			err = nil
+			continue
 		}
-		x.losses.Reset()
-		if x.toResponses() != nil {
-			break // it cannot say what was asked for
-		}
-		err = nil
+		break
 	}
 	switch {
 	case x.up.Cancelled() == errClientGone:
@@ -122,7 +140,8 @@ func (x *exchange) toResponses() (err *translate.Error) {
 }
 
 // askResponses sends a request for each choice, all at once, and waits for the
-// heads of all replies. elsewhere says that another upstream may be asked.
+// heads of all replies. elsewhere says that another upstream may be asked: none of
+// the requests has been answered.
 func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 	f := x.front
 	n := f.req.N
@@ -145,32 +164,37 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 	}
 	others.Wait()
 	x.firstByte = time.Since(x.start)
+	elsewhere = true
 	for i, r := range f.replies[:n] {
 		x.attempts += r.up.Attempts
-		if e != nil {
-			continue
+		status := 0
+		if errs[i] == nil {
+			status = r.up.Header.StatusCode()
 		}
-		if errs[i] != nil {
+		if !x.noteReply(errs[i], status) {
+			elsewhere = false
+		}
+		switch {
+		case e != nil:
+		case errs[i] != nil:
 			if x.up.Cancelled() != errClientGone {
 				x.errText = errs[i].Error()
 			}
-			e, elsewhere = upstreamFailure(errs[i]), x.noteReply(errs[i], 0)
-			continue
+			e = upstreamFailure(errs[i])
+		case status != fasthttp.StatusOK:
+			body, _ := readAtMost(r.up, maxErrorBody, time.Now().Add(10*time.Second))
+			if i == 0 {
+				x.passHeaders()
+			}
+			e = translate.ChatUpstreamError(status, body, &f.req)
 		}
-		status := r.up.Header.StatusCode()
-		if elsewhere = x.noteReply(nil, status); status == fasthttp.StatusOK {
-			continue
-		}
-		body, _ := readAtMost(r.up, maxErrorBody, time.Now().Add(10*time.Second))
-		if i == 0 {
-			x.passHeaders()
-		}
-		e = translate.ChatUpstreamError(status, body, &f.req)
 	}
-	if e != nil {
-		f.close()
+	if e == nil {
+		x.errText = ""
+		return false, nil
 	}
-	return elsewhere && n == 1, e
+	f.close()
+	return elsewhere, e
 }
 
 // maxErrorBody bounds what is read of an upstream's error.

@@ -273,6 +273,7 @@ func (s *Server) compact(x *exchange, _ string) (streaming bool) {
 		err = x.readBody()
 	}
 	if err == nil && s.passesResponses(x) {
+		x.keepCandidates((*backend).wholeResponses)
 		return s.passResponses(x, "/responses/compact")
 	}
 	var out []byte

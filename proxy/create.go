@@ -26,6 +26,12 @@ func (s *Server) create(x *exchange, _ string) (streaming bool) {
 	if err == nil {
 		err = x.prepare()
 	}
+	return s.answerPrepared(x, err)
+}
+
+// answerPrepared answers POST /responses with what comes of the prepared request,
+// or with err.
+func (s *Server) answerPrepared(x *exchange, err *translate.Error) (streaming bool) {
 	if err == nil && x.req.Background {
 		return s.accept(x)
 	}
@@ -67,7 +73,6 @@ func (x *exchange) prepare() *translate.Error {
 		return err
 	}
 	x.routeTo(x.req.Model(), x.req.PromptCacheKey())
-	x.keepCandidates()
 	history, err := x.recall(true)
 	if err != nil {
 		return err
@@ -150,10 +155,14 @@ func (x *exchange) toChat(opt translate.ChatOptions) (err *translate.Error) {
 // toChatAgain translates the request anew, for another upstream.
 func (x *exchange) toChatAgain() (err *translate.Error) {
 	x.losses.Reset()
-	if x.backend.cfg.API == config.APIResponses {
-		return x.toOwnResponses()
-	}
 	opt := x.chat
+	if x.backend.cfg.API == config.APIResponses { // it gets the items themselves
+		err = x.toOwnResponses()
+		if err == nil && x.server.cfg.Loss == config.LossStrict {
+			err = x.losses.Refusal()
+		}
+		return err
+	}
 	if id := x.req.PreviousResponseID(); id != "" {
 		opt.History, err = x.server.history(x, id)
 	} else if id := x.req.ConversationID(); id != "" {
@@ -226,6 +235,7 @@ const maxTruncations = 4
 func (x *exchange) ask() *translate.Error {
 	x.compacts = x.mustCompact()
 	if x.compacts != "" && x.req.Stream { // the stream begins, and run goes on from there
+		x.keepTurn()
 		x.reportLosses()
 		x.beginTurn()
 		return nil
@@ -289,17 +299,26 @@ func (x *exchange) beginTurn() {
 	x.turn, x.reader = &x.ownTurn, chatReader{&x.ownTurn}
 }
 
+// keepTurn leaves those upstreams that the turn which is about to begin can read.
+func (x *exchange) keepTurn() {
+	api := x.backend.cfg.API
+	x.keepCandidates(func(b *backend) bool { return b.cfg.API == api })
+}
+
 // send sends the request to the upstream until there is a reply worth reading,
 // and to another one if that may stand in for it.
 func (x *exchange) send() *translate.Error {
 	for {
 		err, elsewhere := x.attempt()
-		if err == nil || !elsewhere || !x.nextBackend() {
+		if err == nil || !elsewhere {
 			return err
 		}
-		x.dialect = x.server.dialectFor(x.backend, x.req.Model(), x.start)
-		if x.toChatAgain() != nil { // it cannot say what was asked for
-			return err
+		ok, refused := x.standIn(func() *translate.Error {
+			x.dialect = x.server.dialectFor(x.backend, x.req.Model(), x.start)
+			return x.toChatAgain()
+		})
+		if !ok {
+			return unreplaced(err, refused)
 		}
 	}
 }

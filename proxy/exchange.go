@@ -76,6 +76,8 @@ type exchange struct {
 
 	mayBeEmpty bool // the request need not have any input
 
+	routed    bool // it is settled which upstreams it may go to
+	bound     bool // it goes on with what an upstream keeps
 	keepChats bool // chat completions with store:true are kept
 
 	check   *schema.Schema // against which the answer is held before the client gets to see it, or nil
@@ -186,7 +188,7 @@ func (x *exchange) recycle() {
 	x.held, x.check, x.holding = release(x.held), nil, false
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
 	x.backend, x.dialect, x.place, x.summary, x.grant, x.candidates = nil, nil, nil, nil, nil, x.candidates[:0]
-	x.kept, x.keepChats, x.compacts = nil, false, ""
+	x.kept, x.keepChats, x.routed, x.bound, x.compacts = nil, false, false, false, ""
 	x.peeked = x.peeked[:0]
 	x.lessons = x.lessons[:0]
 	x.chat = translate.ChatOptions{}

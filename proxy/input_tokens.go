@@ -14,6 +14,7 @@ import (
 func (s *Server) inputTokens(x *exchange, _ string) (streaming bool) {
 	err := x.readBody()
 	if err == nil && s.passesResponses(x) {
+		x.keepCandidates((*backend).wholeResponses)
 		return s.passResponses(x, "/responses/input_tokens")
 	}
 	tokens := int64(0)

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"antiphon/config"
 	"antiphon/proxy/store"
 	"antiphon/translate"
 )
@@ -115,7 +116,7 @@ func (l *learning) put(b *backend, model string, m *learnedModel) *learnedModel 
 // to be translated again then.
 func (x *exchange) learn(status int, body []byte) bool {
 	b := x.backend
-	if !b.cfg.Learn || len(x.lessons) >= maxLessons {
+	if !b.cfg.Learn || b.cfg.API == config.APIResponses || len(x.lessons) >= maxLessons {
 		return false
 	}
 	fact, ok := translate.Learn(x.dialect, status, body, x.chatBody())

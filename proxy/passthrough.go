@@ -12,6 +12,7 @@ import (
 
 	"antiphon/proxy/metrics"
 	"antiphon/proxy/upstream"
+	"antiphon/translate"
 	"antiphon/translate/jsonx"
 )
 
@@ -59,9 +60,6 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 			}
 		}
 		x.passByBody()
-		if x.frontsResponses(path) {
-			return s.answerChat(x)
-		}
 		body = x.backend.renameModel(x.body)
 		length = len(body)
 	case length > 0 && length <= smallBuffer:
@@ -106,11 +104,12 @@ func (x *exchange) passBody(path string) (streaming bool) {
 // for one that comes in chunks.
 func (x *exchange) passOn(path string, body []byte, length int, stream *upstream.StreamBody) (streaming bool) {
 	ctx := x.ctx
+	if stream == nil && ctx.IsPost() && !x.backend.passes(path) {
+		return x.translated(path, x.readyFor(path))
+	}
 	var err error
+	var failure *translate.Error // of the upstream before
 	for {
-		if stream == nil && x.frontsResponses(path) {
-			return x.server.answerChat(x)
-		}
 		x.wire = append(x.passHead(x.wire[:0], path, length), body...)
 		x.up.NoBody = ctx.IsHead()
 		err = x.up.Do(x.backend.client, x.wire, stream)
@@ -119,10 +118,32 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 		if err == nil {
 			status = x.up.Header.StatusCode()
 		}
-		if !x.noteReply(err, status) || stream != nil || !x.nextBackend() {
+		elsewhere := x.noteReply(err, status)
+		if x.bound && failure != nil && (status == fasthttp.StatusBadRequest || status == fasthttp.StatusNotFound) {
+			x.respondError(ctx, unreplaced(failure, x.readError()))
+			return false
+		}
+		if !elsewhere || stream != nil || x.next() == nil {
 			break
 		}
+		if x.bound || !x.next().passes(path) { // it may turn out that it cannot be asked
+			failure = x.takeFailure(err)
+		}
 		x.up.Close(false)
+		ok, refused := x.standIn(func() *translate.Error {
+			if x.backend.passes(path) {
+				return nil
+			}
+			return x.readyFor(path)
+		})
+		switch {
+		case !ok:
+			x.passHeaders()
+			x.respondError(ctx, unreplaced(failure, refused))
+			return false
+		case !x.backend.passes(path):
+			return x.translated(path, nil)
+		}
 		if len(body) > 0 && isJSON(ctx) {
 			body = x.backend.renameModel(x.body)
 			length = len(body)
@@ -132,6 +153,7 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 	var clientErr *upstream.ClientError
 	switch {
 	case err == nil:
+		x.errText = ""
 	case errors.Is(err, errClientGone):
 		x.gone()
 		return false
@@ -155,6 +177,23 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 		return x.keepReply()
 	}
 	return x.passReply()
+}
+
+// readyFor makes the request in x.body ready for an upstream that does not answer
+// that path itself.
+func (x *exchange) readyFor(path string) *translate.Error {
+	if path == chatPath {
+		return x.prepareChat()
+	}
+	return x.prepare()
+}
+
+// translated answers the request that readyFor has made ready, or with err.
+func (x *exchange) translated(path string, err *translate.Error) (streaming bool) {
+	if path == chatPath {
+		return x.server.answerChat(x, err)
+	}
+	return x.server.answerPrepared(x, err)
 }
 
 // pathOf is the request's path as it is on the wire. The target may be a whole

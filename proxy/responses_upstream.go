@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -10,12 +11,18 @@ import (
 	"antiphon/proxy/metrics"
 	"antiphon/proxy/store"
 	"antiphon/translate"
+	"antiphon/translate/jsonx"
 )
 
 // Responses clients in front of a backend that speaks Responses itself. One that
 // has the whole API gets their requests as they are, and keeps their state. Others
 // say things by halves and keep nothing: their replies are completed on the way,
 // and state is kept here, as for chat backends.
+//
+// Upstreams of all kinds stand in for each other (routing.go). Who is asked first
+// says where the state is: what another upstream has made in the place of one that
+// has the whole API is kept here, and so is what is made in the place of a chat
+// backend. A request that goes on with what is kept here brings it all with it.
 
 // turnReader takes in what the upstream says: translate.Turn, which reads chat, by
 // way of chatReader, or translate.ResponsesTurn.
@@ -36,20 +43,86 @@ func (r chatReader) FeedLast(dst, _, data []byte) []byte { return r.Turn.FeedLas
 
 var responsesTurns = sync.Pool{New: func() any { return new(translate.ResponsesTurn) }}
 
-// passesResponses reports whether a request for a response goes to a backend that
-// has the whole API. The body has been read.
+// passesResponses reports whether a request goes to a backend that has the whole
+// API, and does not go on with what is kept here. The body has been read.
 func (s *Server) passesResponses(x *exchange) bool {
 	if !s.router.responses {
 		return false
 	}
 	x.passByBody()
-	x.keepCandidates()
+	switch s.keptWhere(x) {
+	case keptHere: // the upstream cannot know it: another one has made it
+		return false
+	case keptElsewhere: // also one that is left alone now: no other can know it
+		if i := slices.IndexFunc(x.candidates, (*backend).wholeResponses); i >= 0 {
+			x.bound = true
+			x.use(x.candidates[i])
+			x.candidates = slices.Insert(slices.Delete(x.candidates, i, i+1), 0, x.backend)
+		}
+	case keptNowhere:
+	}
 	return x.backend.wholeResponses()
+}
+
+// whereKept says where that is kept which a request goes on with.
+type whereKept uint8
+
+const (
+	keptNowhere whereKept = iota // it begins anew
+	keptHere
+	keptElsewhere
+)
+
+// keptWhere finds out where that is kept which the request in x.body goes on with.
+func (s *Server) keptWhere(x *exchange) (where whereKept) {
+	if len(x.candidates) == 0 && !s.router.keeps {
+		return keptNowhere // there is one upstream, and it keeps everything
+	}
+	named := func(key string) bool { return bytes.Contains(x.body, []byte(`"`+key+`"`)) } // cheap, and rarely wrong
+	if named("previous_response_id") {
+		if id := jsonx.Lookup(x.body, "previous_response_id").String(); id != "" {
+			if where = keptElsewhere; s.isHere(x, id) {
+				return keptHere
+			}
+		}
+	}
+	if named("conversation") {
+		id := jsonx.Lookup(x.body, "conversation", "id").String()
+		if id == "" {
+			id = jsonx.Lookup(x.body, "conversation").String()
+		}
+		if id != "" {
+			if where = keptElsewhere; s.isHere(x, id) {
+				return keptHere
+			}
+		}
+	}
+	if named("item_reference") && x.req.Parse(x.body, s.requestLimits) == nil {
+		for _, id := range x.req.References() {
+			where = keptElsewhere
+			if _, err := s.store.Item(storeContext(), x.tenant, translate.ItemKey(id)); !errors.Is(err, store.ErrNotFound) {
+				return keptHere
+			}
+		}
+	}
+	return where
 }
 
 // wholeResponses reports whether the backend has the whole Responses API.
 func (b *backend) wholeResponses() bool {
 	return b.cfg.API == config.APIResponses && b.dialect.Responses.Complete
+}
+
+// passes reports whether the backend answers a POST to that path itself, so that
+// the request is passed on to it and not translated.
+func (b *backend) passes(path string) bool {
+	switch path {
+	case "/responses", "/responses/compact", "/responses/input_tokens":
+		return b.wholeResponses()
+	case chatPath:
+		return b.cfg.API != config.APIResponses
+	}
+	return true
 }
 
 // passResponses passes such a request on.
@@ -62,24 +135,16 @@ func (s *Server) passResponses(x *exchange, path string) (streaming bool) {
 	return x.passBody(path)
 }
 
-// keepCandidates leaves those upstreams that can be asked in the same way as the
-// first one.
-func (x *exchange) keepCandidates() {
-	kept := x.candidates[:0]
-	for _, b := range x.candidates {
-		if b.cfg.API == x.backend.cfg.API && b.wholeResponses() == x.backend.wholeResponses() {
-			kept = append(kept, b)
-		}
-	}
-	x.candidates = kept
-}
-
 // toOwnResponses translates the request for a backend that speaks Responses but
 // keeps no state, into x.wire.
 func (x *exchange) toOwnResponses() *translate.Error {
 	opt := translate.OwnResponsesOptions{
-		Model: x.backend.modelName(x.req.Model()), Opener: compactions{x}, Summarize: x.chat.Summarize,
+		Model: x.backend.modelName(x.req.Model()), Opener: compactions{x}, Summarize: x.chat.Summarize, Losses: &x.losses,
 	}
+	if x.backend.wholeResponses() {
+		opt.Sealer = x
+	}
+	x.check = nil // the backend holds itself to the format
 	size := len(x.body)
 	var err *translate.Error
 	if opt.Past, err = x.pastItems(); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"antiphon/config"
 	"antiphon/proxy/upstream"
+	"antiphon/translate"
 	"antiphon/translate/jsonx"
 )
 
@@ -23,6 +24,7 @@ type router struct {
 	rest   *group     // what no other serves
 
 	responses bool // some of them speak Responses
+	keeps     bool // some of them keep no state, so that it is kept here
 }
 
 // group is one pattern of model names, and who serves it.
@@ -58,6 +60,7 @@ func newRouter(cfg *config.Config, version string, dial dialer) (*router, error)
 		}
 	}
 	r.responses = slices.ContainsFunc(r.all, func(b *backend) bool { return b.cfg.API == config.APIResponses })
+	r.keeps = slices.ContainsFunc(r.all, func(b *backend) bool { return !b.wholeResponses() })
 	r.rest = &group{prefix: true, members: r.all[:1]}
 	for _, b := range r.all {
 		for _, name := range b.cfg.Fallback {
@@ -222,9 +225,11 @@ func (x *exchange) routeTo(model string, sticky []byte) {
 	x.dialect = x.server.dialectFor(x.backend, model, x.start)
 }
 
-// passTo settles which upstream a request goes to that is not translated.
+// passTo settles which upstream a request goes to that is not translated. It is
+// settled once: upstreams that take turns would lose theirs.
 func (x *exchange) passTo(model string, sticky []byte) {
-	if r := x.server.router; len(r.all) > 1 {
+	if r := x.server.router; len(r.all) > 1 && !x.routed {
+		x.routed = true
 		x.candidates = r.candidates(x.candidates[:0], model, sticky)
 		x.use(x.candidates[0])
 	}
@@ -246,28 +251,69 @@ func (x *exchange) passByBody() {
 
 func (x *exchange) use(b *backend) { x.backend, x.dialect = b, &b.dialect }
 
-// nextBackend turns to the next upstream that may answer the request, if there
-// is one.
-func (x *exchange) nextBackend() bool {
-	for i, b := range x.candidates {
-		if b == x.backend {
-			if i+1 == len(x.candidates) {
-				return false
-			}
-			x.use(x.candidates[i+1])
-			x.lessons = x.lessons[:0]
-			x.server.metrics.Fallbacks.Add(1)
-			// What the one before has said of itself is not true of this one.
-			for _, name := range []string{"Retry-After", "Retry-After-Ms", "X-Should-Retry"} {
-				x.reply.Del(name)
-			}
-			if x.quota == nil {
-				dropRateLimits(x.reply)
-			}
-			return true
-		}
+// keepCandidates leaves those upstreams that are like the present one.
+func (x *exchange) keepCandidates(like func(b *backend) bool) {
+	x.candidates = slices.DeleteFunc(x.candidates, func(b *backend) bool { return b != x.backend && !like(b) })
+}
+
+// next is the upstream that may be asked after the present one, or nil.
+func (x *exchange) next() *backend {
+	if i := slices.Index(x.candidates, x.backend); i >= 0 && i+1 < len(x.candidates) {
+		return x.candidates[i+1]
 	}
-	return false
+	return nil
+}
+
+// standIn turns to the next upstream that can be asked for the same, if there is
+// one: ready makes the request anew for x.backend, which may speak another API
+// than the one before. refused is why the last of them cannot be asked; then
+// everything is as if there were none.
+func (x *exchange) standIn(ready func() *translate.Error) (ok bool, refused *translate.Error) {
+	was, dialect, lessons := x.backend, x.dialect, x.lessons
+	for b := x.next(); b != nil; b = x.next() {
+		x.use(b)
+		x.lessons = nil
+		x.losses.Reset()
+		if refused = ready(); refused != nil {
+			continue
+		}
+		x.server.metrics.Fallbacks.Add(1)
+		// What the one before has said of itself is not true of this one.
+		for _, name := range []string{"Retry-After", "Retry-After-Ms", "X-Should-Retry"} {
+			x.reply.Del(name)
+		}
+		if x.quota == nil {
+			dropRateLimits(x.reply)
+		}
+		return true, nil
+	}
+	x.backend, x.dialect, x.lessons = was, dialect, lessons
+	x.losses.Reset()
+	return false, refused
+}
+
+// takeFailure reads why an upstream has not answered, before another one is asked.
+func (x *exchange) takeFailure(err error) *translate.Error {
+	if err != nil {
+		x.errText = err.Error()
+		return upstreamFailure(err)
+	}
+	return x.readError()
+}
+
+// unreplaced is the failure of an upstream for which no other can stand in, and
+// why.
+func unreplaced(failure, refused *translate.Error) *translate.Error {
+	if refused == nil {
+		return failure
+	}
+	e := *failure
+	e.Message += " No other upstream can stand in for it: "
+	if refused.Code == "previous_response_not_found" || refused.Status == fasthttp.StatusNotFound {
+		e.Message += "what the request goes on with is kept by that one. "
+	}
+	e.Message += refused.Message
+	return &e
 }
 
 func dropRateLimits(h *fasthttp.ResponseHeader) {

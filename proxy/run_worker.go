@@ -357,12 +357,15 @@ func (r *liveRun) turn(x *exchange) {
 	if err == nil {
 		x.compacts = x.mustCompact()
 	}
+	inStream := x.compacts != "" && x.req.Stream // run does it
+	if inStream {
+		x.keepTurn()
+	}
 	x.beginTurn()
 	x.out = x.turn.Begin(x.out[:0])
 	if x.flush(&r.events) != nil {
 		return
 	}
-	inStream := x.compacts != "" && x.req.Stream // run does it
 	if err == nil && !inStream {
 		err = x.askUpstream()
 	}

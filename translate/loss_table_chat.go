@@ -56,6 +56,7 @@ const (
 	ruleMendCallID
 	ruleMendUTF8
 	ruleMendItem
+	ruleMendReasoning
 	numAllRules
 )
 
@@ -99,10 +100,11 @@ var chatLossRules = [numAllRules - numRules]RuleInfo{
 	ruleChatReplyLength - numRules:     {"chat.reply.length", Repaired, true, "The backend called a reply complete that had used up its tokens; finish_reason is length."},
 	ruleChatReplyAnnotation - numRules: {"chat.reply.annotation", Dropped, true, "The Chat API knows no annotations but url_citation."},
 
-	ruleMendLength - numRules: {"mend.length", Repaired, true, "The backend called a response completed that had used up its tokens; it is incomplete."},
-	ruleMendCallID - numRules: {"mend.call_id", Repaired, true, "A call had no id, or that of another call, and was given one."},
-	ruleMendUTF8 - numRules:   {"mend.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
-	ruleMendItem - numRules:   {"mend.item", Dropped, true, "An output item of a type that no client knows, and that many break on, was left out."},
+	ruleMendLength - numRules:    {"mend.length", Repaired, true, "The backend called a response completed that had used up its tokens; it is incomplete."},
+	ruleMendCallID - numRules:    {"mend.call_id", Repaired, true, "A call had no id, or that of another call, and was given one."},
+	ruleMendUTF8 - numRules:      {"mend.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
+	ruleMendItem - numRules:      {"mend.item", Dropped, true, "An output item of a type that no client knows, and that many break on, was left out."},
+	ruleMendReasoning - numRules: {"mend.reasoning", Dropped, true, "Earlier reasoning of another backend is not sent: a backend with the whole Responses API stands in, and refuses what it has not encrypted itself."},
 }
 
 // Direction is the way of the exchanges that the rule is about.

@@ -17,6 +17,12 @@ type OwnResponsesOptions struct {
 	Opener Opener
 	// Summarize asks for a summary instead of an answer: see ChatOptions.
 	Summarize bool
+	// Sealer is given for backends that check reasoning: what others have thought
+	// is left out then, because it would be refused. That is all that is not
+	// encrypted, and what Sealer opens.
+	Sealer Sealer
+	// Losses receives what is left out. It may be nil.
+	Losses *Losses
 }
 
 // AppendOwnResponses appends the body of the POST /responses for a backend that
@@ -58,9 +64,11 @@ func (r *Request) AppendOwnResponses(dst []byte, opt OwnResponsesOptions) ([]byt
 }
 
 // compactItems puts messages in the place of the compaction items among those that
-// stand in dst from mark on, and leaves out what they stand for.
+// stand in dst from mark on, and leaves out what they stand for, and reasoning that
+// the backend would refuse.
 func (r *Request) compactItems(dst []byte, mark int, opt OwnResponsesOptions) ([]byte, error) {
-	if r.added == 0 && !opt.Summarize && !bytes.Contains(dst[mark:], []byte(`"compaction`)) {
+	thoughts := opt.Sealer != nil && bytes.Contains(dst[mark:], []byte(`"reasoning"`))
+	if r.added == 0 && !opt.Summarize && !thoughts && !bytes.Contains(dst[mark:], []byte(`"compaction`)) {
 		return dst, nil
 	}
 	var d jsonx.Doc
@@ -94,6 +102,10 @@ func (r *Request) compactItems(dst []byte, mark int, opt OwnResponsesOptions) ([
 		it := &items[i]
 		switch {
 		case it.kind == kindGone, it.kind == kindTrigger:
+		case thoughts && it.kind == kindReasoning && foreign(it, opt.Sealer):
+			if opt.Losses != nil {
+				opt.Losses.once(ruleMendReasoning, "input", "")
+			}
 		case it.opened != nil:
 			message("developer", it.doc.Raw(it.node))
 		default:
@@ -110,6 +122,17 @@ func (r *Request) compactItems(dst []byte, mark int, opt OwnResponsesOptions) ([
 		message("user", jsonx.AppendString(nil, goOn))
 	}
 	return dst, nil
+}
+
+// foreign reports whether a reasoning item has not been made by a backend that
+// encrypts what it thinks.
+func foreign(it *item, sealer Sealer) bool {
+	n := it.doc.GetString(it.node, "encrypted_content")
+	if n == 0 || len(it.doc.Str(n)) == 0 {
+		return true
+	}
+	_, ours := sealer.Open(nil, it.doc.Str(n))
+	return ours
 }
 
 // appendItemsOf appends the items of a stored input or output to those that stand
