@@ -46,7 +46,7 @@ func illegal(body []byte) string {
 	if _, ok := req["top_logprobs"]; ok && req["logprobs"] != true {
 		return "top_logprobs without logprobs"
 	}
-	for _, check := range []func(object) string{illegalTools, illegalChoice, illegalFormat} {
+	for _, check := range []func(object) string{illegalTools, illegalChoice, illegalFunctions, illegalAudio, illegalFormat} {
 		if fault := check(req); fault != "" {
 			return fault
 		}
@@ -118,6 +118,44 @@ func illegalChoice(req object) string {
 		}
 	default:
 		return "tool_choice is neither a string nor an object"
+	}
+	return ""
+}
+
+// illegalFunctions checks the form that tools had before they were tools.
+func illegalFunctions(req object) string {
+	v, given := req["functions"]
+	if !given {
+		if _, ok := req["function_call"]; ok {
+			return "function_call without functions"
+		}
+		return ""
+	}
+	if _, both := req["tools"]; both {
+		return "functions and tools"
+	}
+	functions, _ := v.([]any)
+	if len(functions) == 0 {
+		return "functions is empty"
+	}
+	for i, v := range functions {
+		fn, _ := v.(object)
+		if name, _ := fn["name"].(string); !functionName.MatchString(name) {
+			return fmt.Sprintf("functions[%d] has no proper name", i)
+		}
+	}
+	return ""
+}
+
+func illegalAudio(req object) string {
+	modalities, _ := req["modalities"].([]any)
+	asks := slices.Contains(modalities, any("audio"))
+	audio, given := req["audio"].(object)
+	switch {
+	case asks && !given:
+		return "modalities has audio, and audio is missing"
+	case asks && (audio["voice"] == nil || audio["format"] == nil):
+		return "audio has no voice or no format"
 	}
 	return ""
 }

@@ -12,8 +12,9 @@ var memberOf = map[string][]string{
 	"system":    {"role", "content", "name"},
 	"developer": {"role", "content", "name"},
 	"user":      {"role", "content", "name"},
-	"assistant": {"role", "content", "name", "refusal", "tool_calls", "audio", "reasoning_content", "reasoning", "reasoning_details"},
+	"assistant": {"role", "content", "name", "refusal", "tool_calls", "function_call", "audio", "reasoning_content", "reasoning", "reasoning_details"},
 	"tool":      {"role", "content", "tool_call_id"},
+	"function":  {"role", "content", "name"},
 }
 
 // partOf are the types of parts that a message of each role may have.
@@ -29,7 +30,8 @@ var partOf = map[string][]string{
 // follow directly on the message that makes them: each call has one, and no
 // other result stands there.
 func illegalMessages(messages []any) string {
-	open := map[string]bool{} // calls that wait for their result
+	called := map[string]bool{} // names of function_call
+	open := map[string]bool{}   // calls that wait for their result
 	for i, v := range messages {
 		at := fmt.Sprintf("messages[%d]", i)
 		m, _ := v.(object)
@@ -45,6 +47,16 @@ func illegalMessages(messages []any) string {
 		}
 		if fault := illegalContent(at, role, m); fault != "" {
 			return fault
+		}
+		if name, _ := m["name"].(string); role == "function" && !called[name] {
+			return fmt.Sprintf("%s is the result of %q, which no function_call has called", at, name)
+		}
+		if call, ok := m["function_call"].(object); ok {
+			name, _ := call["name"].(string)
+			if _, whole := call["arguments"].(string); !whole || !functionName.MatchString(name) {
+				return at + ".function_call is not a whole call"
+			}
+			called[name] = true
 		}
 		if role == "tool" {
 			id, _ := m["tool_call_id"].(string)
@@ -70,10 +82,10 @@ func illegalMessages(messages []any) string {
 func illegalContent(at, role string, m object) string {
 	switch content := m["content"].(type) {
 	case nil:
-		if role != "assistant" {
+		if role != "assistant" && role != "function" {
 			return at + " has no content"
 		}
-		if m["tool_calls"] == nil && m["refusal"] == nil && m["audio"] == nil {
+		if role == "assistant" && m["tool_calls"] == nil && m["function_call"] == nil && m["refusal"] == nil && m["audio"] == nil {
 			return at + " says nothing: no content, calls or refusal"
 		}
 	case string:

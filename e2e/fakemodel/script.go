@@ -48,6 +48,10 @@ type Reply struct {
 	// reasoning, or think for <think> tags in the text.
 	ReasoningIn string `json:"reasoning_in,omitempty"`
 
+	// Audio is what is said in the audio of a reply, if audio is asked for; its
+	// sound is SoundOf(Audio).
+	Audio string `json:"audio,omitempty"`
+
 	// Annotations are put into the message, or into the last delta.
 	Annotations json.RawMessage `json:"annotations,omitempty"`
 
@@ -131,6 +135,8 @@ func (s *Script) reply(attempt int, c *chat) Reply {
 type chat struct {
 	Model         string    `json:"model"`
 	Messages      []message `json:"messages"`
+	Functions     []any     `json:"functions"`
+	Modalities    []string  `json:"modalities"`
 	Stream        bool      `json:"stream"`
 	N             int       `json:"n"`
 	Logprobs      bool      `json:"logprobs"`
@@ -186,7 +192,7 @@ func (c *chat) toolResults() string {
 	var texts []string
 	for i := range c.Messages {
 		switch c.Messages[i].Role {
-		case "tool":
+		case "tool", "function":
 			texts = append(texts, c.Messages[i].text())
 		case "assistant":
 			texts = nil

@@ -69,10 +69,26 @@ func (x *exchange) chunks() (list [][]byte) {
 	if r.Annotations != nil {
 		add(map[string]any{"annotations": r.Annotations}, nil)
 	}
-	for _, calls := range r.callDeltas() {
-		add(map[string]any{"tool_calls": calls}, nil)
+	if x.speaks() {
+		add(map[string]any{"audio": map[string]any{"id": audioID}}, nil)
+		for _, p := range r.pieces(r.Audio) {
+			add(map[string]any{"audio": map[string]any{"transcript": p}}, nil)
+		}
+		add(map[string]any{"audio": map[string]any{"data": SoundOf(r.Audio)}}, nil)
+		add(map[string]any{"audio": map[string]any{"expires_at": 1700003600}}, nil)
 	}
-	add(map[string]any{}, map[string]any{"finish_reason": r.finish()})
+	switch {
+	case len(r.Calls) > 0 && x.legacy():
+		add(map[string]any{"function_call": map[string]any{"name": r.Calls[0].Name, "arguments": ""}}, nil)
+		for _, p := range r.pieces(r.Calls[0].Arguments) {
+			add(map[string]any{"function_call": map[string]any{"arguments": p}}, nil)
+		}
+	default:
+		for _, calls := range r.callDeltas() {
+			add(map[string]any{"tool_calls": calls}, nil)
+		}
+	}
+	add(map[string]any{}, map[string]any{"finish_reason": x.finish()})
 	if x.chat.StreamOptions.IncludeUsage && !r.NoUsage {
 		list = append(list, x.chunk([]any{}, x.usage()))
 	}

@@ -1,9 +1,11 @@
 package fakemodel
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -24,7 +26,13 @@ func (x *exchange) whole() (state string) {
 	if r.Annotations != nil {
 		message["annotations"] = r.Annotations
 	}
-	if len(r.Calls) > 0 {
+	if x.speaks() {
+		message["audio"] = map[string]any{"id": audioID, "data": SoundOf(r.Audio), "expires_at": 1700003600, "transcript": r.Audio}
+	}
+	switch {
+	case len(r.Calls) > 0 && x.legacy():
+		message["function_call"] = map[string]any{"name": r.Calls[0].Name, "arguments": r.Calls[0].Arguments}
+	case len(r.Calls) > 0:
 		calls := []any{}
 		for i := range r.Calls {
 			c := &r.Calls[i]
@@ -42,7 +50,7 @@ func (x *exchange) whole() (state string) {
 	choices := []any{}
 	for i := range x.chat.choices() {
 		choices = append(choices, map[string]any{
-			"index": i, "message": message, "finish_reason": r.finish(), "logprobs": probabilities,
+			"index": i, "message": message, "finish_reason": x.finish(), "logprobs": probabilities,
 		})
 	}
 	body := map[string]any{
@@ -72,14 +80,33 @@ func (r *Reply) reasoningField() string {
 	return r.ReasoningIn
 }
 
-func (r *Reply) finish() string {
+func (x *exchange) finish() string {
+	r := &x.reply
 	switch {
 	case r.Finish != "":
 		return r.Finish
+	case len(r.Calls) > 0 && x.legacy():
+		return "function_call"
 	case len(r.Calls) > 0:
 		return "tool_calls"
 	}
 	return "stop"
+}
+
+// legacy reports whether the request knows functions, and no tools: the answer
+// then has room for one call.
+func (x *exchange) legacy() bool { return len(x.chat.Functions) > 0 }
+
+// speaks reports whether the answer has audio.
+func (x *exchange) speaks() bool {
+	return x.reply.Audio != "" && slices.Contains(x.chat.Modalities, "audio")
+}
+
+const audioID = "audio_fake"
+
+// SoundOf is the sound of a text: no sound at all, but the same every time.
+func SoundOf(text string) string {
+	return base64.StdEncoding.EncodeToString([]byte("sound of " + text))
 }
 
 func (c *Call) id(i int) string {

@@ -2,4 +2,4 @@
 import { chatSuite } from './lib/chat-suite.mjs';
 import { useStage } from './lib/stage.mjs';
 
-chatSuite(useStage({ chained: true }));
+chatSuite(useStage({ chained: true }), { chained: true });

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,12 +22,19 @@ import (
 // chat.
 func bothWays(t *testing.T, script fakemodel.Script, f func(*testing.T, *harness.Stage, openai.Client)) {
 	t.Helper()
+	eitherWay(t, script, func(t *testing.T, s *harness.Stage, c openai.Client, _ bool) { f(t, s, c) })
+}
+
+// eitherWay is bothWays for a test that has to know which way it is.
+func eitherWay(t *testing.T, script fakemodel.Script, f func(t *testing.T, s *harness.Stage, c openai.Client, chained bool)) {
+	t.Helper()
 	for name, chained := range map[string]bool{"direct": false, "chained": true} {
 		t.Run(name, func(t *testing.T) {
 			s := harness.New(t, harness.Options{Chained: chained})
 			s.Model.Play(model, script)
-			f(t, s, newClient(t, s.URL(), option.WithMaxRetries(0)))
-			if !chained {
+			asked := s.Model.Requests(model)
+			f(t, s, newClient(t, s.URL(), option.WithMaxRetries(0)), chained)
+			if !chained || len(s.Model.Requests(model)) == len(asked) {
 				return
 			}
 			between := s.Between()
@@ -254,4 +263,118 @@ func TestChatCancel(t *testing.T) {
 			t.Error("the model was not left")
 		}
 	})
+}
+
+// TestChatFunctions: the form that tools had before they were tools.
+func TestChatFunctions(t *testing.T) {
+	script := fakemodel.Script{Replies: []fakemodel.Reply{
+		{Calls: []fakemodel.Call{{Name: "get_weather", Arguments: `{"city":"Oslo"}`}}},
+		{Text: "In Oslo: {{tools}}."},
+	}}
+	eitherWay(t, script, func(t *testing.T, s *harness.Stage, c openai.Client, chained bool) {
+		params := chat(openai.UserMessage("Oslo?"))
+		params.Functions = []openai.ChatCompletionNewParamsFunction{{
+			Name: "get_weather", Description: openai.String("The weather in a city."),
+			Parameters: shared.FunctionParameters{"type": "object", "properties": map[string]any{"city": map[string]any{"type": "string"}}},
+		}}
+		params.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{
+			OfFunctionCallOption: &openai.ChatCompletionFunctionCallOptionParam{Name: "get_weather"},
+		}
+		first := complete(t, c, params).Choices[0]
+		call := first.Message.FunctionCall
+		if first.FinishReason != "function_call" || call.Name != "get_weather" || call.Arguments != `{"city":"Oslo"}` || len(first.Message.ToolCalls) > 0 {
+			t.Fatalf("the call is %s", first.RawJSON())
+		}
+		// The accumulator knows no functions: their deltas are put together by hand.
+		stream := c.Chat.Completions.NewStreaming(within(t), params)
+		var name, arguments, finish string
+		for stream.Next() {
+			for _, choice := range stream.Current().Choices {
+				name += choice.Delta.FunctionCall.Name
+				arguments += choice.Delta.FunctionCall.Arguments
+				finish += choice.FinishReason
+			}
+		}
+		if err := stream.Err(); err != nil || name != "get_weather" || arguments != `{"city":"Oslo"}` || finish != "function_call" {
+			t.Errorf("streamed: %q %q %q, %v", name, arguments, finish, err)
+		}
+		stream.Close()
+		params.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{OfFunctionCallMode: openai.String("auto")}
+		params.Messages = append(params.Messages, first.Message.ToParam(), openai.ChatCompletionMessageParamUnion{
+			OfFunction: &openai.ChatCompletionFunctionMessageParam{Name: "get_weather", Content: openai.String("snow")},
+		})
+		for _, got := range []*openai.ChatCompletion{complete(t, c, params), mustAccumulate(t, c, params)} {
+			if got.Choices[0].Message.Content != "In Oslo: snow." {
+				t.Errorf("the answer is %s", got.RawJSON())
+			}
+		}
+		if !chained {
+			return
+		}
+		sent := messages(t, s)
+		if len(sent) != 3 || len(sent[1].ToolCalls) != 1 || sent[1].ToolCalls[0].ID == "" || sent[2].ToolCallID != sent[1].ToolCalls[0].ID {
+			t.Errorf("the model was sent %+v", sent)
+		}
+	})
+}
+
+// TestChatAudio: what is heard goes through. The Responses API has nothing to say
+// it with, so an answer in audio is refused, and an earlier one reported as lost.
+func TestChatAudio(t *testing.T) {
+	eitherWay(t, fakemodel.Script{Replies: []fakemodel.Reply{{Text: "A bark.", Audio: "Woof."}}}, func(t *testing.T, s *harness.Stage, c openai.Client, chained bool) {
+		heard := openai.UserMessage([]openai.ChatCompletionContentPartUnionParam{
+			openai.TextContentPart("What is it?"),
+			openai.InputAudioContentPart(openai.ChatCompletionContentPartInputAudioInputAudioParam{Data: "UklGRg==", Format: "wav"}),
+		})
+		if text := complete(t, c, chat(heard)).Choices[0].Message.Content; text != "A bark." {
+			t.Errorf("the answer is %q", text)
+		}
+		var parts []struct {
+			Audio struct{ Data, Format string } `json:"input_audio"`
+		}
+		sent, err := json.Marshal(messages(t, s)[0].Content)
+		if err != nil || json.Unmarshal(sent, &parts) != nil || len(parts) != 2 || parts[1].Audio.Data != "UklGRg==" || parts[1].Audio.Format != "wav" {
+			t.Errorf("the model was sent %s, %v", sent, err)
+		}
+
+		params := chat(openai.UserMessage("Bark."))
+		params.Modalities = []string{"text", "audio"}
+		params.Audio = openai.ChatCompletionAudioParam{Format: "wav", Voice: openai.ChatCompletionAudioParamVoiceUnion{OfString: openai.String("alloy")}}
+		got, err := c.Chat.Completions.New(within(t), params)
+		_, streamed := accumulate(t, c, params)
+		if chained {
+			for _, err := range []error{err, streamed} {
+				if e := wantStatus(t, err, 400); e.Code != "unsupported_parameter" || e.Param != "modalities" {
+					t.Errorf("the error is %s", e.RawJSON())
+				}
+			}
+		} else if err != nil || streamed != nil || got.Choices[0].Message.Audio.Transcript != "Woof." || got.Choices[0].Message.Audio.Data != fakemodel.SoundOf("Woof.") {
+			t.Errorf("the answer is %v, %v, %v", got, err, streamed)
+		}
+
+		params = chat(openai.UserMessage("Bark."), openai.ChatCompletionMessageParamUnion{OfAssistant: &openai.ChatCompletionAssistantMessageParam{
+			Audio: openai.ChatCompletionAssistantMessageParamAudio{ID: "audio_fake"},
+		}}, openai.UserMessage("And now?"))
+		var reply *http.Response
+		if _, err := c.Chat.Completions.New(within(t), params, option.WithResponseInto(&reply)); err != nil {
+			t.Fatal(explain(err))
+		}
+		loss := reply.Header.Get("Antiphon-Loss")
+		if want := map[bool]int{false: 3, true: 2}[chained]; len(messages(t, s)) != want || strings.HasPrefix(loss, "chat.message.audio;") != chained {
+			t.Errorf("the model was sent %d messages, and the losses are %q", len(messages(t, s)), loss)
+		}
+	})
+}
+
+// TestChatBreaksOff: a stream that ends too early is an error, whatever ends it.
+func TestChatBreaksOff(t *testing.T) {
+	for _, how := range []fakemodel.How{fakemodel.Silently, fakemodel.ByCut, fakemodel.ByReset} {
+		t.Run(string(how), func(t *testing.T) {
+			s := harness.New(t, harness.Options{Chained: true})
+			s.Model.Play(model, fakemodel.Script{Replies: []fakemodel.Reply{{Text: "It will rain on", Break: fakemodel.Break{How: how, After: 3}}}})
+			if _, err := accumulate(t, newClient(t, s.URL(), option.WithMaxRetries(0)), chat(openai.UserMessage("Weather?"))); err == nil {
+				t.Error("there was no error")
+			}
+		})
+	}
 }
