@@ -24,17 +24,35 @@ type chatFront struct {
 	req     translate.ChatRequest
 	choices translate.ChatChoices
 	replies []*choiceReply // by choice; those after the first have an exchange of their own
+
+	x      *exchange
+	scope  keptScope                                 // of x.backend; empty until something is asked for
+	lookup func(key []byte) *translate.KeptReasoning // keptFor, made once
 }
 
 // choiceReply is the upstream's reply for one choice.
 type choiceReply struct {
 	up     *upstream.Exchange
 	own    upstream.Exchange
+	err    error // of the request
 	events sse.Decoder
 	whole  []byte // of a reply that is no stream
 }
 
-var chatFronts = sync.Pool{New: func() any { return new(chatFront) }}
+var chatFronts = sync.Pool{New: func() any {
+	f := new(chatFront)
+	f.lookup = func(key []byte) *translate.KeptReasoning { return f.keptScope().get(key) }
+	return f
+}}
+
+// keptScope is where the reasoning is kept that this client, backend and model
+// have in common.
+func (f *chatFront) keptScope() *keptScope {
+	if f.scope.keptReasoning == nil {
+		f.scope = f.x.server.kept.in(f.x.tenant, f.x.backend.name, f.req.Model())
+	}
+	return &f.scope
+}
 
 // prepareChat reads and translates the chat request in x.body for a backend that
 // speaks Responses.
@@ -42,6 +60,7 @@ func (x *exchange) prepareChat() *translate.Error {
 	if x.front == nil {
 		x.front = chatFronts.Get().(*chatFront) //nolint:forcetypeassert // the pool's only type
 	}
+	x.front.x, x.front.scope = x, keptScope{}
 	x.route = metrics.RouteChat
 	if err := x.front.req.Parse(x.body, x.server.requestLimits); err != nil {
 		return err
@@ -131,7 +150,7 @@ func (x *exchange) toResponses() (err *translate.Error) {
 	x.wire, err = f.req.AppendResponses(x.wire, translate.ResponsesOptions{
 		Dialect: x.dialect, Model: x.backend.modelName(model), Losses: &x.losses,
 		KeepReasoning: x.dialect.Responses.EncryptedReasoning,
-		Kept:          s.kept.in(x.tenant, x.backend.name, model).get,
+		Kept:          f.lookup,
 	})
 	if err == nil && s.cfg.Loss == config.LossStrict {
 		err = x.losses.Refusal()
@@ -149,38 +168,26 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 		f.replies = append(f.replies, &choiceReply{})
 	}
 	wire := x.composeTo(x.backend.responsesHead, f.req.Stream)
-	errs := make([]error, n)
-	var others sync.WaitGroup
-	for i := 1; i < n; i++ {
-		r := f.replies[i]
-		r.up = &r.own
-		others.Go(func() { errs[i] = r.up.Do(x.backend.client, wire, nil) })
-	}
-	f.replies[0].up = &x.up
 	x.tap()
-	errs[0] = x.up.Do(x.backend.client, wire, nil)
-	if x.up.Cancelled() != nil {
-		f.cancel(x.up.Cancelled())
-	}
-	others.Wait()
+	f.send(n, wire)
 	x.firstByte = time.Since(x.start)
 	elsewhere = true
 	for i, r := range f.replies[:n] {
 		x.attempts += r.up.Attempts
 		status := 0
-		if errs[i] == nil {
+		if r.err == nil {
 			status = r.up.Header.StatusCode()
 		}
-		if !x.noteReply(errs[i], status) {
+		if !x.noteReply(r.err, status) {
 			elsewhere = false
 		}
 		switch {
 		case e != nil:
-		case errs[i] != nil:
+		case r.err != nil:
 			if x.up.Cancelled() != errClientGone {
-				x.errText = errs[i].Error()
+				x.errText = r.err.Error()
 			}
-			e = upstreamFailure(errs[i])
+			e = upstreamFailure(r.err)
 		case status != fasthttp.StatusOK:
 			body, _ := readAtMost(r.up, maxErrorBody, time.Now().Add(10*time.Second))
 			if i == 0 {
@@ -195,6 +202,27 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 	}
 	f.close()
 	return elsewhere, e
+}
+
+// send sends the request for each of n choices, and waits for the heads of the
+// replies.
+func (f *chatFront) send(n int, wire []byte) {
+	x := f.x
+	f.replies[0].up = &x.up
+	if n == 1 {
+		f.replies[0].err = x.up.Do(x.backend.client, wire, nil)
+		return
+	}
+	var others sync.WaitGroup
+	for _, r := range f.replies[1:n] {
+		r.up = &r.own
+		others.Go(func() { r.err = r.up.Do(x.backend.client, wire, nil) })
+	}
+	f.replies[0].err = x.up.Do(x.backend.client, wire, nil)
+	if x.up.Cancelled() != nil {
+		f.cancel(x.up.Cancelled())
+	}
+	others.Wait()
 }
 
 // maxErrorBody bounds what is read of an upstream's error.
@@ -243,8 +271,9 @@ func (f *chatFront) recycle() {
 		}
 		r.up = nil
 		r.events.Reset()
-		r.whole = nil
+		r.whole, r.err = release(r.whole), nil
 	}
+	f.x, f.scope = nil, keptScope{}
 	chatFronts.Put(f)
 }
 
@@ -414,11 +443,10 @@ func (x *exchange) abortChoices(err error) {
 // settleChat keeps what has to be given back with the next request, and counts.
 func (x *exchange) settleChat() {
 	f, s := x.front, x.server
-	kept := s.kept.in(x.tenant, x.backend.name, f.req.Model())
 	for i := range f.req.N {
 		turn := f.choices.Turn(i)
 		for _, k := range turn.Kept() {
-			kept.put(&k)
+			f.keptScope().put(&k)
 		}
 		if in, out, ok := turn.Tokens(); ok {
 			s.metrics.InputTokens.Add(in)
