@@ -50,6 +50,20 @@ func grow(b []byte, n int) []byte {
 	return make([]byte, 0, size)
 }
 
+// room returns b with room for n more bytes, and its contents. What append would
+// throw away on its way to a large buffer comes from the pool, and goes back.
+func room(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b
+	}
+	more := append(grow(nil, max(len(b)+n, 2*cap(b))), b...)
+	release(b)
+	return more
+}
+
+// eventRoom is what the events for a piece of a reply take, nearly always.
+func eventRoom(piece []byte) int { return 3*len(piece) + 1<<10 }
+
 // release gives a large buffer back. It returns what the owner may keep: b if it
 // is small, else nil.
 func release(b []byte) []byte {

@@ -43,3 +43,19 @@ func TestGrow(t *testing.T) {
 		t.Errorf("a buffer of %d bytes for 20480", cap(b))
 	}
 }
+
+func TestRoom(t *testing.T) {
+	b := append(room(nil, 10), "begun"...)
+	for _, n := range []int{1, 5000, smallBuffer, 3 * smallBuffer, largestBuffer} {
+		was := cap(b)
+		if b = room(b, n); cap(b)-len(b) < n || string(b) != "begun" {
+			t.Errorf("room for %d: %d of %d, %q", n, len(b), cap(b), b)
+		}
+		if cap(b) != was && cap(b) < 2*was {
+			t.Errorf("%d bytes became %d", was, cap(b))
+		}
+		if same := room(b, cap(b)-len(b)); &same[0] != &b[0] {
+			t.Errorf("what has room was moved")
+		}
+	}
+}

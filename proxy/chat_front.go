@@ -401,6 +401,7 @@ func (x *exchange) feedChoice(i int, data []byte, err error) {
 		x.endChoice(turn)
 		return
 	}
+	x.out = room(x.out, eventRoom(data))
 	r.events.Feed(data)
 	for e, ok := r.events.Next(); ok && !turn.Ended(); e, ok = r.events.Next() {
 		x.out = turn.Feed(x.out, e.Name, e.Data)

@@ -205,6 +205,7 @@ func (x *exchange) pump(w io.Writer) error {
 
 // feedPiece takes in a piece of the upstream's stream.
 func (x *exchange) feedPiece(p []byte) {
+	x.out = room(x.out, eventRoom(p))
 	x.events.Feed(p)
 	for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
 		x.out = x.feed(x.out, e)
