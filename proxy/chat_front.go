@@ -160,7 +160,8 @@ func (x *exchange) toResponses() (err *translate.Error) {
 
 // askResponses sends a request for each choice, all at once, and waits for the
 // heads of all replies. elsewhere says that another upstream may be asked: none of
-// the requests has been answered.
+// the requests has been answered. From a refusal the dialect may learn, and then
+// the same upstream is asked again.
 func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 	f := x.front
 	n := f.req.N
@@ -171,7 +172,7 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 	x.tap()
 	f.send(n, wire)
 	x.firstByte = time.Since(x.start)
-	elsewhere = true
+	elsewhere, again := true, false
 	for i, r := range f.replies[:n] {
 		x.attempts += r.up.Attempts
 		status := 0
@@ -194,13 +195,24 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 				x.passHeaders()
 			}
 			e = translate.ChatUpstreamError(status, body, &f.req)
+			again = x.learn(status, body)
 		}
 	}
 	if e == nil {
 		x.errText = ""
+		if len(x.lessons) > 0 {
+			x.remember()
+		}
 		return false, nil
 	}
 	f.close()
+	if again && x.up.Cancelled() == nil {
+		x.losses.Reset()
+		if err := x.toResponses(); err != nil {
+			return false, err
+		}
+		return x.askResponses()
+	}
 	return elsewhere, e
 }
 

@@ -343,3 +343,48 @@ func TestMixedUpstreams(t *testing.T) {
 		t.Errorf("%d and %d requests", chatty.Count(), responsive.Count())
 	}
 }
+
+// TestChatFrontLearns: what a chat request is translated to is more than some
+// models take. The refusal teaches that, once for each model.
+func TestChatFrontLearns(t *testing.T) {
+	t.Parallel()
+	up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+		switch body := string(req.Body); {
+		case strings.Contains(body, "reasoning.encrypted_content"):
+			return `json 400 {"error":{"message":"Encrypted content is not supported with this model.","type":"invalid_request_error","param":"include","code":null}}`
+		case strings.Contains(body, "presence_penalty"):
+			return `json 400 {"error":{"message":"Unsupported parameter: 'presence_penalty'.","type":"invalid_request_error","param":"presence_penalty","code":"unsupported_parameter"}}`
+		}
+		return `json 200 {"object":"response","status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"a"}]}]}`
+	})
+	for loss, status := range map[config.LossPolicy]int{config.LossWarn: 200, config.LossStrict: 400} {
+		r := newRig(t, up.URL(), func(s *setup) {
+			s.cfg.Upstream.API, s.cfg.Upstream.Dialect, s.cfg.Loss = config.APIResponses, "openai", loss
+		})
+		asked := up.Count()
+		for i, want := range []int{2, 1} { // requests
+			r.chat(`{"model":"m","messages":[{"role":"user","content":"q"}]}`).want(t, 200, "")
+			if got := up.Count() - asked; got != want {
+				t.Errorf("%s: request %d was sent %d times", loss, i, got)
+			}
+			asked = up.Count()
+		}
+		got := r.chat(`{"model":"m","presence_penalty":1,"messages":[{"role":"user","content":"q"}]}`)
+		if got.status != status || status == 400 && got.err().Param != "presence_penalty" {
+			t.Errorf("%s: %d %s", loss, got.status, got.body)
+		}
+		if loss == config.LossWarn && !strings.Contains(got.header.Get("Antiphon-Loss"), "chat.param.penalty") {
+			t.Errorf("%v", got.header)
+		}
+		n := r.metric("antiphon_lessons_total")
+		if want := map[int]float64{200: 2, 400: 1}[status]; n != want {
+			t.Errorf("%s: %v lessons", loss, n)
+		}
+		// Another model may be another one.
+		asked = up.Count()
+		r.chat(`{"model":"m2","n":3,"messages":[{"role":"user","content":"q"}]}`).want(t, 200, "")
+		if got := up.Count() - asked; got != 6 {
+			t.Errorf("three choices were asked for %d times", got)
+		}
+	}
+}

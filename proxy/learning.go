@@ -116,10 +116,16 @@ func (l *learning) put(b *backend, model string, m *learnedModel) *learnedModel 
 // to be translated again then.
 func (x *exchange) learn(status int, body []byte) bool {
 	b := x.backend
-	if !b.cfg.Learn || b.cfg.API == config.APIResponses || len(x.lessons) >= maxLessons {
+	from := translate.Learn
+	if b.cfg.API == config.APIResponses {
+		if from = translate.LearnResponses; x.front == nil {
+			return false // Responses clients get what they have asked for
+		}
+	}
+	if !b.cfg.Learn || len(x.lessons) >= maxLessons {
 		return false
 	}
-	fact, ok := translate.Learn(x.dialect, status, body, x.chatBody())
+	fact, ok := from(x.dialect, status, body, x.chatBody())
 	if !ok || b.cfg.Overrides.Sets(fact.Key) {
 		return false
 	}
@@ -132,9 +138,17 @@ func (x *exchange) learn(status int, body []byte) bool {
 	return true
 }
 
+// model is the model of the request, as the client calls it.
+func (x *exchange) model() string {
+	if x.front != nil {
+		return x.front.req.Model()
+	}
+	return x.req.Model()
+}
+
 // remember keeps the lessons of the exchange, whose request the upstream has taken.
 func (x *exchange) remember() {
-	b, s, model := x.backend, x.server, x.req.Model()
+	b, s, model := x.backend, x.server, x.model()
 	for _, f := range x.lessons {
 		s.log.Info("learned about an upstream", zap.String("upstream", b.name), zap.String("model", model),
 			zap.String("fact", f.String()), zap.ByteString("request_id", x.requestID))

@@ -75,6 +75,7 @@ func (c *ChatChoices) Terminal(dst []byte) []byte {
 	for i := range c.turns[:c.n] {
 		dst = c.turns[i].Terminal(dst)
 	}
+	dst = first.moderationChunk(dst, c.turns[1:c.n])
 	if u := c.usage(); u.known && first.opt.Request.IncludeUsage {
 		dst = first.usageChunk(dst, &u)
 	}
@@ -96,7 +97,7 @@ func (c *ChatChoices) Completion(dst []byte) []byte {
 		c.turns[i].advance(stateDone)
 	}
 	u := c.usage()
-	return c.turns[0].completionTail(dst, &u)
+	return c.turns[0].completionTail(dst, &u, c.turns[1:c.n])
 }
 
 // usage is that of all choices: the input once, as the live API counts it, and

@@ -15,7 +15,7 @@ func (t *ChatTurn) Completion(dst []byte) []byte {
 	t.advance(stateDone)
 	dst = t.completionHead(dst)
 	dst = t.appendChoice(dst)
-	return t.completionTail(dst, &t.in.usage)
+	return t.completionTail(dst, &t.in.usage, nil)
 }
 
 // completionHead appends the object up to the first choice.
@@ -29,8 +29,9 @@ func (t *ChatTurn) completionHead(dst []byte) []byte {
 	return append(dst, `,"choices":[`...)
 }
 
-// completionTail appends what comes after the last choice.
-func (t *ChatTurn) completionTail(dst []byte, u *usage) []byte {
+// completionTail appends what comes after the last choice; others are the turns of
+// further choices.
+func (t *ChatTurn) completionTail(dst []byte, u *usage, others []ChatTurn) []byte {
 	dst = append(dst, `],"usage":`...)
 	if u.known {
 		dst = u.appendChat(dst)
@@ -39,6 +40,7 @@ func (t *ChatTurn) completionTail(dst []byte, u *usage) []byte {
 	}
 	dst = t.appendTier(dst)
 	dst = append(dst, `,"system_fingerprint":null`...)
+	dst = appendModeration(dst, t, others)
 	if r := t.opt.Request; r.Store {
 		dst = append(dst, `,"metadata":`...)
 		if n := r.params[cMetadata]; n != 0 {

@@ -410,8 +410,10 @@ func FuzzChatRequest(f *testing.F) {
 			return
 		}
 		var losses Losses
+		dialect := dialects[n%uint(len(dialects))]
+		dialect.Responses.Instructions = n/32%2 == 1
 		opt := ResponsesOptions{
-			Dialect: &dialects[n%uint(len(dialects))], KeepReasoning: n/16%2 == 0, Instructions: n/32%2 == 1,
+			Dialect: &dialect, KeepReasoning: n/16%2 == 0,
 			NamePrefix: n/64%2 == 1, Losses: &losses, Kept: func([]byte) *KeptReasoning { return nil },
 		}
 		got, err := r.AppendResponses(nil, opt)

@@ -44,10 +44,10 @@ type frontCase struct {
 }
 
 type frontOptions struct {
-	loss, model                                     string
-	keep, reasoning, final, instructions, nameFirst bool
-	obfuscate                                       bool
-	maxBytes                                        int
+	loss, model                       string
+	keep, reasoning, final, nameFirst bool
+	obfuscate                         bool
+	maxBytes                          int
 }
 
 func (c *frontCase) file(name string) []byte {
@@ -104,8 +104,6 @@ func (c *frontCase) readOptions(tb testing.TB) {
 			c.opt.reasoning = yes
 		case "final_only":
 			c.opt.final = yes
-		case "instructions":
-			c.opt.instructions = yes
 		case "name_prefix":
 			c.opt.nameFirst = yes
 		case "obfuscate":
@@ -118,18 +116,9 @@ func (c *frontCase) readOptions(tb testing.TB) {
 	}
 }
 
-// responsesFields are the fields of ResponsesHabits by their configuration keys.
-func responsesFields(h *ResponsesHabits) map[string]*bool {
-	return map[string]*bool{
-		"complete": &h.Complete, "length_reported": &h.LengthReported, "developer_role": &h.Developer, "text_format": &h.TextFormat,
-		"logprobs": &h.Logprobs, "files": &h.Files, "audio": &h.Audio, "output_parts": &h.OutputParts,
-		"custom_tools": &h.CustomTools, "hosted_tools": &h.HostedTools, "encrypted_reasoning": &h.EncryptedReasoning,
-	}
-}
-
 func setResponses(d *Dialect, key, value string) error {
 	if name, ok := strings.CutPrefix(key, "responses."); ok {
-		at := responsesFields(&d.Responses)[name]
+		at := d.Responses.flags()[name]
 		if at == nil {
 			return errors.New("no such field")
 		}
@@ -155,7 +144,7 @@ func (c *frontCase) start(tb testing.TB) *frontExchange {
 		return x
 	}
 	opt := ResponsesOptions{
-		Dialect: &c.dialect, Model: c.opt.model, KeepReasoning: c.opt.keep, Instructions: c.opt.instructions,
+		Dialect: &c.dialect, Model: c.opt.model, KeepReasoning: c.opt.keep,
 		NamePrefix: c.opt.nameFirst, Losses: &x.losses,
 	}
 	if raw := c.file("kept.json"); raw != nil {

@@ -14,7 +14,7 @@ const maxCallID = 64
 // appendInput appends instructions and input: the messages as items (SPEC §6.2).
 func (r *ChatRequest) appendInput(dst []byte, opt *ResponsesOptions) ([]byte, *Error) {
 	from := 0
-	if opt.Instructions {
+	if opt.Dialect.Responses.Instructions {
 		dst, from = r.appendInstructions(dst)
 	}
 	dst = append(dst, `,"input":[`...)
@@ -217,7 +217,7 @@ func (w *inputWriter) parts(m *frontMessage, path string, output bool) (count in
 // assistant writes what the assistant said, and its calls, with the reasoning
 // that was kept of them.
 func (w *inputWriter) assistant(m *frontMessage, i int) {
-	kept := w.kept(m)
+	d, kept := w.d, w.kept(m)
 	if kept != nil {
 		w.raw(i, kept.BeforeMessage)
 	}
@@ -231,6 +231,12 @@ func (w *inputWriter) assistant(m *frontMessage, i int) {
 			w.raw(i, k.BeforeCall)
 		}
 		w.call(c, i)
+		if c.id == 0 && !c.answered { // the Responses API insists on answers
+			w.opt.Losses.add(ruleChatCallOpen, messagePath(i)+".function_call", d.Text(c.name))
+			w.item(i, `{"type":"function_call_output","call_id":`)
+			w.callID(c, i)
+			w.dst = append(w.dst, `,"output":""}`...)
+		}
 	}
 }
 

@@ -95,10 +95,10 @@ func (r *ChatRequest) validateMessages(n uint32, lim RequestLimits) *Error {
 		case byFunction:
 			if m.answered = r.legacyCall(m.name); m.answered < 0 {
 				return invalid("", "messages.["+strconv.Itoa(i)+"].role", "Invalid parameter: messages with role 'function' "+
-					"must be a response to a preceding message with a 'function_call' of that name.")
+					"must be a response to a preceding message with a 'function_call' of that name, and the only one.")
 			}
 		}
-		if m.role == byTool {
+		if m.role == byTool || m.role == byFunction {
 			r.calls[m.answered].answered = true
 		}
 		r.messages = append(r.messages, m)
@@ -109,10 +109,10 @@ func (r *ChatRequest) validateMessages(n uint32, lim RequestLimits) *Error {
 	return nil
 }
 
-// legacyCall finds the latest legacy call of that name.
+// legacyCall finds the latest legacy call of that name that has not been answered.
 func (r *ChatRequest) legacyCall(name uint32) int {
 	for j := len(r.calls) - 1; j >= 0; j-- {
-		if r.calls[j].id == 0 && r.doc.SameStr(r.calls[j].name, &r.doc, name) {
+		if c := &r.calls[j]; c.id == 0 && !c.answered && r.doc.SameStr(r.calls[j].name, &r.doc, name) {
 			return j
 		}
 	}

@@ -19,9 +19,6 @@ type ResponsesOptions struct {
 	// by its KeptReasoning.Key, which must not be held on to; nil where nothing was
 	// kept.
 	Kept func(key []byte) *KeptReasoning
-	// Instructions says that the system messages at the head shall be sent as
-	// instructions, for backends that insist on them.
-	Instructions bool
 	// NamePrefix says that a message's name shall be put before its text
 	// ("name: text") rather than be lost.
 	NamePrefix bool
@@ -68,6 +65,10 @@ func (r *ChatRequest) appendParams(dst []byte, opt *ResponsesOptions) []byte {
 	d, habits := &r.doc, &opt.Dialect.Responses
 	for _, p := range chatSameParams {
 		if n := r.params[p]; n != 0 {
+			if !habits.Penalties && (p == cPresencePenalty || p == cFrequencyPenalty) {
+				opt.Losses.add(ruleChatPenalty, chatParamNames[p], "")
+				continue
+			}
 			dst = append(dst, ',', '"')
 			dst = append(dst, chatParamNames[p]...)
 			dst = append(dst, '"', ':')

@@ -279,6 +279,7 @@ func (t *ChatTurn) Terminal(dst []byte) []byte {
 	if t.opt.Several {
 		return dst
 	}
+	dst = t.moderationChunk(dst, nil)
 	if t.opt.Request.IncludeUsage && t.in.usage.known {
 		dst = t.usageChunk(dst, &t.in.usage)
 	}
@@ -306,14 +307,19 @@ func (t *ChatTurn) appendTier(dst []byte) []byte {
 
 // usageChunk appends the chunk that only has the usage.
 func (t *ChatTurn) usageChunk(dst []byte, u *usage) []byte {
-	t.prepare()
-	dst = append(dst, t.head[:bytes.LastIndex(t.head, []byte(`{"index":`))]...)
-	dst = append(dst, ']')
-	dst = t.appendTier(dst)
+	dst = t.emptyChunk(dst)
 	dst = append(dst, `,"usage":`...)
 	dst = u.appendChat(dst)
 	dst = t.pad(dst, 0)
 	return append(dst, eventEnd...)
+}
+
+// emptyChunk begins a chunk without a choice.
+func (t *ChatTurn) emptyChunk(dst []byte) []byte {
+	t.prepare()
+	dst = append(dst, t.head[:bytes.LastIndex(t.head, []byte(`{"index":`))]...)
+	dst = append(dst, ']')
+	return t.appendTier(dst)
 }
 
 // created is the Unix time of the completion: the backend's, if it is told before

@@ -291,18 +291,18 @@ func TestEveryResponsesHabitHasACase(t *testing.T) {
 		want[i] = outcome(c)
 	}
 	var none ResponsesHabits
-	for name := range responsesFields(&none) {
+	for name := range none.flags() {
 		if name == "complete" {
 			continue
 		}
 		for _, value := range []bool{false, true} {
 			shown := false
 			for i, c := range cases {
-				if *responsesFields(&c.dialect.Responses)[name] != value {
+				if *c.dialect.Responses.flags()[name] != value {
 					continue
 				}
 				mutant := *c
-				*responsesFields(&mutant.dialect.Responses)[name] = !value
+				*mutant.dialect.Responses.flags()[name] = !value
 				if shown = outcome(&mutant) != want[i]; shown {
 					break
 				}

@@ -41,6 +41,14 @@ func (d *Dialect) set(f Fact) (changed bool) {
 		return changed
 	}
 	section, name, _ := strings.Cut(f.Key, ".")
+	if section == "responses" {
+		flag := d.Responses.flags()[name]
+		if flag == nil {
+			return false
+		}
+		changed, *flag = *flag != yes, yes
+		return changed
+	}
 	switch {
 	case f.Key == "tools.choices" && !yes: // the server does not know tool_choice
 		changed, d.Tools.Choices = d.Tools.Choices != 0, 0

@@ -36,11 +36,30 @@ type ResponsesHabits struct {
 	// EncryptedReasoning says that reasoning comes with encrypted_content that
 	// can be sent back, when include asks for it.
 	EncryptedReasoning bool `yaml:"encrypted_reasoning"`
+
+	// Penalties says that presence_penalty and frequency_penalty are taken. The
+	// reference API takes them, though its description has neither.
+	Penalties bool `yaml:"penalties"`
+
+	// Instructions says that the system messages at the head have to be sent as
+	// instructions, as backends for coding agents insist on. The reference API
+	// takes them anywhere.
+	Instructions bool `yaml:"instructions"`
+}
+
+// flags are the habits by their configuration keys.
+func (h *ResponsesHabits) flags() map[string]*bool {
+	return map[string]*bool{
+		"complete": &h.Complete, "length_reported": &h.LengthReported, "developer_role": &h.Developer, "text_format": &h.TextFormat,
+		"logprobs": &h.Logprobs, "files": &h.Files, "audio": &h.Audio, "output_parts": &h.OutputParts,
+		"custom_tools": &h.CustomTools, "hosted_tools": &h.HostedTools, "encrypted_reasoning": &h.EncryptedReasoning,
+		"penalties": &h.Penalties, "instructions": &h.Instructions,
+	}
 }
 
 // wholeResponses is what the reference API can do, and what is assumed of a
 // server that nothing is known of: a Responses backend is rarely anything else.
 var wholeResponses = ResponsesHabits{
 	Complete: true, LengthReported: true, Developer: true, TextFormat: true, Logprobs: true, Files: true, Audio: true,
-	OutputParts: true, CustomTools: true, HostedTools: true, EncryptedReasoning: true,
+	OutputParts: true, CustomTools: true, HostedTools: true, EncryptedReasoning: true, Penalties: true,
 }

@@ -153,7 +153,7 @@ var presets = []Dialect{
 		// "completed" (10); text.format and hosted and custom tools are ignored
 		// (06, 14); 400 for top_logprobs (12), input_file (13b) and parts in a
 		// call's output (15e).
-		d.Responses = ResponsesHabits{Developer: true}
+		d.Responses = ResponsesHabits{Developer: true, Penalties: true}
 	}),
 	preset("ollama", func(d *Dialect) {
 		// Captures ollama-*: max_completion_tokens is ignored, tool_choice is
@@ -175,7 +175,7 @@ var presets = []Dialect{
 		// stops are "completed" (10), a reply that breaks off has no end (70),
 		// 400 for input_file (13b) and parts in a call's output (15e), custom and
 		// hosted tools are ignored (14), no logprobs (12).
-		d.Responses = ResponsesHabits{Developer: true, TextFormat: true}
+		d.Responses = ResponsesHabits{Developer: true, TextFormat: true, Penalties: true}
 	}),
 	preset("deepseek", func(d *Dialect) {
 		// No developer role, no store, no parallel_tool_calls; content must be

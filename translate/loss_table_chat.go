@@ -27,6 +27,7 @@ const (
 	ruleChatMaxTokens
 	ruleChatAudioParam
 	ruleChatLogprobs
+	ruleChatPenalty
 	ruleChatFormat
 	ruleChatFormatSchema
 	ruleChatChoices
@@ -43,6 +44,7 @@ const (
 	ruleChatOutputParts
 	ruleChatCallID
 	ruleChatCustomCall
+	ruleChatCallOpen
 	ruleChatSurrogates
 	ruleChatReplyItem
 	ruleChatReplyCall
@@ -71,6 +73,7 @@ var chatLossRules = [numAllRules - numRules]RuleInfo{
 	ruleChatMaxTokens - numRules:    {"chat.param.max_tokens", Defaulted, true, "The Responses API's smallest max_output_tokens is 16; a smaller bound is raised to it."},
 	ruleChatAudioParam - numRules:   {"chat.param.audio", Dropped, true, "The parameter audio says nothing when modalities does not ask for audio."},
 	ruleChatLogprobs - numRules:     {"chat.param.logprobs", Dropped, false, "The backend gives no logprobs."},
+	ruleChatPenalty - numRules:      {"chat.param.penalty", Dropped, false, "The backend takes no presence_penalty and frequency_penalty."},
 	ruleChatFormat - numRules:       {"chat.response_format.dropped", Dropped, false, "The backend cannot be held to JSON."},
 	ruleChatFormatSchema - numRules: {"chat.response_format.schema", Defaulted, true, "The Responses API needs a schema; one that allows any object stands in."},
 	ruleChatChoices - numRules:      {"chat.param.n", Emulated, true, "The Responses API gives one answer: as many requests are sent as choices are wanted."},
@@ -89,6 +92,7 @@ var chatLossRules = [numAllRules - numRules]RuleInfo{
 	ruleChatOutputParts - numRules:   {"chat.part.tool_output", Emulated, true, "The backend takes a tool's answer as one string, so its parts were joined, and what is no text left out."},
 	ruleChatCallID - numRules:        {"chat.call_id", Repaired, true, "A call id that the Responses API does not take was replaced, always by the same one."},
 	ruleChatCustomCall - numRules:    {"chat.call.custom", Emulated, true, "The backend has no custom tools; a call of one is shown to it as a function call."},
+	ruleChatCallOpen - numRules:      {"chat.call.unanswered", Repaired, true, "A function_call that no message answers was given an empty answer, without which the Responses API refuses it."},
 	ruleChatSurrogates - numRules:    {"chat.text.surrogates", Repaired, true, "Half a character (a lone UTF-16 surrogate) was replaced by U+FFFD."},
 
 	ruleChatReplyItem - numRules:       {"chat.reply.item", Dropped, true, "An output item that a chat completion has no place for was left out."},

@@ -30,6 +30,7 @@ type reply struct {
 	held  int
 
 	id, model, tier []byte
+	moderation      [2][]byte // of the input and of the output, as they came
 	createdAt       int64
 	usage           usage
 
@@ -127,6 +128,7 @@ func (r *reply) reset(sink replySink, losses *Losses, ruleUTF8 Rule, most int) {
 	*r = reply{
 		sink: sink, losses: losses, ruleUTF8: ruleUTF8, most: most, doc: r.doc, shape: r.shape, items: r.items,
 		id: r.id[:0], model: r.model[:0], tier: r.tier[:0], scratch: r.scratch[:0],
+		moderation: [2][]byte{r.moderation[0][:0], r.moderation[1][:0]},
 	}
 }
 
@@ -320,6 +322,13 @@ func (r *reply) header(n uint32) {
 	}
 	if tier := d.Get(n, "service_tier"); tierKnown(d, tier) {
 		r.tier = append(r.tier[:0], d.Str(tier)...)
+	}
+	if m := d.Get(n, "moderation"); d.Kind(m) == jsonx.Object {
+		for i, side := range [...]string{"input", "output"} {
+			if v := d.Get(m, side); d.Kind(v) == jsonx.Object {
+				r.moderation[i] = jsonx.AppendCompact(r.moderation[i][:0], d.Raw(v))
+			}
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type chatChecker struct {
 	choices []chatChoice
 	usage   *value
 	tier    *value
+	verdict *value // moderation
 	err     *value
 	done    bool
 }
@@ -193,6 +194,9 @@ func (c *chatChecker) chunk(v *value) {
 	if tier := v.get("service_tier"); tier != nil {
 		c.tier = tier
 	}
+	if m := v.get("moderation"); m.is(object) {
+		c.verdict = m
+	}
 	choices := v.list("choices")
 	c.usageOf(v, len(choices))
 	seen := map[int64]bool{}
@@ -230,8 +234,8 @@ func (c *chatChecker) usageOf(v *value, choices int) {
 		}
 		c.usage = u
 		c.usageWhole(u)
-	case choices == 0:
-		c.fail(ChatMember, "a chunk without choices must have the usage")
+	case choices == 0 && !v.get("moderation").is(object):
+		c.fail(ChatMember, "a chunk without choices must have the usage, or what moderation has found")
 	case c.opt.Usage && !u.is(null), !c.opt.Usage && u != nil:
 		c.fail(ChatUsageNull, "usage must be null in chunks of a stream with include_usage, and not there in others, it is %s", clip(u))
 	case c.usage != nil:

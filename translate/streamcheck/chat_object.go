@@ -111,6 +111,9 @@ func FoldChat(raw []byte, opt ChatOptions) (ChatFolded, error) {
 	if c.tier != nil {
 		w.member("service_tier", c.tier.raw)
 	}
+	if c.verdict != nil {
+		w.member("moderation", c.verdict.raw)
+	}
 	if c.usage != nil {
 		w.member("usage", c.usage.raw)
 	} else {
