@@ -9,7 +9,7 @@ FUZZ    ?= 60s
 BIN     := bin/antiphon
 COMPARE ?= ../shared/bench
 
-.PHONY: help build demo test unit race fuzz chaos e2e ollama bench compare golden docs lint vuln docker clean
+.PHONY: help build demo test unit race random fuzz chaos e2e ollama bench compare golden docs lint vuln docker clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,6 +30,9 @@ unit: ## the tests of the packages, without the race detector
 
 race: ## the same with the race detector
 	$(GO) test -race ./...
+
+random: ## the random tests of the translation, round trips among them, 100,000 cases each (some minutes; tests run 500 to 1,500)
+	$(GO) test ./translate -count=1 -timeout 60m -run 'Random|RoundTrip' -nightly -v
 
 fuzz: ## each fuzz target for $(FUZZ)
 	./test.sh fuzz $(FUZZ)
