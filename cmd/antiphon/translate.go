@@ -341,6 +341,15 @@ func (t *translation) strict() error {
 	return nil
 }
 
+// named is a reply's model, or a name for one that does not say: the minimal
+// request needs one.
+func named(model string) string {
+	if model == "" {
+		return "model"
+	}
+	return model
+}
+
 // clientRequest is the request that a reply answers.
 func (t *translation) clientRequest(minimal string) ([]byte, error) {
 	if t.request == "" {
@@ -352,7 +361,7 @@ func (t *translation) clientRequest(minimal string) ([]byte, error) {
 // turn makes the Turn that answers the client's request, whose model is that of
 // the reply unless there is a request.
 func (t *translation) turn(model string, created int64, events bool) (*translate.Turn, error) {
-	body, err := t.clientRequest(`{"model":` + string(jsonx.AppendString(nil, model)) + `,"input":"","stream":` + fmt.Sprint(events) + `}`)
+	body, err := t.clientRequest(`{"model":` + string(jsonx.AppendString(nil, named(model))) + `,"input":"","stream":` + fmt.Sprint(events) + `}`)
 	if err != nil {
 		return nil, err
 	}
@@ -371,7 +380,7 @@ func (t *translation) turn(model string, created int64, events bool) (*translate
 
 // chatTurn is turn for the other direction.
 func (t *translation) chatTurn(model string, created int64, events bool) (*translate.ChatTurn, error) {
-	body, err := t.clientRequest(`{"model":` + string(jsonx.AppendString(nil, model)) + `,"messages":[{"role":"user","content":""}],"stream":` + fmt.Sprint(events) + `}`)
+	body, err := t.clientRequest(`{"model":` + string(jsonx.AppendString(nil, named(model))) + `,"messages":[{"role":"user","content":""}],"stream":` + fmt.Sprint(events) + `}`)
 	if err != nil {
 		return nil, err
 	}
