@@ -27,9 +27,10 @@ type backend struct {
 	ownKey         bool            // the upstream's credential is configured
 	overridden     map[string]bool // client headers that ownHeaders replace
 
-	fallback []*backend
-	health   health
-	learning learning
+	fallback    []*backend
+	health      health
+	learning    learning
+	noTokenizer absences
 }
 
 // dialer connects in place of the network; nil is the network.

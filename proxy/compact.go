@@ -246,7 +246,7 @@ func (x *exchange) compactInStream(w io.Writer) error {
 // tokenizer is only asked where an estimate could be on the wrong side of bound.
 func (x *exchange) contextTokens(bound int64) int64 {
 	n := translate.EstimateTokens(x.chatBody())
-	if len(x.backend.tokenizerHeads) > 0 && n > bound/2 && n < 2*bound {
+	if n > bound/2 && n < 2*bound && x.hasTokenizer() {
 		if exact, ok := x.askTokenizer(); ok {
 			return exact
 		}

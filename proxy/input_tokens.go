@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -62,13 +64,61 @@ func (x *exchange) countRequest() (int64, *translate.Error) {
 // estimates them, and reports that, if the upstream cannot be asked, or does not
 // answer.
 func (x *exchange) countTokens() int64 {
-	if len(x.backend.tokenizerHeads) > 0 {
+	if x.hasTokenizer() {
 		if n, ok := x.askTokenizer(); ok {
 			return n
 		}
 	}
 	translate.NoteEstimate(&x.losses)
 	return translate.EstimateTokens(x.chatBody())
+}
+
+// hasTokenizer reports whether the upstream has a tokenizer for the model, as far
+// as that is known.
+func (x *exchange) hasTokenizer() bool {
+	return len(x.backend.tokenizerHeads) > 0 && !x.backend.noTokenizer.holds(x.req.Model(), x.start)
+}
+
+// absences are the models for which an upstream has said that it has no tokenizer.
+// It is not asked again for a while. A server of several models may have one for
+// some of them only, and answers 404 for a model that it does not have at all: so
+// they are remembered by model.
+type absences struct {
+	mu    sync.Mutex
+	until map[string]time.Time
+}
+
+const (
+	// absentFor is how long an absence is believed: the server may be replaced.
+	absentFor = time.Minute
+	// maxAbsences bounds them: clients make up the names of models.
+	maxAbsences = 256
+)
+
+// note remembers an absence.
+func (a *absences) note(model string, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.until == nil || len(a.until) >= maxAbsences {
+		a.until = map[string]time.Time{}
+	}
+	a.until[model] = now.Add(absentFor)
+}
+
+// holds reports whether an absence is remembered.
+func (a *absences) holds(model string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return now.Before(a.until[model])
+}
+
+// noEndpoint reports whether a status says that there is nothing to ask.
+func noEndpoint(status int) bool {
+	switch status {
+	case fasthttp.StatusNotFound, fasthttp.StatusMethodNotAllowed, fasthttp.StatusNotImplemented:
+		return true
+	}
+	return false
 }
 
 // askTokenizer asks the upstream's tokenizer.
@@ -91,7 +141,10 @@ func (x *exchange) askTokenizer() (tokens int64, ok bool) {
 			return 0, false
 		}
 		body, err := x.readReply()
-		if err != nil || x.up.Header.StatusCode() != fasthttp.StatusOK {
+		if status := x.up.Header.StatusCode(); err != nil || status != fasthttp.StatusOK {
+			if noEndpoint(status) {
+				x.backend.noTokenizer.note(x.req.Model(), x.start)
+			}
 			x.up.Close(err == nil)
 			return 0, false
 		}

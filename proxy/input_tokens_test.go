@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"antiphon/proxy/upstreamtest"
 )
@@ -99,4 +100,43 @@ func TestInputTokensRefusals(t *testing.T) {
 		r.do("POST", "/v1/responses/input_tokens", body).want(t, 400, code)
 	}
 	r.do("POST", "/v1/responses/input_tokens", `{"input":"x","conversation":"conv_1"}`).want(t, 404, "")
+}
+
+// A tokenizer that is not there is not asked for again at once, but another model's
+// is, which the server may have.
+func TestInputTokensAbsent(t *testing.T) {
+	t.Parallel()
+	for status, times := range map[int]int{404: 1, 405: 1, 501: 1, 400: 3, 500: 3} {
+		up := upstreamtest.NewFunc(t, 0, func(*upstreamtest.Request) string { return fmt.Sprintf("json %d {}\n", status) })
+		r := newRig(t, up.URL(), func(s *setup) { s.cfg.Upstream.Dialect = "vllm" })
+		for range 3 {
+			r.count(`{"model":"a","input":"x"}`)
+		}
+		if n := up.Count(); n != times {
+			t.Errorf("after %d: asked %d times, want %d", status, n, times)
+		}
+		r.count(`{"model":"b","input":"x"}`)
+		if n := up.Count(); n != times+1 {
+			t.Errorf("after %d: asked %d times, another model's included, want %d", status, n, times+1)
+		}
+	}
+}
+
+func TestAbsences(t *testing.T) {
+	t.Parallel()
+	var a absences
+	now := time.Unix(1000, 0)
+	if a.holds("m", now) {
+		t.Error("absent from the start")
+	}
+	a.note("m", now)
+	if !a.holds("m", now.Add(absentFor-1)) || a.holds("m", now.Add(absentFor)) || a.holds("n", now) {
+		t.Error("an absence is to be believed for its time, and of its model")
+	}
+	for i := range 10 * maxAbsences {
+		a.note(fmt.Sprint(i), now)
+	}
+	if len(a.until) > maxAbsences {
+		t.Errorf("%d absences are remembered", len(a.until))
+	}
 }
