@@ -28,14 +28,8 @@ func signsOfLife(body []byte) (comments, events int) {
 
 func TestHeartbeat(t *testing.T) {
 	t.Parallel()
-	const (
-		silent = "wait 450ms\n"
-		busy   = "repeat 45 chunk : still thinking\nwait 10ms\n"
-	)
-	slow := ""
-	for range 45 {
-		slow += "chunk : PROCESSING\nwait 10ms\n"
-	}
+	const silent = "wait 450ms\n"
+	slow := strings.Repeat("chunk : PROCESSING\nwait 10ms\n", 45)
 	for name, c := range map[string]struct {
 		style config.HeartbeatStyle
 		pause string
@@ -49,66 +43,60 @@ func TestHeartbeat(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := upstreamtest.New(t, sseHead+delta("a")+c.pause+delta("b")+finishChunk("stop"))
-			r := newRig(t, up.URL(), beating(c.style))
-			began := time.Now()
-			got := r.post(streamed)
-			took := time.Since(began) // more than 450 ms on a busy machine
-			if v := got.response(t); v.text() != "ab" || v.Status != "completed" {
-				t.Errorf("%s", v.raw)
-			}
-			comments, events := signsOfLife(got.body)
-			n := comments
-			if c.style == config.HeartbeatEvent {
-				n = events
-			}
-			if n < 2 || n > int(took/beat)+2 || comments+events != n {
-				t.Errorf("%d comments and %d events in %v", comments, events, took)
-			}
-			if m := r.metric("antiphon_heartbeats_total"); m != float64(n) {
-				t.Errorf("%v are counted, there are %d", m, n)
-			}
-			// They stand where the silence was.
-			if i, j := bytes.Index(got.body, []byte("alive")), bytes.Index(got.body, []byte(`"delta":"b"`)); i > j {
-				t.Error("they come too late")
-			}
+			script := always(sseHead + delta("a") + c.pause + delta("b") + finishChunk("stop"))
+			inBubble(t, script, []func(*setup){beating(c.style)}, func(t *testing.T, r *rig, _ *upstreamtest.Server) {
+				got := r.post(streamed)
+				if v := got.response(t); v.text() != "ab" || v.Status != "completed" {
+					t.Errorf("%s", v.raw)
+				}
+				comments, events := signsOfLife(got.body)
+				if c.style == config.HeartbeatEvent {
+					comments, events = events, comments
+				}
+				if comments != 4 || events != 0 {
+					t.Errorf("%d signs of life of the right kind, %d of the other", comments, events)
+				}
+				if m := r.metric("antiphon_heartbeats_total"); m != 4 {
+					t.Errorf("%v are counted", m)
+				}
+				// They stand where the silence was.
+				if i, j := bytes.LastIndex(got.body, []byte("alive")), bytes.Index(got.body, []byte(`"delta":"b"`)); i > j {
+					t.Error("they come too late")
+				}
+			})
 		})
 	}
 }
 
-// TestHeartbeatByClient: Codex gets events, because comments do not count for it,
-// over SSE and WebSocket; others get comments, unless something else is configured.
+const codexAgent = "User-Agent: codex_exec/0.169.0 (Debian 12.0.0; x86_64) unknown (codex_exec; 0.169.0)"
+
+// TestHeartbeatByClient: Codex gets events, because comments do not count for it;
+// others get comments, unless something else is configured.
 func TestHeartbeatByClient(t *testing.T) {
 	t.Parallel()
-	const codex = "User-Agent: codex_exec/0.169.0 (Debian 12.0.0; x86_64) unknown (codex_exec; 0.169.0)"
 	for name, c := range map[string]struct {
 		style  config.HeartbeatStyle
 		client string
 		events bool
 	}{
-		"codex":             {config.HeartbeatAuto, codex, true},
+		"codex":             {config.HeartbeatAuto, codexAgent, true},
 		"node":              {config.HeartbeatAuto, "User-Agent: OpenAI/JS 7.57.0", false},
 		"nobody":            {config.HeartbeatAuto, "User-Agent:", false},
-		"codex, overruled":  {config.HeartbeatComment, codex, false},
+		"codex, overruled":  {config.HeartbeatComment, codexAgent, false},
 		"others, overruled": {config.HeartbeatEvent, "User-Agent: curl/8", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := upstreamtest.NewFunc(t, 0, func(*upstreamtest.Request) string {
-				return sseHead + delta("a") + "wait 450ms\n" + delta("b") + finishChunk("stop")
+			script := always(sseHead + delta("a") + "wait 250ms\n" + delta("b") + finishChunk("stop"))
+			inBubble(t, script, []func(*setup){beating(c.style)}, func(t *testing.T, r *rig, _ *upstreamtest.Server) {
+				comments, events := signsOfLife(r.post(streamed, c.client).body)
+				if c.events {
+					comments, events = events, comments
+				}
+				if comments != 2 || events != 0 {
+					t.Errorf("%d signs of life of the right kind, %d of the other", comments, events)
+				}
 			})
-			r := newRig(t, up.URL(), beating(c.style))
-			comments, events := signsOfLife(r.post(streamed, c.client).body)
-			if c.events && (events < 2 || comments > 0) || !c.events && (comments < 2 || events > 0) {
-				t.Errorf("%d comments, %d events", comments, events)
-			}
-			if !c.events || c.client != codex {
-				return
-			}
-			p := r.socket(c.client)
-			if v := p.turn(`"input":"Hi"`); !bytes.Contains(v.stream, []byte("event: keepalive\n")) {
-				t.Errorf("no sign of life in\n%s", v.stream)
-			}
 		})
 	}
 	if config.Default().Stream.HeartbeatStyle != config.HeartbeatAuto {
@@ -116,45 +104,60 @@ func TestHeartbeatByClient(t *testing.T) {
 	}
 }
 
+// TestHeartbeatOverSocket: on a WebSocket they are messages. The upstream says
+// nothing until one has come.
+func TestHeartbeatOverSocket(t *testing.T) {
+	t.Parallel()
+	up := upstreamtest.New(t, sseHead+delta("a")+"gate go\n"+delta("b")+finishChunk("stop"))
+	r := newRig(t, up.URL(), beating(config.HeartbeatAuto))
+	p := r.socket(codexAgent)
+	p.create(`"input":"Hi"`)
+	p.until("", "keepalive")
+	up.Release("go")
+	p.until("", "response.completed")
+}
+
 // TestHeartbeatNotBeforeHead: whether there will be a stream is for the upstream
 // to say, and an error must be able to have its status.
 func TestHeartbeatNotBeforeHead(t *testing.T) {
 	t.Parallel()
-	up := upstreamtest.New(t, "wait 350ms\n"+streams("a"), "wait 350ms\njson 429 {}")
-	r := newRig(t, up.URL(), beating(config.HeartbeatComment))
-	l := r.dial()
-	began := time.Now()
-	l.request("POST", "/v1/responses", streamed)
-	if _, err := l.br.Peek(1); err != nil || time.Since(began) < 300*time.Millisecond {
-		t.Errorf("the first byte comes after %v: %v", time.Since(began), err)
+	script := func(req *upstreamtest.Request) string {
+		if strings.Contains(string(req.Body), "refuse") {
+			return "wait 350ms\njson 429 {}"
+		}
+		return "wait 350ms\n" + streams("a")
 	}
-	l.head()
-	if comments, _ := signsOfLife(l.rest().body); comments != 0 {
-		t.Errorf("%d comments", comments)
-	}
-	r.post(streamed).want(t, 429, "rate_limit_exceeded")
+	inBubble(t, script, []func(*setup){beating(config.HeartbeatComment)}, func(t *testing.T, r *rig, _ *upstreamtest.Server) {
+		if comments, events := signsOfLife(r.post(streamed).body); comments+events != 0 {
+			t.Errorf("%d comments and %d events", comments, events)
+		}
+		r.post(strings.Replace(streamed, "question", "refuse", 1)).want(t, 429, "rate_limit_exceeded")
+	})
 }
 
 // TestHeartbeatDoesNotProlong: signs of life do not make a dead upstream live.
 func TestHeartbeatDoesNotProlong(t *testing.T) {
 	t.Parallel()
-	for name, beats := range map[string]time.Duration{"frequent": 60 * time.Millisecond, "rarer than the time": time.Hour, "none": 0} {
+	for name, c := range map[string]struct {
+		beat time.Duration
+		want int
+	}{"frequent": {60 * time.Millisecond, 6}, "rarer than the time": {time.Hour, 0}, "none": {0, 0}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := upstreamtest.New(t, sseHead+delta("a")+"stall")
-			r := newRig(t, up.URL(), func(s *setup) {
-				s.cfg.Stream.Heartbeat = config.Duration(beats)
-				s.cfg.Upstream.Timeouts.Idle = config.Duration(400 * time.Millisecond)
+			const idle = 400 * time.Millisecond
+			impatient := func(s *setup) {
+				s.cfg.Stream.Heartbeat, s.cfg.Upstream.Timeouts.Idle = config.Duration(c.beat), config.Duration(idle)
+			}
+			inBubble(t, always(sseHead+delta("a")+"stall"), []func(*setup){impatient}, func(t *testing.T, r *rig, _ *upstreamtest.Server) {
+				began := time.Now()
+				got := r.post(streamed)
+				if v, took := got.response(t), time.Since(began); v.Status != "failed" || took != idle {
+					t.Errorf("%s after %v", v.Status, took)
+				}
+				if comments, events := signsOfLife(got.body); comments != c.want || events != 0 {
+					t.Errorf("%d comments and %d events", comments, events)
+				}
 			})
-			began := time.Now()
-			got := r.post(streamed)
-			took := time.Since(began)
-			if v := got.response(t); v.Status != "failed" || took < 350*time.Millisecond || took > 2*time.Second {
-				t.Errorf("%s after %v", v.Status, took)
-			}
-			if comments, _ := signsOfLife(got.body); (comments > 1) != (name == "frequent") {
-				t.Errorf("%d comments", comments)
-			}
 		})
 	}
 }
@@ -162,11 +165,12 @@ func TestHeartbeatDoesNotProlong(t *testing.T) {
 // TestHeartbeatNotWhenBusy: a stream that goes on needs none.
 func TestHeartbeatNotWhenBusy(t *testing.T) {
 	t.Parallel()
-	up := upstreamtest.New(t, sseHead+strings.Repeat(delta("x")+"wait 20ms\n", 20)+finishChunk("stop"))
-	r := newRig(t, up.URL(), func(s *setup) { s.cfg.Stream.Heartbeat = config.Duration(300 * time.Millisecond) })
-	if comments, events := signsOfLife(r.post(streamed).body); comments+events != 0 {
-		t.Errorf("%d comments and %d events", comments, events)
-	}
+	script := always(sseHead + strings.Repeat(delta("x")+"wait 99ms\n", 20) + finishChunk("stop"))
+	inBubble(t, script, []func(*setup){beating(config.HeartbeatComment)}, func(t *testing.T, r *rig, _ *upstreamtest.Server) {
+		if comments, events := signsOfLife(r.post(streamed).body); comments+events != 0 {
+			t.Errorf("%d comments and %d events", comments, events)
+		}
+	})
 }
 
 // TestUsageGrace: how long to wait for a count of tokens that comes late, or
@@ -177,31 +181,32 @@ func TestUsageGrace(t *testing.T) {
 	usage := `chunk data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}` + "\n"
 	slow := ""
 	for range 100 {
-		slow += "chunk : still counting\nwait 20ms\n"
+		slow += "chunk : still counting\nwait 21ms\n"
 	}
+	const grace = 300 * time.Millisecond
 	for name, c := range map[string]struct {
 		script string
 		usage  bool
-		least  time.Duration
+		took   time.Duration
 	}{
-		"late":          {finish + "wait 150ms\n" + usage, true, 100 * time.Millisecond},
-		"never":         {finish + "stall", false, 250 * time.Millisecond},
-		"never, but []": {finish + slow, false, 250 * time.Millisecond},
-		"too late":      {finish + "wait 2s\n" + usage, false, 250 * time.Millisecond},
+		"late":          {finish + "wait 150ms\n" + usage, true, 150 * time.Millisecond},
+		"never":         {finish + "stall", false, grace},
+		"never, but []": {finish + slow, false, grace},
+		"too late":      {finish + "wait 2s\n" + usage, false, grace},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			up := upstreamtest.New(t, sseHead+delta("a")+c.script)
-			r := newRig(t, up.URL(), func(s *setup) { s.cfg.Stream.UsageGrace = config.Duration(300 * time.Millisecond) })
-			began := time.Now()
-			v := r.post(streamed).response(t)
-			took := time.Since(began)
-			if v.Status != "completed" || (v.Usage != nil && v.Usage.Input == 7) != c.usage {
-				t.Errorf("%s", v.raw)
-			}
-			if took < c.least || took > 1200*time.Millisecond {
-				t.Errorf("it took %v", took)
-			}
+			patient := func(s *setup) { s.cfg.Stream.UsageGrace = config.Duration(grace) }
+			inBubble(t, always(sseHead+delta("a")+c.script), []func(*setup){patient}, func(t *testing.T, r *rig, _ *upstreamtest.Server) {
+				began := time.Now()
+				v := r.post(streamed).response(t)
+				if took := time.Since(began); took != c.took {
+					t.Errorf("it took %v", took)
+				}
+				if v.Status != "completed" || (v.Usage != nil && v.Usage.Input == 7) != c.usage {
+					t.Errorf("%s", v.raw)
+				}
+			})
 		})
 	}
 }

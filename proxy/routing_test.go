@@ -191,27 +191,33 @@ func TestNoFallback(t *testing.T) {
 // TestHealth: an upstream that keeps failing is left alone, and taken up again.
 func TestHealth(t *testing.T) {
 	t.Parallel()
-	bad := upstreamtest.New(t, `json 500 {"error":{"message":"boom"}}`)
-	spare := newEcho(t)
-	const pause = 2 * time.Second // longer than ten requests take on a busy machine
-	r := newRig(t, bad.URL(), func(s *setup) {
-		s.cfg.Upstream.Fallback, s.cfg.Upstream.Health = []string{"spare"}, config.Health{Failures: 3, Pause: config.Duration(pause)}
-	}, also("spare", spare.URL(), nil))
-	for range 10 {
+	const pause = 2 * time.Second
+	healthy := func(s *setup) {
+		s.cfg.Upstream.Health = config.Health{Failures: 3, Pause: config.Duration(pause)}
+	}
+	script := always(`json 500 {"error":{"message":"boom"}}`)
+	inBubble(t, script, []func(*setup){healthy, withSpare}, func(t *testing.T, r *rig, bad *upstreamtest.Server) {
+		for range 10 {
+			r.post(plain).want(t, 200, "")
+		}
+		if n := bad.Count(); n != 3 {
+			t.Errorf("it was asked %d times", n)
+		}
+		if r.metric(`antiphon_upstream_well{upstream="default"}`) != 0 || r.metric(`antiphon_upstream_well{upstream="spare"}`) != 1 {
+			t.Error("the metric does not tell")
+		}
+		time.Sleep(pause - 1)
 		r.post(plain).want(t, 200, "")
-	}
-	if n := bad.Count(); n != 3 {
-		t.Errorf("it was asked %d times", n)
-	}
-	if r.metric(`antiphon_upstream_well{upstream="default"}`) != 0 || r.metric(`antiphon_upstream_well{upstream="spare"}`) != 1 {
-		t.Error("the metric does not tell")
-	}
-	time.Sleep(pause + 20*time.Millisecond)
-	r.post(plain).want(t, 200, "")
-	r.post(plain).want(t, 200, "")
-	if n := bad.Count(); n != 4 {
-		t.Errorf("after the pause it was asked %d times", n-3)
-	}
+		if n := bad.Count(); n != 3 {
+			t.Errorf("before the end of the pause it was asked %d times", n)
+		}
+		time.Sleep(1 * time.Nanosecond)
+		r.post(plain).want(t, 200, "")
+		r.post(plain).want(t, 200, "")
+		if n := bad.Count(); n != 4 {
+			t.Errorf("after the pause it was asked %d times", n-3)
+		}
+	})
 }
 
 // TestChainsAcrossUpstreams: a conversation goes on with another model on another

@@ -148,7 +148,7 @@ func isEventStream(h *fasthttp.ResponseHeader) bool {
 func (x *exchange) pump(w io.Writer) error {
 	cfg := &x.server.cfg
 	idle, beat := x.backend.cfg.Timeouts.Idle.Std(), cfg.Stream.Heartbeat.Std()
-	last := time.Now()     // when the upstream said something
+	var last time.Time     // when the upstream said something; zero while it is not known to be silent
 	var graceEnd time.Time // until when to wait for the count of tokens
 	for !x.turn.Fed() {
 		if !x.up.More() {
@@ -157,6 +157,9 @@ func (x *exchange) pump(w io.Writer) error {
 			}
 		}
 		wait := idle
+		if !last.IsZero() { // some of it is over
+			wait = max(idle-time.Since(last), time.Millisecond)
+		}
 		if beat > 0 && beat < wait {
 			wait = beat
 		}

@@ -118,6 +118,7 @@ func (p *pool) close() {
 	p.idle, p.closed = nil, true
 	if p.sweeper != nil {
 		p.sweeper.Stop()
+		p.sweeper = nil
 	}
 	p.mu.Unlock()
 	for _, c := range idle {

@@ -94,32 +94,62 @@ func NewFunc(t testing.TB, keepAlive time.Duration, answer func(*Request) string
 	})
 }
 
+func newServer(t testing.TB, answer func(int, *Request) string) *Server {
+	return &Server{answer: answer, t: t, conns: map[net.Conn]bool{}, gates: map[string]chan struct{}{}}
+}
+
 func start(t testing.TB, keepAlive time.Duration, answer func(int, *Request) string) *Server {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Addr: ln.Addr().String(), answer: answer, keepAlive: keepAlive, ln: ln, t: t,
-		conns: map[net.Conn]bool{}, gates: map[string]chan struct{}{}}
+	s := newServer(t, answer)
+	s.Addr, s.keepAlive, s.ln = ln.Addr().String(), keepAlive, ln
 	s.wg.Go(func() {
 		for {
 			nc, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			s.mu.Lock()
-			c := &conn{Conn: nc, s: s, number: s.total}
-			s.total++
-			s.conns[nc] = true
-			if s.closed {
-				_ = nc.Close()
-			}
-			s.mu.Unlock()
-			s.wg.Go(c.serve)
+			s.serve(nc)
 		}
 	})
 	t.Cleanup(s.Close)
 	return s
+}
+
+// NewPiped makes a server that listens nowhere: Dial connects to it, in memory.
+// It may be used with a fake clock (testing/synctest), and then ends with its
+// connections.
+func NewPiped(t testing.TB, answer func(*Request) string) *Server {
+	s := newServer(t, func(_ int, r *Request) string {
+		if r == nil {
+			return ""
+		}
+		return answer(r)
+	})
+	s.Addr = "upstream.test:80"
+	return s
+}
+
+// Dial connects to a server that NewPiped has made.
+func (s *Server) Dial(_, _ string, _ time.Duration) (net.Conn, error) {
+	near, far := net.Pipe()
+	s.serve(far)
+	return near, nil
+}
+
+// serve serves a connection.
+func (s *Server) serve(nc net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &conn{Conn: nc, s: s, number: s.total}
+	s.total++
+	s.conns[nc] = true
+	if s.closed {
+		_ = nc.Close()
+	}
+	s.wg.Go(c.serve)
 }
 
 // Close ends the server with all its connections.
@@ -276,7 +306,7 @@ func (c *conn) read(arrived chan<- *Request, gone chan struct{}) {
 	defer close(gone)
 	br := bufio.NewReader(c)
 	for {
-		if br.Buffered() == 0 && !c.readable() {
+		if br.Buffered() == 0 && !c.readable(br) {
 			_ = c.Close() // at once: what arrives from now on is not read
 			return
 		}
@@ -307,9 +337,14 @@ func (c *conn) read(arrived chan<- *Request, gone chan struct{}) {
 	}
 }
 
-// readable waits for a byte without reading it.
-func (c *conn) readable() bool {
-	raw, err := c.Conn.(*net.TCPConn).SyscallConn()
+// readable waits for a byte without reading it, but for a pipe, where br may.
+func (c *conn) readable(br *bufio.Reader) bool {
+	tcp, ok := c.Conn.(*net.TCPConn)
+	if !ok {
+		_, err := br.Peek(1)
+		return err == nil
+	}
+	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return false
 	}
