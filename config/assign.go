@@ -17,7 +17,7 @@ import (
 // is the only decoder of this package: the yaml tags of the structs say what
 // there is.
 func assign(v reflect.Value, s *setting, depth int) *Error {
-	if overrides, ok := v.Addr().Interface().(*Overrides); ok {
+	if overrides, ok := reflect.TypeAssert[*Overrides](v.Addr()); ok {
 		return overrides.add(s, depth)
 	}
 	if names := bitNames(v.Type()); names != nil {
@@ -78,7 +78,7 @@ func assignEntry(v reflect.Value, s *setting, depth int) *Error {
 	value := reflect.New(v.Type().Elem()).Elem()
 	if have := v.MapIndex(reflect.ValueOf(key)); have.IsValid() {
 		value.Set(have)
-	} else if u, ok := value.Addr().Interface().(*Upstream); ok {
+	} else if u, ok := reflect.TypeAssert[*Upstream](value.Addr()); ok {
 		*u = defaultUpstream("")
 	}
 	if err := assign(value, s, depth+1); err != nil {

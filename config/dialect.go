@@ -111,9 +111,9 @@ func (u *Upstream) EffectiveDialect() (translate.Dialect, error) {
 func (u *Upstream) effectiveDialect() (translate.Dialect, []*Error) {
 	name := u.Dialect
 	if name == "" {
-		target, err := u.Target()
+		target, err := u.target()
 		if err != nil {
-			return translate.Dialect{}, []*Error{err.(*Error)}
+			return translate.Dialect{}, []*Error{err}
 		}
 		name = translate.DialectForHost(target.Addr)
 	}

@@ -22,7 +22,7 @@ func TestSecretInEveryVerb(t *testing.T) {
 		Map     map[string]Secret
 	}
 	o := outer{s, s, &s, []Secret{s}, map[string]Secret{"k": s}}
-	for _, verb := range strings.Split("v +v #v s q x X d t c U e b o p T +q #x 20s -20v 08d w", " ") {
+	for verb := range strings.SplitSeq("v +v #v s q x X d t c U e b o p T +q #x 20s -20v 08d w", " ") {
 		for _, value := range []any{s, &s, o, &o, []any{s, o}, map[Secret]int{s: 1}} {
 			got := fmt.Sprintf("%"+verb, value)
 			if strings.Contains(got, canary) || strings.Contains(got, fmt.Sprintf("%x", canary)) {

@@ -31,6 +31,14 @@ type Target struct {
 //     whole URL of an endpoint always works, also where there is no version;
 //   - any other path is a prefix and gets /v1, so that a bare host does.
 func (u *Upstream) Target() (Target, error) {
+	t, err := u.target()
+	if err != nil {
+		return Target{}, err
+	}
+	return t, nil
+}
+
+func (u *Upstream) target() (Target, *Error) {
 	t, problem := parseTarget(u.URL)
 	if problem != "" {
 		return Target{}, complaint(place{}, "upstream.url", "%s", problem)

@@ -27,7 +27,7 @@ func (t *TLS) RootCAs() (*x509.CertPool, error) {
 // Client is the configuration of TLS clients: nil if everything is as usual.
 func (t *TLS) Client() (*tls.Config, error) {
 	if *t == (TLS{}) {
-		return nil, nil //nolint:nilnil // the usual
+		return nil, nil // the usual
 	}
 	roots, err := t.RootCAs()
 	if err != nil {

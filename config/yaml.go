@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -162,7 +163,7 @@ func (r *reader) walkMapping(n *yaml.Node, path []string) {
 			r.fail(key.Line, path, "a key must be a text")
 			continue
 		}
-		here := append(path[:len(path):len(path)], key.Value)
+		here := append(slices.Clip(path), key.Value)
 		if line, twice := lines[key.Value]; twice {
 			r.fail(key.Line, here, "given twice, first in line %d; remove one", line)
 			continue

@@ -69,7 +69,7 @@ func (p *prober) try(t trial) (*reply, error) {
 				return nil, err
 			}
 			p.note(t.name, t.sent, "no answer: "+err.Error(), nil)
-			return nil, nil //nolint:nilnil // documented
+			return nil, nil // documented
 		}
 		r.dialect = d
 		switch {
@@ -96,7 +96,7 @@ func (p *prober) try(t trial) (*reply, error) {
 			continue
 		}
 		p.note(t.name, t.sent, fmt.Sprintf("refused, %d: %s", r.status, r.message()), p.believe(t.unless...))
-		return nil, nil //nolint:nilnil // documented
+		return nil, nil // documented
 	}
 }
 

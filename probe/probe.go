@@ -79,7 +79,7 @@ type Step struct {
 // prober is a run that is going on.
 type prober struct {
 	opt    Options
-	ctx    context.Context //nolint:containedctx // it lives as long as the run
+	ctx    context.Context // it lives as long as the run
 	http   *http.Client
 	base   string // URL before /chat/completions
 	root   string // URL of the host

@@ -259,12 +259,12 @@ func TestBackgroundCancelled(t *testing.T) {
 					return
 				}
 				// The stream just ends.
-				for line := ""; ; {
-					s, err := l.sse.ReadString('\n')
+				for {
+					line, err := l.sse.ReadString('\n')
 					if err != nil {
 						break
 					}
-					if line = s; strings.HasPrefix(line, "event: ") {
+					if strings.HasPrefix(line, "event: ") {
 						t.Errorf("after the end: %s", line)
 					}
 				}

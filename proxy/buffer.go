@@ -24,7 +24,7 @@ var bufferPools [4 * 16]sync.Pool
 // sizeClass returns the smallest class whose buffers hold n bytes, and their
 // size. n must be over smallBuffer and at most largestBuffer.
 func sizeClass(n int) (class, size int) {
-	power := bits.Len(uint(n-1)) - 1                //nolint:gosec // n is positive
+	power := bits.Len(uint(n-1)) - 1                // n is positive
 	quarter := 1 << (power - 2)                     // n is over 1<<power
 	steps := (n - 1<<power + quarter - 1) / quarter // 1 to 4
 	return 4*(power-bits.Len(smallBuffer)+1) + steps - 1, 1<<power + steps*quarter

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 
 	"antiphon/config"
@@ -60,9 +61,9 @@ func (x *exchange) askCallAgain(w io.Writer) error {
 		return e
 	})
 	switch {
-	case x.up.Cancelled() == errClientGone && w != nil:
+	case errors.Is(x.up.Cancelled(), errClientGone) && w != nil:
 		return errStop
-	case x.up.Cancelled() == errClientGone:
+	case errors.Is(x.up.Cancelled(), errClientGone):
 		return errClientGone
 	case err != nil:
 		reply = nil

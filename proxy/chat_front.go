@@ -104,7 +104,7 @@ func (s *Server) answerChat(x *exchange, err *translate.Error) (streaming bool) 
 		break
 	}
 	switch {
-	case x.up.Cancelled() == errClientGone:
+	case errors.Is(x.up.Cancelled(), errClientGone):
 		x.gone()
 		return false
 	case err != nil:
@@ -250,7 +250,7 @@ func readAtMost(up *upstream.Exchange, most int, end time.Time) (body []byte, er
 			break
 		}
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return body, err
@@ -342,7 +342,7 @@ func (x *exchange) carry(out func() error) error {
 			}
 		}
 		err := x.up.Cancelled()
-		if err == errClientGone {
+		if errors.Is(err, errClientGone) {
 			f.cancel(err)
 			return errStop
 		}
@@ -403,7 +403,7 @@ func (x *exchange) feedChoice(i int, data []byte, err error) {
 	if !isEventStream(&r.up.Header) {
 		r.whole = append(r.whole, data...)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			x.out = turn.FeedMessage(x.out, r.whole)
 			r.up.Close(true)
 		case err != nil:
@@ -426,7 +426,7 @@ func (x *exchange) feedChoice(i int, data []byte, err error) {
 			Status: 502, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream,
 			Message: "The upstream sent an event that is larger than this server takes.",
 		})
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		if e, ok := r.events.Finish(); ok {
 			x.out = turn.FeedLast(x.out, e.Name, e.Data)
 		}

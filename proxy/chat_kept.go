@@ -59,7 +59,7 @@ func (x *exchange) keepChat() *translate.Error {
 // newChatID makes an id that sorts by its time: milliseconds, and then randomness.
 func (x *exchange) newChatID() string {
 	var b [6 + 14]byte
-	ms := uint64(x.start.UnixMilli()) //nolint:gosec // after 1970
+	ms := uint64(x.start.UnixMilli()) // after 1970
 	for i := range 6 {
 		b[i] = byte(ms >> (40 - 8*i))
 	}
@@ -123,7 +123,7 @@ func (x *exchange) passHead200() {
 // answer all the same: the Chat API has no way to say that it was not kept.
 func (x *exchange) storeChat(completion []byte) {
 	s, k := x.server, x.kept
-	if k.stored || x.up.Cancelled() == errClientGone {
+	if k.stored || errors.Is(x.up.Cancelled(), errClientGone) {
 		return
 	}
 	k.stored = true
@@ -158,7 +158,7 @@ func (r keptReply) WriteTo(w io.Writer) (n int64, err error) {
 	wait := x.backend.cfg.Timeouts.Idle.Std()
 	for {
 		p, err := x.up.Read(wait)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if e, ok := x.events.Finish(); ok {
 				x.keepEvent(e)
 			}

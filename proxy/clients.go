@@ -46,7 +46,7 @@ func (c *client) end() {
 func (c *client) cancel(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cause == errClientGone {
+	if errors.Is(cause, errClientGone) {
 		c.gone = true
 	}
 	if c.cur != nil {

@@ -141,7 +141,7 @@ func (x *exchange) readSummary(sum *summary, w io.Writer) *translate.Error {
 		switch {
 		case err == nil:
 			last = time.Now()
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			if !streams {
 				sum.reader.FeedMessage(nil, whole)
 				break
@@ -234,7 +234,7 @@ func (x *exchange) compactInStream(w io.Writer) error {
 		}
 	}
 	switch {
-	case x.up.Cancelled() == errClientGone:
+	case errors.Is(x.up.Cancelled(), errClientGone):
 		return errStop
 	case failure != nil:
 		x.out = x.reader.Abort(x.out, failure)
@@ -281,7 +281,7 @@ func (s *Server) compact(x *exchange, _ string) (streaming bool) {
 		out, err = x.compactRequest()
 	}
 	switch {
-	case x.up.Cancelled() == errClientGone:
+	case errors.Is(x.up.Cancelled(), errClientGone):
 		x.gone()
 	case err != nil:
 		x.respondError(x.ctx, err)

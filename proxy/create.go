@@ -39,7 +39,7 @@ func (s *Server) answerPrepared(x *exchange, err *translate.Error) (streaming bo
 		err = x.ask()
 	}
 	switch {
-	case x.up.Cancelled() == errClientGone:
+	case errors.Is(x.up.Cancelled(), errClientGone):
 		x.gone()
 	case err != nil:
 		x.respondError(x.ctx, err)
@@ -289,7 +289,7 @@ func (x *exchange) beginTurn() {
 	}
 	if x.backend.cfg.API == config.APIResponses {
 		if x.mend == nil {
-			x.mend = responsesTurns.Get().(*translate.ResponsesTurn) //nolint:forcetypeassert // the pool's only type
+			x.mend = responsesTurns.Get().(*translate.ResponsesTurn) // the pool's only type
 		}
 		x.mend.Reset(opt, true)
 		x.turn, x.reader = &x.mend.Turn, x.mend
@@ -336,7 +336,7 @@ func (x *exchange) attempt() (e *translate.Error, elsewhere bool) {
 		}
 		x.firstByte = time.Since(x.start)
 		if err != nil {
-			if x.up.Cancelled() != errClientGone {
+			if !errors.Is(x.up.Cancelled(), errClientGone) {
 				x.errText = err.Error()
 			}
 			return upstreamFailure(err), x.noteReply(err, 0)
@@ -410,7 +410,7 @@ func (x *exchange) whole() {
 // cannot be.
 func (x *exchange) wholeReply() (ok bool) {
 	switch err := x.readWhole(); {
-	case errors.Is(err, errClientGone), x.up.Cancelled() == errClientGone:
+	case errors.Is(err, errClientGone), errors.Is(x.up.Cancelled(), errClientGone):
 		x.gone()
 		return false
 	case err != nil:
@@ -461,7 +461,7 @@ func (x *exchange) takeWhole() error {
 func (x *exchange) readReply() ([]byte, error) {
 	wait := x.backend.cfg.Timeouts.Idle.Std()
 	p, err := x.up.Read(wait)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, nil
 	}
 	if err != nil {
@@ -473,7 +473,7 @@ func (x *exchange) readReply() ([]byte, error) {
 	x.parts = append(x.parts[:0], p...)
 	for {
 		p, err := x.up.Read(wait)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return x.parts, nil
 		}
 		if err != nil {
@@ -506,11 +506,11 @@ func (x *exchange) commit(dst []byte) []byte {
 		x.local.keep(x, response[output[0]:output[1]])
 	}
 	joins := x.joins()
-	if !x.req.Store && !joins || x.up.Cancelled() == errClientGone {
+	if !x.req.Store && !joins || errors.Is(x.up.Cancelled(), errClientGone) {
 		return dst
 	}
 	rec := x.record(dst, now)
-	err := error(nil)
+	var err error
 	if joins {
 		err = x.join(rec)
 	} else {

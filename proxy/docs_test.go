@@ -44,7 +44,7 @@ func TestDocsMetrics(t *testing.T) {
 	switch {
 	case bytes.Equal(inside, want.Bytes()):
 	case *update:
-		if err := os.WriteFile(operationsFile, slices.Concat(before, want.Bytes(), after), 0o644); err != nil { //nolint:gosec // a page to read
+		if err := os.WriteFile(operationsFile, slices.Concat(before, want.Bytes(), after), 0o644); err != nil { // a page to read
 			t.Fatal(err)
 		}
 	default:

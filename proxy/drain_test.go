@@ -269,7 +269,7 @@ func (p *process) line(msg string) map[string]any {
 }
 
 func (p *process) get(addr, path string) int {
-	resp, err := http.Get("http://" + addr + path) //nolint:noctx // a test
+	resp, err := http.Get("http://" + addr + path) // a test
 	if err != nil {
 		return 0
 	}
@@ -278,9 +278,9 @@ func (p *process) get(addr, path string) int {
 }
 
 // stream opens a stream and reads its first line.
-func (p *process) stream() (*http.Response, *bufio.Reader) {
+func (p *process) stream() *bufio.Reader {
 	p.t.Helper()
-	resp, err := http.Post("http://"+p.addr+"/v1/responses", "application/json", strings.NewReader(streamed)) //nolint:noctx // a test
+	resp, err := http.Post("http://"+p.addr+"/v1/responses", "application/json", strings.NewReader(streamed)) // a test
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -289,7 +289,7 @@ func (p *process) stream() (*http.Response, *bufio.Reader) {
 	if _, err := br.ReadString('\n'); err != nil {
 		p.t.Fatal(err)
 	}
-	return resp, br
+	return br
 }
 
 // TestSignals: the real program. On SIGTERM it is not ready any more, but goes
@@ -316,7 +316,7 @@ func TestSignals(t *testing.T) {
 		if p.get(p.addr, "/readyz") != 200 || p.get(p.admin, "/readyz") != 200 {
 			t.Error("not ready")
 		}
-		_, br := p.stream()
+		br := p.stream()
 		_ = p.Process.Signal(syscall.SIGTERM)
 		p.line("stopping")
 		if p.get(p.addr, "/readyz") != 503 || p.get(p.admin, "/readyz") != 503 || p.get(p.addr, "/healthz") != 200 {
@@ -352,7 +352,7 @@ func TestSignals(t *testing.T) {
 	t.Run("deadline", func(t *testing.T) {
 		up := upstreamtest.New(t, sseHead+delta("a")+"stall")
 		p := startProcess(t, "--config", config(t, up.URL(), "300ms"))
-		_, br := p.stream()
+		br := p.stream()
 		_ = p.Process.Signal(syscall.SIGTERM)
 		began := time.Now()
 		rest, err := io.ReadAll(br)

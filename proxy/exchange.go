@@ -111,7 +111,7 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 // begin takes an exchange for a request.
 func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
-	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool's only type
+	x := exchanges.Get().(*exchange) // the pool's only type
 	x.server, x.ctx = s, ctx
 	x.header, x.reply = &ctx.Request.Header, &ctx.Response.Header
 	x.use(s.router.all[0])
@@ -130,7 +130,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 // the route, counts the exchange in inFlight if it is to be limited, and calls
 // prepare, ask, run (which gives events if the request asks for a stream) and finish.
 func (s *Server) detached(header *fasthttp.RequestHeader, reply *fasthttp.ResponseHeader, tenant, principal string, body []byte) *exchange {
-	x := exchanges.Get().(*exchange) //nolint:forcetypeassert // the pool's only type
+	x := exchanges.Get().(*exchange) // the pool's only type
 	x.server = s
 	x.header, x.reply = header, reply
 	x.use(s.router.all[0])

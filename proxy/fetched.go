@@ -115,9 +115,9 @@ func getFile(b *backend, head []byte, timeout time.Duration, most int) (file tra
 			err = fetch.ErrTooLarge
 		}
 	}
-	up.Close(err == io.EOF)
+	up.Close(errors.Is(err, io.EOF))
 	switch {
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 		return file, err
 	case up.Header.StatusCode() != fasthttp.StatusOK:
 		return file, errNoFile

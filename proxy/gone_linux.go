@@ -66,7 +66,7 @@ func (w *watcher) add(conn net.Conn, c *client) {
 	w.byToken[token], w.token[c] = c, token
 	// The token travels in the event in the place of the descriptor, which the
 	// system may have given to another connection by the time the event is read.
-	ev := syscall.EpollEvent{Events: epollRdHup | syscall.EPOLLONESHOT, Fd: int32(token)} //nolint:gosec // bits, not a number
+	ev := syscall.EpollEvent{Events: epollRdHup | syscall.EPOLLONESHOT, Fd: int32(token)} // bits, not a number
 	_ = raw.Control(func(fd uintptr) {
 		_ = syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, int(fd), &ev)
 	})
@@ -97,7 +97,7 @@ func (w *watcher) wait() {
 				return
 			}
 			w.mu.Lock()
-			c := w.byToken[uint32(ev.Fd)] //nolint:gosec // bits, not a number
+			c := w.byToken[uint32(ev.Fd)] // bits, not a number
 			w.mu.Unlock()
 			if c != nil {
 				c.cancel(errClientGone)

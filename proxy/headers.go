@@ -37,8 +37,8 @@ func (x *exchange) composeRequest() []byte {
 
 // composeTo is composeRequest for a head, and a stream or not.
 func (x *exchange) composeTo(head []byte, stream bool) []byte {
-	s := x.server
-	body := len(x.wire) - len(s.headRoom)
+	room := len(x.server.headRoom)
+	body := len(x.wire) - room
 	h := append(x.head[:0], head...)
 	if stream {
 		h = append(h, "Accept: text/event-stream\r\n"...)
@@ -52,10 +52,10 @@ func (x *exchange) composeTo(head []byte, stream bool) []byte {
 	h = strconv.AppendInt(h, int64(body), 10)
 	h = append(h, "\r\n\r\n"...)
 	x.head = h
-	if len(h) > len(s.headRoom) { // unusually long
-		return append(h, x.wire[len(s.headRoom):]...)
+	if len(h) > room { // unusually long
+		return append(h, x.wire[room:]...)
 	}
-	from := len(s.headRoom) - len(h)
+	from := room - len(h)
 	copy(x.wire[from:], h)
 	return x.wire[from:]
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -24,7 +25,7 @@ func (s *Server) inputTokens(x *exchange, _ string) (streaming bool) {
 		tokens, err = x.countRequest()
 	}
 	switch {
-	case x.up.Cancelled() == errClientGone:
+	case errors.Is(x.up.Cancelled(), errClientGone):
 		x.gone()
 	case err != nil:
 		x.respondError(x.ctx, err)

@@ -118,7 +118,7 @@ func fetchModels(b *backend, head []byte) ([]byte, *translate.Error) {
 		p, err := up.Read(modelsTime)
 		body = append(body, p...)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			if status := up.Header.StatusCode(); status != 200 {
 				return nil, translate.UpstreamError(status, body)
 			}

@@ -369,7 +369,7 @@ func (r rawReply) WriteTo(w io.Writer) (n int64, err error) {
 	wait := x.backend.cfg.Timeouts.Idle.Std()
 	for {
 		p, err := x.up.Read(wait)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			x.up.Close(true)
 			return n, nil
 		}

@@ -64,7 +64,7 @@ func (x *exchange) recorded() {
 	r.Strict = x.server.cfg.Loss == config.LossStrict
 	r.Status = x.up.Header.StatusCode()
 	r.Stream = isEventStream(&x.up.Header)
-	model := ""
+	var model string
 	if x.front != nil {
 		r.Chat, model = true, x.front.req.Model()
 	} else {

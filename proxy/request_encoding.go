@@ -63,7 +63,7 @@ func (x *exchange) readBody() *translate.Error {
 	if err := x.readAll(limit); err != nil {
 		return err
 	}
-	u := pool.Get().(unpacker) //nolint:forcetypeassert // the pools' only types
+	u := pool.Get().(unpacker) // the pools' only types
 	defer pool.Put(u)
 	body, err := unpack(grow(nil, min(4*len(x.body), int(limit))), u, x.body, limit)
 	packed := x.body
@@ -94,7 +94,7 @@ func unpack(dst []byte, u unpacker, packed []byte, limit int64) ([]byte, *transl
 		}
 	}
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return dst, nil
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return dst, clientError(fasthttp.StatusRequestEntityTooLarge, "", "",

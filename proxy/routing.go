@@ -124,7 +124,7 @@ func (r *router) candidates(dst []*backend, model string, sticky []byte) []*back
 	case len(sticky) > 0:
 		first = rendezvous(g.members, sticky)
 	default:
-		first = int(g.turn.Add(1)-1) % len(g.members) //nolint:gosec // a few members
+		first = int(g.turn.Add(1)-1) % len(g.members) // a few members
 	}
 	dst = append(dst, g.members[first:]...)
 	dst = append(dst, g.members[:first]...)

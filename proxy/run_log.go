@@ -202,7 +202,7 @@ func (l *runEvents) caughtUp() error {
 	if len(last) == 0 || last[0].Seq < l.first || last[0].Seq-l.first >= uint64(len(l.pending)) {
 		return store.ErrConflict
 	}
-	l.stored(int(last[0].Seq - l.first + 1)) //nolint:gosec // at most as many as there are
+	l.stored(int(last[0].Seq - l.first + 1)) // at most as many as there are
 	if len(l.pending) > 0 && l.timer == nil && !l.over {
 		l.timer = time.AfterFunc(logDelay, func() { _ = l.flush() })
 	}
@@ -214,7 +214,7 @@ func (l *runEvents) stored(n int) {
 	for i := range n {
 		l.bytes -= len(l.pending[i].Body)
 	}
-	l.first += uint64(n) //nolint:gosec // a length
+	l.first += uint64(n) // a length
 	l.pending = append([]store.Entry(nil), l.pending[n:]...)
 }
 

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"strconv"
 	"time"
@@ -109,7 +110,7 @@ func (f *follower) WriteTo(w io.Writer) (n int64, err error) {
 			f.next++
 		}
 		switch cause := x.up.Cancelled(); {
-		case cause == errClientGone:
+		case errors.Is(cause, errClientGone):
 			x.outcome, x.status = metrics.OutcomeClientGone, statusClientGone
 			return x.bytesOut, errStop
 		case cause != nil:

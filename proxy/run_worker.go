@@ -419,7 +419,7 @@ func (x *exchange) prepareAgain() *translate.Error {
 func (r *liveRun) commit(x *exchange, dst []byte) []byte {
 	s := r.server
 	mark := len(dst)
-	if x.up.Cancelled() == errDraining && r.rerun && !r.produced && x.turn.Failure() != nil && r.handBack() {
+	if errors.Is(x.up.Cancelled(), errDraining) && r.rerun && !r.produced && x.turn.Failure() != nil && r.handBack() {
 		return dst
 	}
 	stored := x.req.Store
@@ -450,7 +450,7 @@ func (r *liveRun) commit(x *exchange, dst []byte) []byte {
 			// Until the lease ends it is ours to try.
 			x.storeFailed, x.errText = true, err.Error()
 			s.metrics.StoreErrors.Add(1)
-			if x.up.Cancelled() == errDraining && try > 3 {
+			if errors.Is(x.up.Cancelled(), errDraining) && try > 3 {
 				r.lose(errDraining)
 			}
 			time.Sleep(250 * time.Millisecond)
@@ -484,7 +484,7 @@ func (r *liveRun) resumeLog() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.first = next
-	l.skip = int(next - acceptedEvents) //nolint:gosec // small: an attempt that produced something is not made again
+	l.skip = int(next - acceptedEvents) // small: an attempt that produced something is not made again
 	l.announce()
 	return nil
 }

@@ -188,7 +188,7 @@ func (x *exchange) pump(w io.Writer) error {
 					return err
 				}
 			}
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			x.endOfEvents()
 		case errors.Is(err, upstream.ErrTimeout) && x.up.Cancelled() == nil:
 			if last.IsZero() {

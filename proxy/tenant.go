@@ -53,7 +53,7 @@ func (t *tenantNames) of(credential []byte) string {
 			kind = statelessTenant
 		}
 	}
-	mac := pool.Get().(hash.Hash) //nolint:forcetypeassert // the pool's only type
+	mac := pool.Get().(hash.Hash) // the pool's only type
 	mac.Reset()
 	_, _ = mac.Write(credential)
 	var sum [sha256.Size]byte

@@ -250,7 +250,7 @@ func TestUpstreamCutEverywhere(t *testing.T) {
 	t.Parallel()
 	wire := "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 	head := len(wire)
-	for _, line := range strings.Split(strings.TrimSpace(delta("ab")+delta("cd")+finishChunk("stop")+sseDone), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(delta("ab")+delta("cd")+finishChunk("stop")+sseDone), "\n") {
 		text := strings.TrimPrefix(line, "chunk ") + "\n\n"
 		wire += fmt.Sprintf("%x\r\n%s\r\n", len(text), text)
 	}

@@ -94,13 +94,13 @@ func (c *socket) serve(conn net.Conn) {
 // Payloads of control frames.
 const maxControl = 125
 
-// errProtocol ends a connection with a close frame.
-type errProtocol struct {
+// protocolError ends a connection with a close frame.
+type protocolError struct {
 	code   ws.StatusCode
 	reason string
 }
 
-func (e *errProtocol) Error() string { return e.reason }
+func (e *protocolError) Error() string { return e.reason }
 
 // read reads messages until the connection ends. code is what to close it with;
 // 0 when there is nobody to tell.
@@ -110,7 +110,7 @@ func (c *socket) read() (code ws.StatusCode, reason string) {
 	for {
 		var err error
 		message, err = c.readMessage(br, message[:0])
-		var bad *errProtocol
+		var bad *protocolError
 		switch {
 		case errors.As(err, &bad):
 			return bad.code, bad.reason
@@ -140,13 +140,13 @@ func (c *socket) readMessage(br *bufio.Reader, dst []byte) ([]byte, error) {
 		c.readBy(deadline)
 		h, err := ws.ReadHeader(br)
 		if errors.Is(err, ws.ErrHeaderLengthMSB) || errors.Is(err, ws.ErrHeaderLengthUnexpected) {
-			return dst, &errProtocol{ws.StatusProtocolError, "bad frame length"}
+			return dst, &protocolError{ws.StatusProtocolError, "bad frame length"}
 		}
 		if err != nil {
 			return dst, err
 		}
 		if err := ws.CheckHeader(h, state); err != nil {
-			return dst, &errProtocol{ws.StatusProtocolError, err.Error()}
+			return dst, &protocolError{ws.StatusProtocolError, err.Error()}
 		}
 		if h.OpCode.IsControl() {
 			if err := c.control(br, h); err != nil {
@@ -160,9 +160,9 @@ func (c *socket) readMessage(br *bufio.Reader, dst []byte) ([]byte, error) {
 		}
 		switch {
 		case h.OpCode == ws.OpBinary:
-			return dst, &errProtocol{ws.StatusUnsupportedData, "messages are text"}
+			return dst, &protocolError{ws.StatusUnsupportedData, "messages are text"}
 		case h.Length > limit-int64(len(dst)):
-			return dst, &errProtocol{ws.StatusMessageTooBig, "a message can have " + strconv.FormatInt(limit, 10) + " bytes"}
+			return dst, &protocolError{ws.StatusMessageTooBig, "a message can have " + strconv.FormatInt(limit, 10) + " bytes"}
 		}
 		if dst, err = readPayload(br, dst, h); err != nil {
 			return dst, err
@@ -173,7 +173,7 @@ func (c *socket) readMessage(br *bufio.Reader, dst []byte) ([]byte, error) {
 		state = state.Set(ws.StateFragmented)
 	}
 	if !utf8.Valid(dst) {
-		return dst, &errProtocol{ws.StatusInvalidFramePayloadData, "text is UTF-8"}
+		return dst, &protocolError{ws.StatusInvalidFramePayloadData, "text is UTF-8"}
 	}
 	return dst, nil
 }
@@ -212,12 +212,12 @@ func (c *socket) control(br *bufio.Reader, h ws.Header) error {
 	case ws.OpClose:
 		code, reason := ws.ParseCloseFrameData(payload)
 		if code.Empty() && len(payload) == 0 {
-			return &errProtocol{ws.StatusNormalClosure, ""}
+			return &protocolError{ws.StatusNormalClosure, ""}
 		}
 		if err := ws.CheckCloseFrameData(code, reason); err != nil {
-			return &errProtocol{ws.StatusProtocolError, err.Error()}
+			return &protocolError{ws.StatusProtocolError, err.Error()}
 		}
-		return &errProtocol{code, ""}
+		return &protocolError{code, ""}
 	}
 	return nil // a pong
 }
@@ -365,7 +365,7 @@ func (c *socket) keepTime(stop <-chan struct{}) {
 		gone := c.gone
 		c.mu.Unlock()
 		switch {
-		case !over || gone == errClientGone:
+		case !over || errors.Is(gone, errClientGone):
 		case tooOld:
 			c.fail(errConnectionTooOld(cfg.Lifetime.Std()), "")
 			c.close(ws.StatusGoingAway, "websocket_connection_limit_reached")

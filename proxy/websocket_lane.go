@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -186,7 +187,7 @@ func (c *socket) run(l *lane, w *creation) {
 		err = x.ask()
 	}
 	switch {
-	case x.up.Cancelled() == errClientGone:
+	case errors.Is(x.up.Cancelled(), errClientGone):
 		x.outcome, x.status = metrics.OutcomeClientGone, statusClientGone
 	case err != nil:
 		x.noteRefusal(err)

@@ -67,7 +67,7 @@ func TestDocsDialects(t *testing.T) {
 	})
 	got := dialectsPage(rows)
 	if *update {
-		if err := os.WriteFile(dialectsFile, got, 0o644); err != nil { //nolint:gosec // a page to read
+		if err := os.WriteFile(dialectsFile, got, 0o644); err != nil { // a page to read
 			t.Fatal(err)
 		}
 		return

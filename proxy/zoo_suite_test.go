@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -189,9 +190,7 @@ func offered(name string, more ...fields) fields {
 		"type": "object", "properties": fields{"q": fields{"type": "string"}}, "additionalProperties": false, "required": []string{"q"},
 	}}
 	for _, m := range more {
-		for k, v := range m {
-			f[k] = v
-		}
+		maps.Copy(f, m)
 	}
 	return f
 }

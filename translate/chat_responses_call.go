@@ -150,7 +150,7 @@ func (t *Turn) arguments(dst []byte, i int, d *jsonx.Doc, n uint32) []byte {
 		return dst
 	}
 	var raw []byte
-	kind := jsonx.StringKind(0)
+	var kind jsonx.StringKind
 	if d.Kind(n) == jsonx.String {
 		raw, kind = d.Str(n), d.StrKind(n)
 	} else { // an object, where the API wants a string that holds one

@@ -46,11 +46,11 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 			model = v
 		case "error":
 			if d.Present(v) && d.Kind(v) != jsonx.False && !emptyString(d, v) {
-				return t.Abort(dst, upstreamErrorIn(d, 0))
+				return t.Abort(dst, upstreamErrorIn(d))
 			}
 		case "base_resp":
 			if code, ok := d.Int(d.Get(v, "status_code")); ok && code != 0 {
-				return t.Abort(dst, upstreamErrorIn(d, 0))
+				return t.Abort(dst, upstreamErrorIn(d))
 			}
 		case "x_groq":
 			if usageNode == 0 {
@@ -62,7 +62,7 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 	}
 	if choices == 0 && usageNode == 0 {
 		if odd || d.Kind(jsonx.Root) != jsonx.Object {
-			return t.Abort(dst, upstreamErrorIn(d, 0))
+			return t.Abort(dst, upstreamErrorIn(d))
 		}
 		return dst // a sign of life
 	}

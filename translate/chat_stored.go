@@ -22,7 +22,10 @@ type StoredChat struct {
 // be kept: only store:true asks for that. The error is about metadata.
 func ReadStoredChat(body []byte, lim RequestLimits) (*StoredChat, *Error) {
 	var d jsonx.Doc
-	if d.Parse(body, lim.Limits) != nil || d.Kind(d.Get(jsonx.Root, "store")) != jsonx.True {
+	if d.Parse(body, lim.Limits) != nil {
+		return nil, nil //nolint:nilerr // for the upstream to complain of
+	}
+	if d.Kind(d.Get(jsonx.Root, "store")) != jsonx.True {
 		return nil, nil
 	}
 	model, messages := d.GetString(jsonx.Root, "model"), d.Get(jsonx.Root, "messages")

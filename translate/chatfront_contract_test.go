@@ -46,7 +46,7 @@ func TestFrontContract(t *testing.T) {
 				return
 			}
 			var turn ChatTurn
-			for _, line := range bytes.Split(x.run(&turn, raw), []byte("\n")) {
+			for line := range bytes.SplitSeq(x.run(&turn, raw), []byte("\n")) {
 				data, ok := bytes.CutPrefix(line, []byte("data: "))
 				if !ok || string(data) == "[DONE]" || bytes.HasPrefix(data, []byte(`{"error"`)) {
 					continue

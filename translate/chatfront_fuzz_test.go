@@ -199,7 +199,7 @@ func FuzzChatTurn(f *testing.F) {
 			continue
 		}
 		var lines [][]byte
-		for _, line := range bytes.Split(s.sse, []byte("\n")) {
+		for line := range bytes.SplitSeq(s.sse, []byte("\n")) {
 			if data, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("data: ")); ok {
 				lines = append(lines, data)
 			}
@@ -213,7 +213,7 @@ func FuzzChatTurn(f *testing.F) {
 			return
 		}
 		upstream = upstream[:0]
-		for _, line := range bytes.Split(data, []byte("\n")) {
+		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			upstream = append(append(append(upstream, "data: "...), line...), "\n\n"...)
 		}
 		c.check(t.Errorf, upstream, variant, cutSeed)

@@ -77,7 +77,7 @@ func (c *frontCase) readOptions(tb testing.TB) {
 	c.opt = frontOptions{reasoning: true}
 	var ok bool
 	c.dialect, _ = LookupDialect("openai")
-	for _, line := range strings.Split(strings.TrimSpace(string(c.file("options"))), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(string(c.file("options"))), "\n") {
 		if line == "" {
 			continue
 		}

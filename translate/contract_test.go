@@ -172,7 +172,7 @@ func TestContract(t *testing.T) {
 		t.Run(sc.name, func(t *testing.T) {
 			var turn Turn
 			turn.Reset(sc.options(t))
-			for _, line := range strings.Split(string(streamThrough(&turn, sc.sse)), "\n") {
+			for line := range strings.SplitSeq(string(streamThrough(&turn, sc.sse)), "\n") {
 				data, ok := strings.CutPrefix(line, "data: ")
 				if !ok {
 					continue

@@ -110,7 +110,7 @@ func FuzzCustomInput(f *testing.F) {
 // and back.
 func TestCustomInputOfAnything(t *testing.T) {
 	var all strings.Builder
-	for r := rune(0); r < 0x3000; r++ {
+	for r := range rune(0x3000) {
 		all.WriteRune(r)
 	}
 	all.WriteString("😀\U0010ffff\ufffd")

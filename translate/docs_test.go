@@ -22,7 +22,7 @@ const compatibilityFile = "../docs/COMPATIBILITY.md"
 func TestDocs(t *testing.T) {
 	got := compatibility(t)
 	if *update {
-		if err := os.WriteFile(compatibilityFile, got, 0o644); err != nil { //nolint:gosec // a page to read
+		if err := os.WriteFile(compatibilityFile, got, 0o644); err != nil { // a page to read
 			t.Fatal(err)
 		}
 		return

@@ -39,11 +39,8 @@ func UpstreamError(status int, body []byte) *Error {
 	return e.settle()
 }
 
-// upstreamErrorIn reads the error in a parsed body, or in a chunk of a stream,
-// where status is 0.
-func upstreamErrorIn(d *jsonx.Doc, status int) *Error {
-	return upstreamErrorAt(d, jsonx.Root, status)
-}
+// upstreamErrorIn reads the error in a chunk of a stream, which has no status.
+func upstreamErrorIn(d *jsonx.Doc) *Error { return upstreamErrorAt(d, jsonx.Root, 0) }
 
 // upstreamErrorAt reads the error in the object at root.
 func upstreamErrorAt(d *jsonx.Doc, root uint32, status int) *Error {

@@ -34,7 +34,7 @@ func AppendObfuscated(dst, event []byte, padded bool) []byte {
 	case !padded:
 		dst = append(dst, body[:at]...)
 	default:
-		prng := uint64(len(body))*0x9e3779b97f4a7c15 | 1 //nolint:gosec // a length
+		prng := uint64(len(body))*0x9e3779b97f4a7c15 | 1 // a length
 		dst = appendPadding(append(dst, body...), &prng, len(body))
 	}
 	return append(dst, eventEnd...)

@@ -101,7 +101,7 @@ func ExampleChatTurn() {
 		}
 	}
 	out = turn.Terminal(turn.Finish(out))
-	for _, line := range strings.Split(string(out), "\n\n") {
+	for line := range strings.SplitSeq(string(out), "\n\n") {
 		if _, delta, ok := strings.Cut(line, `"choices":`); ok {
 			fmt.Println(delta)
 		} else if line != "" {
@@ -148,7 +148,7 @@ func ExampleResponsesTurn() {
 	out = turn.Feed(out, nil, []byte(`{"type":"response.output_text.delta","item_id":"msg_1","delta":"Hello"}`))
 	out = turn.Feed(out, nil, []byte(`{"type":"response.completed","response":{"status":"completed"}}`))
 	out = turn.Terminal(out, 2, false, false)
-	for _, line := range strings.Split(string(out), "\n") {
+	for line := range strings.SplitSeq(string(out), "\n") {
 		if name, ok := strings.CutPrefix(line, "event: "); ok {
 			fmt.Println(name)
 		}

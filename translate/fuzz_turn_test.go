@@ -177,7 +177,7 @@ func (c *turnCheck) grammar(fail func(format string, args ...any), events []byte
 func FuzzTurn(f *testing.F) {
 	for i, c := range goldenCases(f) {
 		var lines [][]byte
-		for _, line := range bytes.Split(c.file("upstream.sse"), []byte("\n")) {
+		for line := range bytes.SplitSeq(c.file("upstream.sse"), []byte("\n")) {
 			if data, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("data: ")); ok {
 				lines = append(lines, data)
 			}
@@ -196,7 +196,7 @@ func FuzzTurn(f *testing.F) {
 			t.Skip("long")
 		}
 		upstream = upstream[:0]
-		for _, line := range bytes.Split(data, []byte("\n")) {
+		for line := range bytes.SplitSeq(data, []byte("\n")) {
 			upstream = append(append(append(upstream, "data: "...), line...), "\n\n"...)
 		}
 		c.check(t.Errorf, upstream, variant, cutSeed)

@@ -76,7 +76,7 @@ func (c *goldenCase) file(name string) []byte {
 
 func (c *goldenCase) readOptions(t *testing.T) {
 	c.opt = caseOptions{dialect: "generic"}
-	for _, line := range strings.Split(strings.TrimSpace(string(c.file("options"))), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(string(c.file("options"))), "\n") {
 		if line == "" {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -235,10 +236,8 @@ func (p program) ends(ends []int, input string, from int, work *int) []int {
 // follow adds the instruction at pc, and what it leads to without taking a
 // character, to the states.
 func (p program) follow(states []uint32, pc uint32) []uint32 {
-	for _, s := range states {
-		if s == pc {
-			return states
-		}
+	if slices.Contains(states, pc) {
+		return states
 	}
 	states = append(states, pc)
 	switch i := &p.Inst[pc]; i.Op {

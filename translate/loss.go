@@ -155,9 +155,9 @@ func (l *Losses) Refusal() *Error {
 //
 //	param.unknown;action=dropped;path="client_metadata", tool.unsupported;…
 //
-// of at most max bytes, followed by ;more=N for what did not fit. Only printable
+// of at most so many bytes, followed by ;more=N for what did not fit. Only printable
 // ASCII comes out.
-func (l *Losses) AppendHeader(dst []byte, max int) []byte {
+func (l *Losses) AppendHeader(dst []byte, most int) []byte {
 	start, left := len(dst), l.More+len(l.Entries)
 	for _, e := range l.Entries {
 		before := len(dst)
@@ -177,7 +177,7 @@ func (l *Losses) AppendHeader(dst []byte, max int) []byte {
 			}
 		}
 		dst = append(dst, '"')
-		if len(dst)-start > max-len(", more;count=1234567890") {
+		if len(dst)-start > most-len(", more;count=1234567890") {
 			dst = dst[:before]
 			break
 		}

@@ -91,7 +91,7 @@ func (r *Request) Remote(dialect *Dialect) (urls, ids []string) {
 				continue
 			}
 			kind := partKindOf(d.Str(typ))
-			url := uint32(0)
+			var url uint32
 			switch {
 			case kind == partImage && dialect.Images:
 				url = d.Get(v, "image_url")

@@ -50,7 +50,7 @@ func (m *messages) parts(it *item) {
 	switch {
 	case others > 0 || texts > 1 && !m.dialect.JoinText:
 		m.dst = append(m.dst, '[')
-		m.dst, _ = m.appendParts(m.dst, it, 0)
+		m.dst = m.appendParts(m.dst, it, 0)
 		m.dst = append(m.dst, ']')
 		return
 	case texts == 1:
@@ -115,7 +115,7 @@ func appendTexts(dst []byte, d *jsonx.Doc, array uint32, sep string) []byte {
 
 // appendParts appends content parts in the chat form, after count others. A
 // part that the dialect cannot take is left out and reported.
-func (m *messages) appendParts(dst []byte, it *item, count int) ([]byte, int) {
+func (m *messages) appendParts(dst []byte, it *item, count int) []byte {
 	d := it.doc
 	i := -1
 	for v, end := d.First(it.content), d.End(it.content); v < end; v = d.Next(v) {
@@ -130,7 +130,7 @@ func (m *messages) appendParts(dst []byte, it *item, count int) ([]byte, int) {
 		dst = m.appendPart(dst, d, v, func() string { return partPath(it.at, ".content", i) })
 		count++
 	}
-	return dst, count
+	return dst
 }
 
 // takes reports whether a content part can be sent.
@@ -270,7 +270,7 @@ func (m *messages) mergeInto(it *item) {
 		m.dst = append(m.dst, d.Raw(it.content)...)
 		m.dst = append(m.dst, '}')
 	} else {
-		m.dst, _ = m.appendParts(m.dst, it, 1)
+		m.dst = m.appendParts(m.dst, it, 1)
 	}
 	m.dst = append(m.dst, "]}"...)
 }

@@ -37,9 +37,9 @@ func (r *memory) extrasOf(call *item) []byte {
 // recall reads the reasoning items of the turn into m.memory, and opens the
 // envelopes of those that have something to say. wanted says that the backend is
 // to get the reasoning; if it is not, that is reported, once in a request.
-func (m *messages) recall(any, wanted bool) {
+func (m *messages) recall(some, wanted bool) {
 	m.memory.reset()
-	if !any {
+	if !some {
 		return
 	}
 	extras := len(m.dialect.Tools.CallExtras) > 0

@@ -231,19 +231,19 @@ func (r *reply) event(dst, name []byte) []byte {
 	}
 	switch string(f.typ) {
 	case "response.output_text.delta":
-		return r.partDelta(dst, &f, textPart, f.delta, true)
+		return r.partDelta(dst, &f, textPart, f.delta)
 	case "response.output_text.done":
 		return r.partDone(dst, &f, textPart, f.text)
 	case "response.refusal.delta":
-		return r.partDelta(dst, &f, refusalPart, f.delta, true)
+		return r.partDelta(dst, &f, refusalPart, f.delta)
 	case "response.refusal.done":
 		return r.partDone(dst, &f, refusalPart, f.refusal)
 	case "response.reasoning_text.delta", "response.reasoning.delta":
-		return r.partDelta(dst, &f, thoughtPart, f.delta, true)
+		return r.partDelta(dst, &f, thoughtPart, f.delta)
 	case "response.reasoning_text.done", "response.reasoning.done":
 		return r.partDone(dst, &f, thoughtPart, f.text)
 	case "response.reasoning_summary_text.delta":
-		return r.partDelta(dst, &f, summaryPart, f.delta, true)
+		return r.partDelta(dst, &f, summaryPart, f.delta)
 	case "response.reasoning_summary_text.done":
 		return r.partDone(dst, &f, summaryPart, f.text)
 	case "response.function_call_arguments.delta":
@@ -272,11 +272,11 @@ func (r *reply) event(dst, name []byte) []byte {
 	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
 		return r.terminal(dst, f.response, f.typ[len("response."):])
 	case "error":
-		return r.fail(dst, upstreamErrorIn(d, 0))
+		return r.fail(dst, upstreamErrorIn(d))
 	}
 	switch {
 	case f.errorNode != 0 && d.Kind(f.errorNode) != jsonx.False && !emptyString(d, f.errorNode):
-		return r.fail(dst, upstreamErrorIn(d, 0)) // outside the protocol, as llama.cpp does it
+		return r.fail(dst, upstreamErrorIn(d)) // outside the protocol, as llama.cpp does it
 	case d.Is(f.object, "response"):
 		return r.terminal(dst, jsonx.Root, nil) // the backend does not stream
 	}
@@ -296,7 +296,7 @@ func (r *reply) message(dst, body []byte) []byte {
 	if e := d.Get(jsonx.Root, "error"); d.Kind(d.Get(jsonx.Root, "output")) != jsonx.Array &&
 		(!d.Is(d.Get(jsonx.Root, "object"), "response") || d.Present(e)) {
 		if d.Kind(jsonx.Root) == jsonx.Object && (d.Present(e) || d.Present(d.Get(jsonx.Root, "message")) || d.Present(d.Get(jsonx.Root, "detail"))) {
-			return r.fail(dst, upstreamErrorIn(d, 0))
+			return r.fail(dst, upstreamErrorIn(d))
 		}
 		return r.fail(dst, brokenOff("The upstream's reply is no response object: it has no output."))
 	}

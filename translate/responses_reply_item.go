@@ -181,8 +181,8 @@ func (r *reply) part(dst []byte, i int, kind openPart, index int) ([]byte, int) 
 // partOverhead is what a part counts for even when it is empty.
 const partOverhead = 64
 
-// partDelta takes in text of a part. last says that more may come.
-func (r *reply) partDelta(dst []byte, f *eventFields, kind openPart, n uint32, learn bool) []byte {
+// partDelta takes in text of a part.
+func (r *reply) partDelta(dst []byte, f *eventFields, kind openPart, n uint32) []byte {
 	d := &r.doc
 	if d.Kind(n) != jsonx.String {
 		return dst
@@ -207,8 +207,8 @@ func (r *reply) partDelta(dst []byte, f *eventFields, kind openPart, n uint32, l
 		tokens = append([]byte(nil), r.scratch...)
 	}
 	dst = r.say(dst, i, p, raw, tokens)
-	if learn && !hasTokens && !r.ended {
-		r.learn(f, n, i, p)
+	if !hasTokens && !r.ended {
+		r.learn(n, i, p)
 	}
 	return dst
 }
@@ -384,7 +384,7 @@ func (r *reply) callDelta(dst []byte, f *eventFields, kind inKind) []byte {
 	it := &r.items[i]
 	dst = r.call(dst, i, whole(&it.half, d.Str(f.delta), d.StrKind(f.delta)))
 	if it.told && !r.ended && len(d.Str(f.delta)) > 0 {
-		r.learn(f, f.delta, i, -1)
+		r.learn(f.delta, i, -1)
 	}
 	return dst
 }

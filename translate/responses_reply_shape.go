@@ -33,7 +33,7 @@ func (s *replyShape) clear() { s.valid = false }
 
 // learn remembers the shape of the event that was just taken in, whose delta is
 // at node delta.
-func (r *reply) learn(f *eventFields, delta uint32, item, part int) {
+func (r *reply) learn(delta uint32, item, part int) {
 	d, s := &r.doc, &r.shape
 	if d.Multiline {
 		return

@@ -32,7 +32,7 @@ func mendCases(tb testing.TB) []*goldenCase {
 		}
 		c := &goldenCase{name: strings.TrimSuffix(filepath.Base(p), ".txtar"), ar: ar}
 		c.opt.dialect = "llama.cpp"
-		for _, line := range strings.Split(string(c.file("options")), "\n") {
+		for line := range strings.SplitSeq(string(c.file("options")), "\n") {
 			switch key, value, _ := strings.Cut(line, ": "); key {
 			case "dialect":
 				c.opt.dialect = value

@@ -430,7 +430,7 @@ func ExampleTurn() {
 	out = turn.Feed(out, []byte(`{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`))
 	out = turn.Done(out)
 	out = turn.Terminal(out, 2, true, false)
-	for _, line := range strings.Split(string(out), "\n") {
+	for line := range strings.SplitSeq(string(out), "\n") {
 		if name, ok := strings.CutPrefix(line, "event: "); ok {
 			fmt.Println(name)
 		}

@@ -93,7 +93,7 @@ func validStreamID(id string) bool {
 		return false
 	}
 	return !strings.ContainsFunc(id, func(c rune) bool {
-		return c > '~' || !isAlnum(byte(c)) && c != '_' && c != '.' && c != '-' //nolint:gosec // ASCII by then
+		return c > '~' || !isAlnum(byte(c)) && c != '_' && c != '.' && c != '-' // ASCII by then
 	})
 }
 

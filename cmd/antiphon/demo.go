@@ -170,7 +170,7 @@ const columnWidth = 58
 // exchange sends a request, and shows what goes in, what reaches the backend,
 // and what comes out.
 func (d *demo) exchange(body string) (*demoResponse, error) {
-	resp, err := http.Post(d.base+"/v1/responses", "application/json", strings.NewReader(body)) //nolint:noctx // a demo
+	resp, err := http.Post(d.base+"/v1/responses", "application/json", strings.NewReader(body)) // a demo
 	if err != nil {
 		return nil, err
 	}

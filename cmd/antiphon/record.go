@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -70,7 +71,7 @@ func formatRecording(r *proxy.Recording) []byte {
 	ar := &txtar.Archive{Comment: fmt.Appendf(nil, "Recorded as %s, for testdata/cases/%s.\n\n", r.RequestID, arrow)}
 	add := func(name string, data []byte) {
 		if len(data) > 0 && data[len(data)-1] != '\n' {
-			data = append(data[:len(data):len(data)], '\n')
+			data = append(slices.Clip(data), '\n')
 		}
 		ar.Files = append(ar.Files, txtar.File{Name: name, Data: data})
 	}

@@ -138,7 +138,7 @@ func replay(path, against, key string, stdout, stderr io.Writer) error {
 
 // ask sends a translated request to a backend.
 func ask(url, key string, body []byte) (reply []byte, kind string, err error) {
-	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body)) //nolint:noctx // a command's only request
+	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body)) // a command's only request
 	if err != nil {
 		return nil, "", err
 	}

@@ -61,7 +61,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: await URL")
 	}
 	for late := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get(args[0]) //nolint:gosec,noctx // a test's own server
+		resp, err := http.Get(args[0]) // a test's own server
 		if err == nil {
 			_ = resp.Body.Close()
 			return
@@ -82,7 +82,7 @@ func fetch(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) > 3 {
 		body = strings.NewReader(args[3])
 	}
-	req, err := http.NewRequest(args[1], args[2], body) //nolint:noctx // a test's own server
+	req, err := http.NewRequest(args[1], args[2], body) // a test's own server
 	ts.Check(err)
 	for _, h := range args[min(len(args), 4):] {
 		name, value, _ := strings.Cut(h, ": ")

@@ -145,7 +145,7 @@ func shutdown(cfg *config.Config, srv *proxy.Server, again <-chan os.Signal) err
 
 func startAdmin(cfg *config.Config, srv *proxy.Server) (*http.Server, error) {
 	if cfg.Admin == "" {
-		return nil, nil //nolint:nilnil // off is no error
+		return nil, nil // off is no error
 	}
 	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Admin)
 	if err != nil {
@@ -158,7 +158,7 @@ func startAdmin(cfg *config.Config, srv *proxy.Server) (*http.Server, error) {
 
 func loadKeys(cfg *config.Config) (*config.Keys, error) {
 	if cfg.Auth.APIKeysFile == "" {
-		return nil, nil //nolint:nilnil // no file: anybody may come in
+		return nil, nil // no file: anybody may come in
 	}
 	return config.LoadKeys(cfg.Auth.APIKeysFile)
 }

@@ -267,7 +267,7 @@ func (t *translation) history(id string) (*translate.History, error) {
 		if id != "" {
 			return nil, errors.New("previous_response_id needs the server that has " + id + "; put what was said into input")
 		}
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	var turns []struct{ Input, Output json.RawMessage }
 	if err := json.Unmarshal(t.past, &turns); err != nil {
@@ -483,12 +483,12 @@ func (t *translation) stream() error {
 		switch {
 		case err == nil:
 			continue
-		case err != io.EOF:
+		case !errors.Is(err, io.EOF):
 			return err
 		}
 		if e, ok := events.Finish(); ok {
 			if turn == nil {
-				if turn, err = t.reader(e); err != nil && err != io.EOF {
+				if turn, err = t.reader(e); err != nil && !errors.Is(err, io.EOF) {
 					return err
 				}
 			}

@@ -119,7 +119,7 @@ func (c *Client) DataURL(ctx context.Context, dst []byte, rawURL string) ([]byte
 		}
 		return dst, errors.New("it cannot be fetched") // the error has addresses in it
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return dst, fmt.Errorf("its server answers with status %d", resp.StatusCode)
 	}

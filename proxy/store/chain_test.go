@@ -19,7 +19,7 @@ func TestWalkChainPassesFaultsOn(t *testing.T) {
 			return &Record{ID: id, Parent: map[string]string{"c": "b", "b": "a"}[id]}, nil
 		})
 		var broken *BrokenChainError
-		if chain != nil || err != down || errors.As(err, &broken) {
+		if chain != nil || !errors.Is(err, down) || errors.As(err, &broken) {
 			t.Errorf("failing at %s: %v, %v", failing, chain, err)
 		}
 	}

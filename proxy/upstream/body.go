@@ -27,7 +27,7 @@ type body struct {
 
 // next returns the bytes of the body that are at hand, waiting for some. They
 // are good until the next call. io.EOF is the end.
-func (b *body) next(c *conn, max int64) ([]byte, error) {
+func (b *body) next(c *conn, most int64) ([]byte, error) {
 	br := c.br
 	if b.taken > 0 {
 		_, _ = br.Discard(b.taken)
@@ -59,7 +59,7 @@ func (b *body) next(c *conn, max int64) ([]byte, error) {
 	p, _ := br.Peek(n)
 	b.taken = n
 	b.total += int64(n)
-	if max > 0 && b.total > max {
+	if most > 0 && b.total > most {
 		return nil, ErrTooLarge
 	}
 	if b.left == 0 {
@@ -100,13 +100,10 @@ func (b *body) chunk(c *conn) error {
 		return nil
 	}
 	for trailers := 0; ; trailers++ {
-		line, err := readLine(c)
-		switch {
-		case err != nil:
-			// Half a trailer is no loss: the last chunk was seen.
-			b.ended = true
-			b.framing = framedClose
-			return nil
+		switch line, err := readLine(c); {
+		case err != nil: // half a trailer is no loss: the last chunk was seen
+			b.ended, b.framing = true, framedClose
+			return nil //nolint:nilerr // see above
 		case len(line) == 0:
 			b.ended = true
 			return nil

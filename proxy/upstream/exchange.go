@@ -267,9 +267,9 @@ func (x *Exchange) Read(wait time.Duration) ([]byte, error) {
 			x.Tap(p)
 		}
 		return p, nil
-	case err == io.EOF && x.body.ended:
+	case errors.Is(err, io.EOF) && x.body.ended:
 		return nil, io.EOF
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		err = ErrTruncated
 	case isTimeout(err):
 		x.armed = time.Time{}
@@ -287,7 +287,7 @@ func (x *Exchange) Ended() bool { return x.body.ended }
 func (x *Exchange) ReadAll(dst []byte) ([]byte, error) {
 	for {
 		p, err := x.Read(x.client.opt.FirstByte)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return dst, nil
 		}
 		if err != nil {
@@ -340,7 +340,7 @@ func (b body) drain(c *Client, cn *conn) {
 	const most = 64 << 10
 	_ = cn.SetReadDeadline(time.Now().Add(lingering))
 	for start := b.total; b.total-start < most; {
-		if _, err := b.next(cn, 0); err == io.EOF && b.ended {
+		if _, err := b.next(cn, 0); errors.Is(err, io.EOF) && b.ended {
 			if b.framing == framedClose || cn.br.Buffered() > 0 {
 				break
 			}

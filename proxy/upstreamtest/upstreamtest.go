@@ -29,6 +29,7 @@ package upstreamtest
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -352,7 +353,7 @@ func (c *conn) readable(br *bufio.Reader) bool {
 	var b [1]byte
 	peek := func(fd uintptr) bool {
 		n, _, err = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
-		return err != syscall.EAGAIN && err != syscall.EINTR
+		return !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EINTR)
 	}
 	if raw.Read(peek) != nil { // it was idle for too long, but perhaps is no more
 		_ = raw.Control(func(fd uintptr) { peek(fd) })

@@ -111,7 +111,7 @@ func (f *Family) calls(r *Request, last *Message, said string) (calls []spoken) 
 	}
 	may := func(t *Tool) bool { return names == nil || slices.Contains(names, t.name()) }
 	if _, list, found := strings.Cut(said, "CALL "); found {
-		for _, word := range strings.Fields(list) {
+		for word := range strings.FieldsSeq(list) {
 			for i := range r.Tools {
 				if t := &r.Tools[i]; may(t) && (t.name() == word || strings.HasPrefix(t.name(), word+"_")) {
 					call(t)

@@ -14,7 +14,7 @@ import (
 // ask sends a chat request.
 func ask(t *testing.T, s *Server, body string) (status int, answer string) {
 	t.Helper()
-	resp, err := http.Post(s.Base()+"/chat/completions", "application/json", strings.NewReader(body)) //nolint:noctx // a test's own server
+	resp, err := http.Post(s.Base()+"/chat/completions", "application/json", strings.NewReader(body)) // a test's own server
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 )
 
@@ -98,9 +99,7 @@ func (s *story) lifecycle(typ, status string) *story {
 // at merges the coordinates of an item's event with more members.
 func at(id any, oi int, more obj) obj {
 	o := obj{"item_id": id, "output_index": oi}
-	for k, v := range more {
-		o[k] = v
-	}
+	maps.Copy(o, more)
 	return o
 }
 
@@ -186,9 +185,7 @@ func (s *story) refusalPart(m obj, oi int, chunks ...string) {
 func (s *story) reasoning(extra obj, body func(r obj, oi int)) *story {
 	oi := len(s.output)
 	r := obj{"id": fmt.Sprintf("rs_%d", oi), "type": "reasoning", "summary": list{}}
-	for k, v := range extra {
-		r[k] = v
-	}
+	maps.Copy(r, extra)
 	s.open(r)
 	r = clone(r)
 	body(r, oi)

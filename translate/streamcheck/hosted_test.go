@@ -1,14 +1,14 @@
 package streamcheck
 
+import "maps"
+
 // addHosted adds the streams of items other than message, reasoning, function_call and custom_tool_call, in the shape
 // the live service was seen to send.
 func addHosted(add func(string, *story)) {
 	// each is an item that opens, has some status events and closes.
 	each := func(name string, added, more obj, events ...string) {
 		done := clone(added)
-		for k, v := range more {
-			done[k] = v
-		}
+		maps.Copy(done, more)
 		add(name, begin().hosted(added, done, events...).completed())
 	}
 	progress := func(tool string, steps ...string) (types []string) {

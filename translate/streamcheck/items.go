@@ -1,5 +1,7 @@
 package streamcheck
 
+import "slices"
+
 import "strings"
 
 // stage is when an item is seen.
@@ -252,10 +254,5 @@ func (r *report) unique(item *value, ids, calls map[string]bool) {
 }
 
 func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }

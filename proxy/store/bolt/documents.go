@@ -198,7 +198,7 @@ func (s *Store) readHead(tx *bbolt.Tx, k []byte, now stamped) (*head, error) {
 	v := tx.Bucket(bLog).Get(k)
 	switch err := s.there(bLog, k, v, now); {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	case err != nil:
 		return nil, err
 	}

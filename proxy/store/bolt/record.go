@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"antiphon/proxy/store"
 	"antiphon/proxy/store/codec"
@@ -195,7 +196,7 @@ func decodeRecord(tenant, id string, k, v []byte) (*store.Record, error) {
 		rec.Input = in
 	}
 	if len(c.b) > 0 {
-		rec.Response = c.b[:len(c.b):len(c.b)]
+		rec.Response = slices.Clip(c.b)
 	}
 	if c.bad || rec.Output[0] < 0 || rec.Output[0] > rec.Output[1] || rec.Output[1] > len(rec.Response) {
 		return nil, errPayload

@@ -119,8 +119,7 @@ func (w *writing) expire(k []byte) error {
 		return w.err
 	}
 	err := drop(key, v)
-	var corrupt *CorruptError
-	if errors.As(err, &corrupt) {
+	if _, ok := errors.AsType[*CorruptError](err); ok {
 		// It stays, for who wants to look into it, and is reported by whoever
 		// reads it. The janitor must not come by it for ever.
 		w.s.warn(err.Error())

@@ -149,13 +149,12 @@ func failsAtOnce(t *testing.T, s *Store) {
 			t.Fatal("the server is not taken for down")
 		}
 	}
-	var down *DownError
 	var took []time.Duration
 	for range 101 {
 		start := time.Now()
 		_, err := s.Get(t.Context(), tenant, "there")
 		took = append(took, time.Since(start))
-		if !errors.As(err, &down) {
+		if _, ok := errors.AsType[*DownError](err); !ok {
 			t.Errorf("%v, want a DownError", err)
 		}
 	}

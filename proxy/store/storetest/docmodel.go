@@ -196,15 +196,15 @@ func (m *docModelRun) commitUnit(rt *rapid.T) {
 
 // try gives a batch to the store and to the oracle.
 func (m *docModelRun) try(rt *rapid.T, tenant string, b *store.Batch) {
-	real := m.translated(b)
-	err := m.store.Commit(m.ctx, tenant, real)
+	actual := m.translated(b)
+	err := m.store.Commit(m.ctx, tenant, actual)
 	want := m.oracle.commit(m.clock.Now(), tenant, b)
 	if len(want) == 0 {
 		if err != nil {
 			rt.Fatalf("Commit: %v", err)
 		}
 		for i := range b.Put {
-			m.learn(rt, b.Put[i].Version, real.Put[i].Version)
+			m.learn(rt, b.Put[i].Version, actual.Put[i].Version)
 		}
 		return
 	}
@@ -223,31 +223,31 @@ func (m *docModelRun) translated(b *store.Batch) *store.Batch {
 		}
 		return m.version[v]
 	}
-	real := *b
-	real.Require, real.Delete, real.Put = slices.Clone(b.Require), slices.Clone(b.Delete), slices.Clone(b.Put)
-	for i := range real.Require {
-		real.Require[i].Version = version(real.Require[i].Version)
+	actual := *b
+	actual.Require, actual.Delete, actual.Put = slices.Clone(b.Require), slices.Clone(b.Delete), slices.Clone(b.Put)
+	for i := range actual.Require {
+		actual.Require[i].Version = version(actual.Require[i].Version)
 	}
-	for i := range real.Delete {
-		real.Delete[i].Version = version(real.Delete[i].Version)
+	for i := range actual.Delete {
+		actual.Delete[i].Version = version(actual.Delete[i].Version)
 	}
-	for i := range real.Put {
-		doc := *real.Put[i].Doc
-		real.Put[i].Doc, real.Put[i].If = &doc, version(real.Put[i].If)
+	for i := range actual.Put {
+		doc := *actual.Put[i].Doc
+		actual.Put[i].Doc, actual.Put[i].If = &doc, version(actual.Put[i].If)
 	}
-	real.Records = nil
+	actual.Records = nil
 	for _, rec := range b.Records {
-		real.Records = append(real.Records, clone(rec))
+		actual.Records = append(actual.Records, clone(rec))
 	}
-	return &real
+	return &actual
 }
 
 // learn notes which of the store's versions is which of the oracle's.
-func (m *docModelRun) learn(rt *rapid.T, oracle, real uint64) {
-	if real == store.Absent || real == store.AnyVersion || m.seen[real] && m.version[oracle] != real {
-		rt.Fatalf("a document got version %d, which is none or was there before", real)
+func (m *docModelRun) learn(rt *rapid.T, oracle, actual uint64) {
+	if actual == store.Absent || actual == store.AnyVersion || m.seen[actual] && m.version[oracle] != actual {
+		rt.Fatalf("a document got version %d, which is none or was there before", actual)
 	}
-	m.version[oracle], m.seen[real] = real, true
+	m.version[oracle], m.seen[actual] = actual, true
 }
 
 // check asks for everything.

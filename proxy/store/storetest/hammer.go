@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -94,9 +95,9 @@ func (e *env) hammerOne(rnd *rand.Rand) {
 		var chain []*store.Record
 		want := id()
 		if chain, err = e.store.Chain(e.ctx, tenant, want); err == nil {
-			for i := len(chain) - 1; i >= 0; i-- {
-				e.checkWhole(chain[i], tenant, want)
-				want = chain[i].Parent
+			for _, c := range slices.Backward(chain) {
+				e.checkWhole(c, tenant, want)
+				want = c.Parent
 			}
 			if want != "" {
 				e.t.Errorf("a chain without its root: %s", ids(chain))
