@@ -162,7 +162,6 @@ type log struct {
 	mu     sync.Mutex
 	lines  []string
 	faults []string
-	fault  *strings.Builder // a report that goes on for more lines
 }
 
 // read takes in the log until it ends, and tells the addresses of the listeners.
