@@ -14,10 +14,16 @@ import (
 // A response that is made in a conversation holds a lock from before the items
 // are read until its own have been added: the items do not change under it, and
 // a second one is told to come back. The lock is a lease. Should the process die,
-// it ends by itself.
+// it ends by itself: soon, because clients are waiting, but not before a store has
+// failed over to a replica, which the renewals have to survive. If it ends too
+// early nothing goes wrong but for the response itself: the commit at the end
+// demands the lock.
 const (
-	conversationLease = 30 * time.Second
+	conversationLease = 15 * time.Second
 	conversationRenew = conversationLease / 3
+	// conversationWait is how long a background response waits for a lock: longer
+	// than the dead hold theirs.
+	conversationWait = 2 * conversationLease
 )
 
 // place is the place of a response in a conversation, while it is being made.

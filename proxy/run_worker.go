@@ -403,8 +403,8 @@ func (r *liveRun) turn(x *exchange) {
 // accepted. Only a conversation in which another response is being made is a
 // reason to wait.
 func (x *exchange) prepareAgain() *translate.Error {
-	const patience, pause = 30 * time.Second, 250 * time.Millisecond
-	for end := time.Now().Add(patience); ; time.Sleep(pause) {
+	const pause = 250 * time.Millisecond
+	for end := time.Now().Add(conversationWait); ; time.Sleep(pause) {
 		err := x.prepare()
 		if err == nil || err.Code != "conversation_locked" || x.up.Cancelled() != nil || time.Now().After(end) {
 			return err
