@@ -52,8 +52,5 @@ func (f *Flags) Bind(fs *flag.FlagSet) {
 	})
 }
 
-// Overrides returns the flags that were given, in their order.
-func (f *Flags) Overrides() []Override { return f.overrides }
-
 // Load reads the file that --config names and applies the other flags.
 func (f *Flags) Load() (*Config, error) { return Load(f.Path, f.overrides...) }

@@ -60,7 +60,7 @@ func TestFlags(t *testing.T) {
 
 func TestFlagsNotGiven(t *testing.T) {
 	f, err := parseFlags(t)
-	if err != nil || len(f.Overrides()) != 0 || f.Path != "" {
+	if err != nil || len(f.overrides) != 0 || f.Path != "" {
 		t.Fatalf("got %+v (%v)", f, err)
 	}
 }

@@ -41,22 +41,7 @@ func TestStoreFailure(t *testing.T) {
 		{"full", onWrites(store.ErrFull), false, true},
 		{"read-only", onWrites(errors.New("read-only file system")), false, true},
 	}
-	for name, open := range map[string]func(t *testing.T) store.Store{
-		"memory": func(*testing.T) store.Store { return memory.New(memory.Options{}) },
-		"bolt":   func(t *testing.T) store.Store { return openFile(t, filepath.Join(t.TempDir(), "state.db"), 0) },
-		"redis": func(t *testing.T) store.Store {
-			server, err := redistest.Start()
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(server.Stop)
-			st, err := redis.Open(redis.Options{URL: server.URL()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return st
-		},
-	} {
+	for name, open := range everyStore {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := &faultyStore{Store: open(t)}
@@ -157,4 +142,22 @@ func (r *rig) withFault(st *faultyStore, name string, fault func(string) error, 
 			t.Errorf("%s, and back: GET %s: %d %s", name, path, p.status, p.body)
 		}
 	}
+}
+
+// everyStore opens a new store of each kind. Who does closes it.
+var everyStore = map[string]func(t *testing.T) store.Store{
+	"memory": func(*testing.T) store.Store { return memory.New(memory.Options{}) },
+	"bolt":   func(t *testing.T) store.Store { return openFile(t, filepath.Join(t.TempDir(), "state.db"), 0) },
+	"redis": func(t *testing.T) store.Store {
+		server, err := redistest.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Stop)
+		st, err := redis.Open(redis.Options{URL: server.URL()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	},
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,9 +12,6 @@ import (
 	"time"
 
 	"antiphon/proxy/store"
-	"antiphon/proxy/store/memory"
-	"antiphon/proxy/store/redis"
-	"antiphon/proxy/store/redistest"
 	"antiphon/proxy/upstreamtest"
 )
 
@@ -25,22 +21,7 @@ import (
 // two; and at the end everyone has what is theirs, as it was.
 func TestTenantModel(t *testing.T) {
 	t.Parallel()
-	for name, open := range map[string]func(t *testing.T) store.Store{
-		"memory": func(*testing.T) store.Store { return memory.New(memory.Options{}) },
-		"bolt":   func(t *testing.T) store.Store { return openFile(t, filepath.Join(t.TempDir(), "state.db"), 0) },
-		"redis": func(t *testing.T) store.Store {
-			server, err := redistest.Start()
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(server.Stop)
-			st, err := redis.Open(redis.Options{URL: server.URL()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return st
-		},
-	} {
+	for name, open := range everyStore {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := open(t)

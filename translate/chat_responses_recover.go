@@ -95,9 +95,6 @@ func (it *recovered) part(d *jsonx.Doc, add bool) *recoveredPart {
 // Next is the sequence_number of the event after the last.
 func (r *Recovery) Next() int { return r.next }
 
-// Started reports whether there is any output.
-func (r *Recovery) Started() bool { return len(r.items) > 0 }
-
 // Output is the items so far, with commas between them. Those that were not done
 // are marked incomplete.
 func (r *Recovery) Output() (output []byte) {

@@ -240,33 +240,3 @@ func SplitsSurrogate(raw []byte) (at int, ok bool) {
 	}
 	return at, n%2 == 0
 }
-
-// HasLoneSurrogate reports whether raw (the inside of a valid JSON string) has a
-// surrogate escape without its other half.
-func HasLoneSurrogate(raw []byte) bool {
-	for i := 0; i+1 < len(raw); {
-		if raw[i] != '\\' {
-			i++
-			continue
-		}
-		if raw[i+1] != 'u' {
-			i += 2
-			continue
-		}
-		r, _ := hex4(raw, i+2)
-		i += 6
-		switch {
-		case isLow(r):
-			return true
-		case isHigh(r):
-			if i+6 > len(raw) || raw[i] != '\\' || raw[i+1] != 'u' {
-				return true
-			}
-			if low, _ := hex4(raw, i+2); !isLow(low) {
-				return true
-			}
-			i += 6
-		}
-	}
-	return false
-}

@@ -46,14 +46,21 @@ func (s *Store) Docs(_ context.Context, tenant, kind string, page store.Page) (d
 	if err != nil {
 		return nil, false, err
 	}
+	docs, err = decoded(keys, raws, s.doc)
+	return docs, more && err == nil, err
+}
+
+// decoded is what some pairs hold. It is found out when the transaction is over.
+func decoded[T any](keys, raws [][]byte, decode func(k, v []byte) (T, error)) ([]T, error) {
+	list := make([]T, 0, len(keys))
 	for i := range keys {
-		d, err := s.doc(keys[i], raws[i])
+		one, err := decode(keys[i], raws[i])
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
-		docs = append(docs, d)
+		list = append(list, one)
 	}
-	return docs, more, nil
+	return list, nil
 }
 
 // scan is the pairs whose keys begin with prefix, from behind prefix+after on if
@@ -161,14 +168,8 @@ func (s *Store) Entries(_ context.Context, tenant, log string, page store.Page) 
 	if err != nil {
 		return nil, false, err
 	}
-	for i := range keys {
-		e, err := s.entry(keys[i], raws[i])
-		if err != nil {
-			return nil, false, err
-		}
-		entries = append(entries, e)
-	}
-	return entries, more, nil
+	entries, err = decoded(keys, raws, s.entry)
+	return entries, more && err == nil, err
 }
 
 // Wait implements store.Documents.
