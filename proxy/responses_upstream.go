@@ -212,13 +212,15 @@ func (s *Server) alphaSearch(x *exchange, _ string) (streaming bool) {
 	return false
 }
 
-// isHere reports whether the store has a response or conversation of that id, or
-// may have it.
+// isHere reports whether the store has a response, finished or not, or a
+// conversation of that id, or may have it.
 func (s *Server) isHere(x *exchange, id string) bool {
 	_, err := s.store.Get(storeContext(), x.tenant, id)
-	if !errors.Is(err, store.ErrNotFound) {
-		return true
+	for _, kind := range [...]string{kindConversation, kindRun} {
+		if !isNotFound(err) {
+			return true
+		}
+		_, err = s.store.Doc(storeContext(), x.tenant, kind, id)
 	}
-	_, err = s.store.Doc(storeContext(), x.tenant, kindConversation, id)
-	return !errors.Is(err, store.ErrNotFound)
+	return !isNotFound(err)
 }

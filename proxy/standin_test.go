@@ -348,3 +348,19 @@ func TestTurnsOfUpstreams(t *testing.T) {
 		t.Errorf("%d and %d requests", a.Count(), b.Count())
 	}
 }
+
+// TestStandInBackgroundMeanwhile: a background response that is being made here
+// is asked for here, and cancelled here, though its upstream keeps responses.
+func TestStandInBackgroundMeanwhile(t *testing.T) {
+	t.Parallel()
+	spare := upstreamtest.New(t, sseHead+delta("a")+"stall")
+	r := newRig(t, deadURL(t), ofKind("responses", "chat", spare.URL()))
+	v := r.post(`{"model":"m","background":true,"stream":false,"store":false,"input":"q"}`).response(t)
+	spare.Next()
+	if got := r.get("/v1/responses/" + v.ID).response(t); got.Status != "in_progress" {
+		t.Errorf("%s", got.raw)
+	}
+	if got := r.do("POST", "/v1/responses/"+v.ID+"/cancel", "").response(t); got.Status != "cancelled" {
+		t.Errorf("%s", got.raw)
+	}
+}
