@@ -58,7 +58,7 @@ func (f *chatFront) keptScope() *keptScope {
 // speaks Responses.
 func (x *exchange) prepareChat() *translate.Error {
 	if x.front == nil {
-		x.front = chatFronts.Get().(*chatFront) //nolint:forcetypeassert // the pool's only type
+		x.front = chatFronts.Get().(*chatFront) // the pool's only type
 	}
 	x.front.x, x.front.scope = x, keptScope{}
 	x.route = metrics.RouteChat
@@ -185,7 +185,7 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 		switch {
 		case e != nil:
 		case r.err != nil:
-			if x.up.Cancelled() != errClientGone {
+			if !errors.Is(x.up.Cancelled(), errClientGone) {
 				x.errText = r.err.Error()
 			}
 			e = upstreamFailure(r.err)
