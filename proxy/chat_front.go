@@ -200,9 +200,7 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 	}
 	if e == nil {
 		x.errText = ""
-		if len(x.lessons) > 0 {
-			x.remember()
-		}
+		x.accepted()
 		return false, nil
 	}
 	f.close()

@@ -69,6 +69,7 @@ func (x *exchange) settle(take func() error, w io.Writer) error {
 		room := append(grow(x.parts, len(x.wire)+len(answer)+len(answer)/8+1<<10), x.server.headRoom[:]...)
 		x.parts, x.wire = x.wire, translate.AppendFormatRepair(room, x.chatBody(), answer, problem, &x.losses)
 		x.events.Reset()
+		x.amended = true
 		if err := x.askAgain(w); err != nil {
 			x.out = x.turn.Abort(x.out, err)
 			break

@@ -70,6 +70,7 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep, w 
 	if err := x.readSummary(sum, w); err != nil {
 		return nil, err
 	}
+	x.accepted()
 	text := sum.turn.Text()
 	if len(text) == 0 {
 		e := proxyError(502, "The upstream gave no summary of the conversation.")

@@ -323,41 +323,22 @@ func (x *exchange) send() *translate.Error {
 	}
 }
 
-// attempt sends the request to one upstream. Only a full context is a reason to
-// ask the same one again, and only if the client allows it.
+// attempt sends the request to one upstream. A full context is a reason to ask the
+// same one again, if the client allows it, and a refusal that teaches something.
 func (x *exchange) attempt() (e *translate.Error, elsewhere bool) {
 	s := x.server
-	for try := 0; ; try++ {
-		x.tap()
-		err := x.up.Do(x.backend.client, x.composeRequest(), nil)
-		x.attempts += x.up.Attempts
-		if x.up.Attempts > 1 {
-			s.metrics.UpstreamRetries.Add(1)
+	for {
+		status, e, elsewhere := x.askOnce()
+		if e == nil || status == 0 {
+			return e, elsewhere
 		}
-		x.firstByte = time.Since(x.start)
-		if err != nil {
-			if !errors.Is(x.up.Cancelled(), errClientGone) {
-				x.errText = err.Error()
-			}
-			return upstreamFailure(err), x.noteReply(err, 0)
-		}
-		status := x.up.Header.StatusCode()
-		elsewhere := x.noteReply(nil, status)
-		if status == fasthttp.StatusOK {
-			x.errText = ""
-			if len(x.lessons) > 0 {
-				x.remember()
-			}
-			return nil, false
-		}
-		e := x.readError()
 		if !e.ContextOverflow() && x.up.Cancelled() == nil && x.learn(status, x.parts) {
 			if refused := x.toChatAgain(); refused != nil {
 				return refused, false
 			}
 			continue
 		}
-		if !x.req.TruncateAuto || !e.ContextOverflow() || try >= maxTruncations || x.up.Cancelled() != nil {
+		if !x.req.TruncateAuto || !e.ContextOverflow() || x.truncations >= maxTruncations || x.up.Cancelled() != nil {
 			return e, elsewhere
 		}
 		shorter, dropped := translate.Truncate(append(grow(x.parts, len(x.wire)), s.headRoom[:]...), x.chatBody(), e)
@@ -365,9 +346,39 @@ func (x *exchange) attempt() (e *translate.Error, elsewhere bool) {
 			return e, false
 		}
 		x.parts, x.wire = x.wire, shorter
+		x.truncations++
 		translate.NoteTruncation(&x.losses, dropped)
 		s.metrics.Truncations.Add(1)
 	}
+}
+
+// askOnce sends the request in x.wire. status is that of an error that the upstream
+// has answered with, whose body is in x.parts then.
+func (x *exchange) askOnce() (status int, e *translate.Error, elsewhere bool) {
+	if x.refused != nil {
+		return x.takeRefusal()
+	}
+	s := x.server
+	x.tap()
+	err := x.up.Do(x.backend.client, x.composeRequest(), nil)
+	x.attempts += x.up.Attempts
+	if x.up.Attempts > 1 {
+		s.metrics.UpstreamRetries.Add(1)
+	}
+	x.firstByte = time.Since(x.start)
+	if err != nil {
+		if !errors.Is(x.up.Cancelled(), errClientGone) {
+			x.errText = err.Error()
+		}
+		return 0, upstreamFailure(err), x.noteReply(err, 0)
+	}
+	status = x.up.Header.StatusCode()
+	elsewhere = x.noteReply(nil, status)
+	if status == fasthttp.StatusOK {
+		x.errText = ""
+		return status, nil, false
+	}
+	return status, x.readError(), elsewhere
 }
 
 // readError reads an error of the upstream.
@@ -440,19 +451,25 @@ func (x *exchange) readWhole() error {
 
 // takeWhole takes in the upstream's whole reply.
 func (x *exchange) takeWhole() error {
-	body, err := x.readReply()
-	if err != nil {
-		return err
+	for again := true; again; {
+		body, err := x.readReply()
+		if err != nil {
+			return err
+		}
+		if isEventStream(&x.up.Header) {
+			x.feedPiece(body) // it streams though nobody asked for it
+			x.out = x.out[:0]
+			if !x.turn.Fed() {
+				x.endOfEvents()
+			}
+		} else {
+			x.reader.FeedMessage(nil, body)
+			x.seeRefusal(body)
+		}
+		if again, err = x.askRefused(nil); err != nil {
+			return err
+		}
 	}
-	if !isEventStream(&x.up.Header) {
-		x.reader.FeedMessage(nil, body)
-		return x.askCallAgain(nil)
-	}
-	x.events.Feed(body) // it streams though nobody asked for it
-	for e, ok := x.events.Next(); ok && !x.turn.Fed(); e, ok = x.events.Next() {
-		x.out = x.feed(x.out[:0], e)
-	}
-	x.endOfEvents()
 	return x.askCallAgain(nil)
 }
 

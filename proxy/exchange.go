@@ -30,7 +30,8 @@ type exchange struct {
 	backend    *backend
 	front      *chatFront         // for chat clients of a Responses backend
 	recording  *Recording         // of this exchange, if somebody records
-	lessons    []translate.Fact   // what refusals of the request have taught
+	lessons    []translate.Fact   // what refusals of the request have taught, and is to be remembered if it helps
+	changes    int                // how often the request was changed by lessons
 	candidates []*backend         // for the model, if there are several upstreams
 	dialect    *translate.Dialect // of the backend for this request; never changes
 
@@ -79,6 +80,10 @@ type exchange struct {
 	routed    bool // it is settled which upstreams it may go to
 	bound     bool // it goes on with what an upstream keeps
 	keepChats bool // chat completions with store:true are kept
+
+	refused     *translate.Error // what the upstream has said instead of an answer, with status 200; its words are in parts
+	amended     bool             // the request is not the client's alone any more: it asks for a better answer
+	truncations int              // how often the request was made shorter
 
 	check   *schema.Schema // against which the answer is held before the client gets to see it, or nil
 	holding bool           // events are held back until then
@@ -190,7 +195,8 @@ func (x *exchange) recycle() {
 	x.backend, x.dialect, x.place, x.summary, x.grant, x.candidates = nil, nil, nil, nil, nil, x.candidates[:0]
 	x.kept, x.keepChats, x.routed, x.bound, x.compacts = nil, false, false, false, ""
 	x.peeked = x.peeked[:0]
-	x.lessons = x.lessons[:0]
+	x.lessons, x.changes = x.lessons[:0], 0
+	x.refused, x.amended, x.truncations = nil, false, 0
 	x.chat = translate.ChatOptions{}
 	x.tenant, x.principal, x.reported = "", "", 0
 	x.continued, x.made = nil, nil

@@ -122,7 +122,7 @@ func (x *exchange) learn(status int, body []byte) bool {
 			return false // Responses clients get what they have asked for
 		}
 	}
-	if !b.cfg.Learn || len(x.lessons) >= maxLessons {
+	if !b.cfg.Learn || x.changes >= maxLessons {
 		return false
 	}
 	fact, ok := from(x.dialect, status, body, x.chatBody())
@@ -135,6 +135,7 @@ func (x *exchange) learn(status int, body []byte) bool {
 	}
 	x.dialect = &changed
 	x.lessons = append(x.lessons, fact)
+	x.changes++
 	return true
 }
 
@@ -144,6 +145,14 @@ func (x *exchange) model() string {
 		return x.front.req.Model()
 	}
 	return x.req.Model()
+}
+
+// accepted is when the upstream has taken the request: it answers.
+func (x *exchange) accepted() {
+	if len(x.lessons) > 0 {
+		x.remember()
+		x.lessons = x.lessons[:0]
+	}
 }
 
 // remember keeps the lessons of the exchange, whose request the upstream has taken.

@@ -269,10 +269,10 @@ func (x *exchange) next() *backend {
 // than the one before. refused is why the last of them cannot be asked; then
 // everything is as if there were none.
 func (x *exchange) standIn(ready func() *translate.Error) (ok bool, refused *translate.Error) {
-	was, dialect, lessons := x.backend, x.dialect, x.lessons
+	was, dialect, lessons, changes := x.backend, x.dialect, x.lessons, x.changes
 	for b := x.next(); b != nil; b = x.next() {
 		x.use(b)
-		x.lessons = nil
+		x.lessons, x.changes = nil, 0
 		x.losses.Reset()
 		if refused = ready(); refused != nil {
 			continue
@@ -287,7 +287,7 @@ func (x *exchange) standIn(ready func() *translate.Error) (ok bool, refused *tra
 		}
 		return true, nil
 	}
-	x.backend, x.dialect, x.lessons = was, dialect, lessons
+	x.backend, x.dialect, x.lessons, x.changes = was, dialect, lessons, changes
 	x.losses.Reset()
 	return false, refused
 }

@@ -110,16 +110,21 @@ func (x *exchange) complete(w io.Writer) error {
 
 // take takes in the upstream's reply.
 func (x *exchange) take(w io.Writer) error {
-	switch {
-	case x.compactsOnly():
+	if x.compactsOnly() {
 		x.out = x.turn.FinishWith(x.out, x.summary.turn)
 		return nil
-	case x.isWholeReply():
-		if err := x.streamWhole(w); err != nil {
-			return err
+	}
+	for again := true; again; {
+		var err error
+		if x.isWholeReply() {
+			err = x.streamWhole(w)
+		} else {
+			err = x.pump(w)
 		}
-	default:
-		if err := x.pump(w); err != nil {
+		if err == nil {
+			again, err = x.askRefused(w)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -173,6 +178,9 @@ func (x *exchange) pump(w io.Writer) error {
 		switch {
 		case err == nil:
 			x.feedPiece(p)
+			if len(x.lessons) > 0 && !x.turn.Silent() {
+				x.accepted()
+			}
 			last = time.Time{}
 			switch {
 			case len(x.out) >= flushAt:
@@ -213,6 +221,7 @@ func (x *exchange) feedPiece(p []byte) {
 	for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
 		x.out = x.feed(x.out, e)
 		if x.turn.Fed() {
+			x.seeRefusal(e.Data)
 			return
 		}
 	}
@@ -237,6 +246,7 @@ func (x *exchange) feed(dst []byte, e sse.Event) []byte {
 func (x *exchange) endOfEvents() {
 	if e, ok := x.events.Finish(); ok {
 		x.out = x.reader.FeedLast(x.out, e.Name, e.Data)
+		x.seeRefusal(e.Data)
 	}
 	x.out = x.reader.Finish(x.out)
 	if x.turn.Failure() != nil && x.errText == "" {
@@ -313,6 +323,7 @@ func (x *exchange) streamWhole(w io.Writer) error {
 		return x.broken(err)
 	}
 	x.out = x.reader.FeedMessage(x.out, body)
+	x.seeRefusal(body)
 	return nil
 }
 

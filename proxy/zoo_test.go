@@ -73,9 +73,12 @@ func tryFeature(t *testing.T, r *rig, m *zoo.Server, f *zooFeature, blind bool) 
 	}
 }
 
-// zooRun runs all features in front of a member.
+// zooRun runs all features in front of a member of the family.
 func zooRun(t *testing.T, family *zoo.Family, mode *zooMode) (results []zooResult, learned []string) {
-	m := zoo.New(t, family)
+	return zooRunOn(t, zoo.New(t, family), mode)
+}
+
+func zooRunOn(t *testing.T, m *zoo.Server, mode *zooMode) (results []zooResult, learned []string) {
 	r := newRig(t, m.Base(), func(s *setup) {
 		s.cfg.Loss = config.LossWarn
 		mode.setup(t, s, m)
@@ -122,5 +125,22 @@ func TestZoo(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestZooLate: it works as well where refusals come with status 200, as the whole
+// reply or as the first event of a stream.
+func TestZooLate(t *testing.T) {
+	t.Parallel()
+	learning := &zooModes[slices.IndexFunc(zooModes, func(m zooMode) bool { return m.name == "learning" })]
+	for _, name := range []string{"openai", "mistral", "gemini", "deepseek", "kimi", "cerebras"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := zoo.New(t, zoo.Named(name))
+			m.Late = true
+			if _, learned := zooRunOn(t, m, learning); len(learned) == 0 {
+				t.Error("nothing was learned")
+			}
+		})
 	}
 }

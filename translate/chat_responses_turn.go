@@ -306,6 +306,20 @@ func (t *Turn) Abort(dst []byte, err *Error) []byte {
 // stored and Terminal called.
 func (t *Turn) Ended() bool { return t.state >= stateEnded }
 
+// Silent reports whether the backend has said nothing so far that is part of an
+// answer.
+func (t *Turn) Silent() bool { return t.count <= t.leading() }
+
+// Again starts over for another reply to the request, after a backend has said
+// nothing but that it refuses it. Events go on with the next number: what was said
+// until now stays as it is.
+func (t *Turn) Again(d *Dialect) {
+	sequence := t.sequence
+	t.opt.Dialect = d
+	t.Restart()
+	t.sequence = sequence
+}
+
 // Fed reports whether the turn takes in nothing more of the backend's reply: it
 // has ended, or waits for a call to be made again (see Rejected).
 func (t *Turn) Fed() bool { return t.state >= stateRepairing }

@@ -15,12 +15,8 @@ import (
 func UpstreamError(status int, body []byte) *Error {
 	var d jsonx.Doc
 	if err := d.Parse(body, upstreamLimits); err == nil {
-		root := uint32(jsonx.Root)
-		if d.Kind(root) == jsonx.Array && d.Len(root) > 0 { // Gemini puts it in a list
-			root = d.First(root)
-		}
-		if d.Kind(root) == jsonx.Object {
-			return upstreamErrorAt(&d, root, status)
+		if root := d.Kind(jsonx.Root); root == jsonx.Object || root == jsonx.Array && d.Kind(d.First(jsonx.Root)) == jsonx.Object {
+			return upstreamErrorAt(&d, errorRoot(&d), status)
 		}
 	}
 	e := &Error{Status: status, Origin: OriginUpstream}
@@ -39,8 +35,37 @@ func UpstreamError(status int, body []byte) *Error {
 	return e.settle()
 }
 
+// IsRefusal reports whether what came with status 200 is an error all the same: a
+// whole reply, or the data of an event.
+func IsRefusal(body []byte) bool {
+	var d jsonx.Doc
+	if d.Parse(body, upstreamLimits) != nil {
+		return false
+	}
+	root := errorRoot(&d)
+	if d.Kind(root) != jsonx.Object {
+		return false
+	}
+	if e := d.Get(root, "error"); d.Present(e) && d.Kind(e) != jsonx.False && !emptyString(&d, e) {
+		return true
+	}
+	if code, ok := d.Int(d.Get(d.Get(root, "base_resp"), "status_code")); ok && code != 0 {
+		return true
+	}
+	return !d.Present(d.Get(root, "choices")) && !d.Present(d.Get(root, "usage")) &&
+		(d.Present(d.Get(root, "message")) || d.Present(d.Get(root, "detail")) || d.Present(d.Get(root, "code")))
+}
+
 // upstreamErrorIn reads the error in a chunk of a stream, which has no status.
-func upstreamErrorIn(d *jsonx.Doc) *Error { return upstreamErrorAt(d, jsonx.Root, 0) }
+func upstreamErrorIn(d *jsonx.Doc) *Error { return upstreamErrorAt(d, errorRoot(d), 0) }
+
+// errorRoot is where the object is that has the error: Gemini puts it in a list.
+func errorRoot(d *jsonx.Doc) uint32 {
+	if d.Kind(jsonx.Root) == jsonx.Array && d.Len(jsonx.Root) > 0 {
+		return d.First(jsonx.Root)
+	}
+	return jsonx.Root
+}
 
 // upstreamErrorAt reads the error in the object at root.
 func upstreamErrorAt(d *jsonx.Doc, root uint32, status int) *Error {
@@ -82,8 +107,14 @@ func upstreamErrorAt(d *jsonx.Doc, root uint32, status int) *Error {
 		if msg := d.GetString(resp, "status_msg"); msg != 0 {
 			e.Message = d.Text(msg)
 		}
+		if code, ok := d.Int(d.Get(resp, "status_code")); ok && e.Status < 400 {
+			e.Status, e.Code = baseRespStatus(code)
+		}
 	}
-	e.Type, e.Code, e.Param = member("type"), member("code"), member("param")
+	e.Type, e.Param = member("type"), member("param")
+	if code := member("code"); code != "" {
+		e.Code = code
+	}
 	if e.Code == "None" {
 		e.Code = ""
 	}
@@ -94,7 +125,16 @@ func upstreamErrorAt(d *jsonx.Doc, root uint32, status int) *Error {
 		if e.Status == 0 && code >= 400 && code < 600 {
 			e.Status = code
 		}
+		if e.Status == 0 {
+			e.Status = numberedStatus(code)
+		}
 		e.Code = ""
+	}
+	if code, err := strconv.Atoi(member("http_code")); err == nil && e.Status == 0 && code >= 400 && code < 600 {
+		e.Status = code // MiniMax
+	}
+	if e.Status == 0 {
+		e.Status = wordStatus(member("status")) // Google
 	}
 	if e.Message == "" {
 		e.Message = "The upstream reported an error without a message."
@@ -160,25 +200,82 @@ func (e *Error) settle() *Error {
 	return e
 }
 
-// statusOf guesses the HTTP status of an error that came inside a stream.
+// statusOf guesses the HTTP status of an error that came with status 200: in a
+// stream, or as a whole reply.
 func statusOf(e *Error) int {
-	switch e.Type {
-	case "invalid_request_error", "BadRequestError":
-		return 400
-	case "authentication_error":
-		return 401
-	case "permission_error":
-		return 403
-	case "not_found_error":
-		return 404
-	case "rate_limit_error", "rate_limit_exceeded", "requests", "tokens", "insufficient_quota":
-		return 429
+	if status := wordStatus(e.Type); status != 0 {
+		return status
 	}
-	switch e.Code {
-	case "rate_limit_exceeded", "insufficient_quota":
-		return 429
+	if status := wordStatus(e.Code); status != 0 {
+		return status
 	}
 	return 502
+}
+
+// statusWords are how names of errors begin, in lower case and without underscores,
+// and the HTTP status that goes with them. OpenAI's and Anthropic's are types
+// (platform.openai.com/docs/guides/error-codes, docs.anthropic.com/en/api/errors),
+// DashScope's are codes (alibabacloud.com/help/model-studio/error-code), Google's stand
+// in "status" (google.rpc.Code).
+var statusWords = []struct {
+	prefix string
+	status int
+}{
+	{"invalidrequest", 400}, {"badrequest", 400}, {"invalidparameter", 400}, {"invalidargument", 400}, {"failedprecondition", 400},
+	{"datainspectionfailed", 400}, {"invalidprompt", 400},
+	{"authentication", 401}, {"invalidapikey", 401}, {"unauthenticated", 401},
+	{"permission", 403}, {"accessdenied", 403},
+	{"notfound", 404}, {"modelnotfound", 404},
+	{"ratelimit", 429}, {"throttling", 429}, {"resourceexhausted", 429}, {"insufficientquota", 429}, {"requests", 429}, {"tokens", 429},
+	{"overloaded", 503}, {"unavailable", 503}, {"serviceunavailable", 503},
+}
+
+func wordStatus(word string) int {
+	if word == "" {
+		return 0
+	}
+	word = strings.ReplaceAll(strings.ToLower(word), "_", "")
+	for _, w := range statusWords {
+		if strings.HasPrefix(word, w.prefix) {
+			return w.status
+		}
+	}
+	return 0
+}
+
+// baseRespStatus is what MiniMax's code of an error means, which comes with status
+// 200: https://platform.minimax.io/docs/api-reference/errorcode
+func baseRespStatus(n int64) (status int, code string) {
+	switch n {
+	case 1001: // request timeout
+		return 504, ""
+	case 1002, 1039, 1041, 2045: // rates of requests, tokens, connections and growth
+		return 429, ""
+	case 1008, 2056: // the balance, the plan
+		return 429, "insufficient_quota"
+	case 1004, 2049:
+		return 401, ""
+	}
+	if n == 1026 || n == 1027 || n == 1042 || n >= 2000 { // what is in the request, or in the answer
+		return 400, ""
+	}
+	return 502, ""
+}
+
+// numberedStatus is what GLM's numbers mean where no status comes with them:
+// https://docs.z.ai/api-reference/api-code
+func numberedStatus(n int) int {
+	switch {
+	case n >= 1000 && n <= 1004:
+		return 401
+	case n == 1220:
+		return 403
+	case n >= 1210 && n <= 1215, n == 1261, n == 1301:
+		return 400
+	case n == 1113, n >= 1302 && n <= 1313:
+		return 429
+	}
+	return 0
 }
 
 // contextWords are how backends say that the context is full: lower case.

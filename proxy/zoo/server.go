@@ -16,6 +16,9 @@ import (
 type Server struct {
 	*httptest.Server
 	Family *Family
+	// Late says that refusals come with status 200: as the whole reply, or as the first
+	// event of a stream.
+	Late bool
 
 	mu      sync.Mutex
 	asked   []*Request
@@ -109,12 +112,12 @@ func (s *Server) chat(w http.ResponseWriter, hr *http.Request) {
 	s.mu.Unlock()
 	if refused != nil {
 		status, body := f.Refuse(refused)
-		s.json(w, status, body)
+		s.refuse(w, r, status, body)
 		return
 	}
 	if strings.Contains(r.said(), "OVERFLOW") {
 		e, form := f.overflow()
-		s.json(w, e.status(), form(e, e.Message))
+		s.refuse(w, r, e.status(), form(e, e.Message))
 		return
 	}
 	breaks := strings.Contains(r.said(), "FAIL")
@@ -142,6 +145,21 @@ func (s *Server) chat(w http.ResponseWriter, hr *http.Request) {
 			return
 		}
 		_ = rc.Flush()
+	}
+}
+
+// refuse answers with an error.
+func (s *Server) refuse(w http.ResponseWriter, r *Request, status int, body []byte) {
+	switch {
+	case !s.Late:
+		s.json(w, status, body)
+	case !r.Stream:
+		s.json(w, 200, body)
+	default:
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, ": PROCESSING\n\n")
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.WriteString(w, "data: "+string(body)+"\n\ndata: [DONE]\n\n")
 	}
 }
 

@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+
+	"antiphon/config"
+	"antiphon/translate"
+)
+
+// Some backends refuse a request with status 200: the error is the whole reply
+// (MiniMax), or the first event of a stream, once the router in between has found
+// somebody to ask (OpenRouter). As long as nothing of an answer has been said, such
+// a refusal is like any other: it may teach something, a full context may be made to
+// fit, and another upstream may be asked. The client's stream may have begun by
+// then; it has not been told anything that another reply could contradict.
+
+// seeRefusal looks whether what has just ended the turn is a refusal.
+func (x *exchange) seeRefusal(body []byte) {
+	e := x.turn.Failure()
+	if e == nil || !x.turn.Silent() || x.amended || x.backend.cfg.API != config.APIChat || !translate.IsRefusal(body) {
+		return
+	}
+	x.refused = e
+	x.parts = append(x.parts[:0], body...)
+}
+
+// takeRefusal is askOnce for a refusal that has come already.
+func (x *exchange) takeRefusal() (status int, e *translate.Error, elsewhere bool) {
+	e, x.refused = x.refused, nil
+	elsewhere = x.noteReply(nil, e.Status)
+	if len(x.wire) == 0 { // a stream has let go of it
+		parts := x.parts
+		if x.toChatAgain() != nil {
+			return 0, e, elsewhere
+		}
+		x.parts = parts
+	}
+	if status = e.Status; status == 502 { // it does not say which
+		status = 400
+	}
+	return status, e, elsewhere
+}
+
+// askRefused asks again for a reply, if the turn has ended in a refusal. w is where
+// signs of life go, or nil. again says that there is another reply to take in; if
+// there is none the turn has ended.
+func (x *exchange) askRefused(w io.Writer) (again bool, err error) {
+	if x.refused == nil {
+		if x.turn.Failure() == nil || !x.turn.Silent() {
+			x.accepted()
+		}
+		return false, nil
+	}
+	if w != nil {
+		if err := x.flush(w); err != nil {
+			return false, err
+		}
+	}
+	x.up.Close(true)
+	x.events.Reset()
+	x.keepCandidates(func(b *backend) bool { return b.cfg.API == config.APIChat }) // what reads the reply stays
+	x.turn.Again(x.dialect)
+	failure := x.sendAlive(w)
+	x.reported = 0 // the losses are those of another request now
+	switch {
+	case errors.Is(x.up.Cancelled(), errClientGone) && w != nil:
+		return false, errStop
+	case errors.Is(x.up.Cancelled(), errClientGone):
+		return false, errClientGone
+	case failure != nil:
+		x.out = x.reader.Abort(x.out, failure)
+		return false, nil
+	}
+	x.turn.Again(x.dialect)
+	return true, nil
+}
