@@ -407,6 +407,7 @@ func (x *exchange) whole() {
 	} else if !x.wholeReply() {
 		return
 	}
+	x.notice()
 	x.reportLosses()
 	x.out = x.commit(x.out[:0])
 	x.countTurn()

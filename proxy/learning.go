@@ -147,6 +147,24 @@ func (x *exchange) model() string {
 	return x.req.Model()
 }
 
+// notice takes what the reply has shown of the upstream for lessons: the turn has
+// ended. What it has refused counts more.
+func (x *exchange) notice() {
+	b := x.backend
+	facts := x.turn.Noticed()
+	if facts == nil || !b.cfg.Learn {
+		return
+	}
+	known := x.server.readLearned(b, x.req.Model(), x.start)
+	for _, f := range facts {
+		_, changes := x.dialect.With(f)
+		if changes && !b.cfg.Overrides.Sets(f.Key) && !slices.ContainsFunc(known.facts, func(old learnedFact) bool { return old.Key == f.Key && old.Value == "false" }) {
+			x.lessons = append(x.lessons, f)
+		}
+	}
+	x.accepted()
+}
+
 // accepted is when the upstream has taken the request: it answers.
 func (x *exchange) accepted() {
 	if len(x.lessons) > 0 {

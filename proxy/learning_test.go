@@ -206,3 +206,81 @@ func TestLearningAtOnce(t *testing.T) {
 		t.Error("it was not remembered")
 	}
 }
+
+// TestNoticing: what a backend takes and does not keep to is reported, and learned
+// where there is another way.
+func TestNoticing(t *testing.T) {
+	t.Parallel()
+	const (
+		schema = `"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}}}`
+		tools  = `"tools":[{"type":"function","name":"f"},{"type":"function","name":"g"}]`
+	)
+	reply := func(message string) string {
+		return `json 200 {"choices":[{"index":0,"message":` + message + `,"finish_reason":"stop"}]}`
+	}
+	text := reply(`{"content":"Well, no."}`)
+	call := reply(`{"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]}`)
+	details := reply(`{"content":"x","reasoning":"r","reasoning_details":[{"type":"reasoning.text","text":"r","signature":"s"}]}`)
+	for _, c := range []struct{ name, ask, answer, loss, learned string }{
+		{"schema", schema, text, "reply.format", "structured_output=json_object"},
+		{"object", `"text":{"format":{"type":"json_object"}}`, text, "reply.format", "structured_output=none"},
+		{"a fence", schema, reply("{\"content\":\"```json\\n{}\\n```\"}"), "reply.format", "structured_output=json_object"},
+		{"JSON that does not hold", schema, reply(`{"content":"{}"}`), "", ""},
+		{"cut off", schema, strings.Replace(text, `"stop"`, `"length"`, 1), "", ""},
+		{"refused", schema, reply(`{"refusal":"No."}`), "", ""},
+		{"named", tools + `,"tool_choice":{"type":"function","name":"g"}`, call, "reply.tool_choice", "tools.choices.named=false"},
+		{"named, kept", tools + `,"tool_choice":{"type":"function","name":"f"}`, call, "", ""},
+		{"required", tools + `,"tool_choice":"required"`, text, "reply.tool_choice", ""},
+		{"required, kept", tools + `,"tool_choice":"required"`, call, "", ""},
+		{"none", tools + `,"tool_choice":"none"`, call, "reply.forbidden_call", "tools.choices.none=false"},
+		{"auto", tools, text, "", ""},
+		{"details", `"store":false`, details, "reply.reasoning_data", "reasoning.details=true reasoning.replay=loop"},
+	} {
+		for _, off := range []bool{false, true} {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				up := upstreamtest.NewFunc(t, 0, func(*upstreamtest.Request) string { return c.answer })
+				r := newRig(t, up.URL(), func(s *setup) { s.cfg.Upstream.Learn = !off })
+				got := r.post(`{"model":"m","input":"x",` + c.ask + `}`)
+				got.want(t, 200, "")
+				if loss := got.header.Get("Antiphon-Loss"); c.loss != "" && !strings.Contains(loss, c.loss) || c.loss == "" && strings.Contains(loss, "reply.") {
+					t.Errorf("losses %q", loss)
+				}
+				want := c.learned
+				if off {
+					want = ""
+				}
+				if learned := strings.Join(learnedFacts(r), " "); learned != want || r.metric("antiphon_lessons_total") != float64(len(strings.Fields(want))) {
+					t.Errorf("learned %q", learned)
+				}
+			})
+		}
+	}
+}
+
+// TestNoticingDetails: reasoning_details that are refused when they come back are not
+// sent again, whatever the backend gives.
+func TestNoticingDetails(t *testing.T) {
+	t.Parallel()
+	up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+		if strings.Contains(string(req.Body), "reasoning_details") {
+			return `json 400 {"error":{"message":"property 'messages.1.reasoning_details' is unsupported"}}`
+		}
+		return `json 200 {"choices":[{"index":0,"message":{"reasoning_details":[{"type":"reasoning.encrypted","data":"s"}],` +
+			`"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`
+	})
+	r := newRig(t, up.URL())
+	const f = `"tools":[{"type":"function","name":"f"}]`
+	r.post(`{"model":"m","input":"x",` + f + `}`).want(t, 200, "")
+	for range 3 {
+		got := r.post(`{"model":"m","input":"x",` + f + `}`)
+		got.want(t, 200, "")
+		r.post(`{"model":"m","previous_response_id":"`+got.responseID(t)+`","input":[{"type":"function_call_output","call_id":"c","output":"o"}],`+f+`}`).want(t, 200, "")
+	}
+	if learned := strings.Join(learnedFacts(r), " "); learned != "reasoning.details=false reasoning.replay=loop" {
+		t.Errorf("learned %q", learned)
+	}
+	if up.Count() != 8 {
+		t.Errorf("%d requests", up.Count())
+	}
+}

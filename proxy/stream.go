@@ -103,6 +103,7 @@ func (x *exchange) complete(w io.Writer) error {
 			return err
 		}
 	}
+	x.notice()
 	x.out = x.doneMarker(x.commit(x.out))
 	x.countTurn()
 	return x.flush(w)

@@ -54,7 +54,7 @@ type fields map[string]any
 // reported, unless nobody could know.
 func (c *zooClient) ignored(rule, format string, args ...any) error {
 	switch {
-	case c.lost(rule):
+	case c.lost(rule), c.lost("reply." + strings.TrimPrefix(rule, "text.")):
 		return nil
 	case c.blind:
 		c.silent = true
@@ -77,7 +77,12 @@ func (c *zooClient) post(body fields) *reply {
 }
 
 func (c *zooClient) note(got *reply) {
-	for loss := range strings.SplitSeq(got.header.Get("Antiphon-Loss"), ", ") {
+	losses := got.header.Get("Antiphon-Loss")
+	if _, late, found := strings.Cut(string(got.body), "\n: antiphon-loss: "); found {
+		late, _, _ = strings.Cut(late, "\n")
+		losses += ", " + late
+	}
+	for loss := range strings.SplitSeq(losses, ", ") {
 		id, rest, _ := strings.Cut(loss, ";")
 		c.partly = c.partly || strings.HasPrefix(rest, "action=dropped") || strings.HasPrefix(rest, "action=emulated")
 		if id != "" && !slices.Contains(c.losses, id) {

@@ -230,6 +230,9 @@ func (t *Turn) announce(dst []byte, i int) []byte {
 	it.name = append(it.name[:0], it.said...)
 	if !t.identify(it) {
 		it.state = itemIgnored
+		if t.opt.Request.tools.choice == choiceNone {
+			t.noticed |= noticedNone
+		}
 		t.lose(ruleReplyCallForbidden, outputPath(len(t.order)), string(it.name))
 		return dst
 	}

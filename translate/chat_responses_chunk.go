@@ -374,6 +374,7 @@ func (t *Turn) end(dst []byte) []byte {
 func (t *Turn) settled(dst []byte) []byte {
 	dst = t.closeDetails(dst)
 	t.advance(stateEnded)
+	t.checkHonoured()
 	return dst
 }
 

@@ -129,6 +129,7 @@ func (t *Turn) noteReasoningData(d *jsonx.Doc, details uint32) {
 	}
 	for v, end := d.First(details), d.End(details); v < end; v = d.Next(v) {
 		if d.Kind(d.Get(v, "data")) == jsonx.String || d.Kind(d.Get(v, "signature")) == jsonx.String {
+			t.noticed |= noticedDetails
 			t.loseData()
 			return
 		}

@@ -57,6 +57,7 @@ type Turn struct {
 	finished bool
 	cutShort string // incomplete_details.reason
 	stopped  bool   // somebody has cancelled it
+	noticed  noticed
 	earlier  []byte // output items of a turn that was taken up from another: see Resume
 	failure  *Error
 	usage    usage

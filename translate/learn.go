@@ -207,7 +207,10 @@ func learnRoles(r *refusal, d *Dialect) (Fact, bool) {
 
 func learnReasoningReplay(r *refusal, d *Dialect) (Fact, bool) {
 	field := d.Reasoning.ReplayField
+	const details = "reasoning_details"
 	switch {
+	case d.Reasoning.Details && r.sentMember(details) && r.unsupported && r.names(details):
+		return Fact{"reasoning.details", "false"}, true
 	case r.sentMember(field) && r.unsupported && r.names(field):
 		return Fact{"reasoning.replay", string(ReplayNone)}, true
 	case r.sentMember("tool_calls") && r.names(field) && !r.unsupported &&

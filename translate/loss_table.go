@@ -55,6 +55,8 @@ const (
 	ruleSurrogates
 	ruleReplyCallDropped
 	ruleReplyCallForbidden
+	ruleReplyChoice
+	ruleReplyFormat
 	ruleReplyCallID
 	ruleReplyCallName
 	ruleReplyCallRenamed
@@ -135,6 +137,8 @@ var lossRules = [numRules]RuleInfo{
 
 	ruleReplyCallDropped:     {"reply.parallel_call", Dropped, true, "A further call was left out, because the request allows one at a time."},
 	ruleReplyCallForbidden:   {"reply.forbidden_call", Dropped, true, "A call that tool_choice does not allow was left out."},
+	ruleReplyChoice:          {"reply.tool_choice", Dropped, true, "The backend was told to call a tool and did not call it."},
+	ruleReplyFormat:          {"reply.format", Dropped, true, "The backend was held to text.format, and its answer is no JSON."},
 	ruleReplyCallID:          {"reply.call_id", Repaired, true, "A call had no id, or that of another call, and was given one."},
 	ruleReplyCallName:        {"reply.call_name", Dropped, true, "A call without a name was left out."},
 	ruleReplyCallRenamed:     {"reply.call_renamed", Repaired, true, "A call named a tool in a way that is not its name, but could mean no other."},
