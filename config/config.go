@@ -184,8 +184,12 @@ type Upstream struct {
 	Headers map[string]Secret `yaml:"headers"`
 
 	// Dialect is the name of a preset (translate.DialectNames). Empty: by the
-	// host of URL.
+	// host of URL, or, with Detect, by what the server shows of itself.
 	Dialect string `yaml:"dialect"`
+
+	// Detect says whether a server whose host tells nothing is looked at: at its
+	// list of models, once, and at its first replies.
+	Detect bool `yaml:"detect"`
 
 	// Overrides change single fields of the dialect.
 	Overrides Overrides `yaml:"overrides"`
@@ -504,7 +508,7 @@ func defaultUpstream(url string) Upstream {
 			Idle:    DefaultConnectionIdle,
 			MaxIdle: DefaultMaxIdleConnections,
 		},
-		Learn: true, LearnTTL: DefaultLearnTTL,
+		Detect: true, Learn: true, LearnTTL: DefaultLearnTTL,
 		Health:           Health{Failures: DefaultHealthFailures, Pause: DefaultHealthPause},
 		MaxResponseBytes: DefaultMaxResponseBytes,
 	}

@@ -106,6 +106,13 @@ func (u *Upstream) EffectiveDialect() (translate.Dialect, error) {
 	return d, joined(errs)
 }
 
+// Detects reports whether it is left to the server to show what it is: nothing is
+// configured, and the host tells nothing.
+func (u *Upstream) Detects() bool {
+	target, err := u.Target()
+	return err == nil && u.Detect && u.Dialect == "" && u.API == APIChat && translate.DialectForHost(target.Addr) == "generic"
+}
+
 // effectiveDialect returns the complaints without places, except those about
 // single overrides.
 func (u *Upstream) effectiveDialect() (translate.Dialect, []*Error) {

@@ -12,9 +12,11 @@ import (
 )
 
 // backend is one upstream: where it is, how it is spoken to, and with what
-// credential. But for its health, and what is learned about it, it never changes once it is made.
+// credential. But for its health, and
+// what is found out about it, it never changes once it is made.
 type backend struct {
 	name    string
+	version string // of this program
 	cfg     *config.Upstream
 	dialect translate.Dialect
 	target  config.Target
@@ -31,13 +33,16 @@ type backend struct {
 	health      health
 	learning    learning
 	noTokenizer absences
+
+	detection detection
 }
 
 // dialer connects in place of the network; nil is the network.
 type dialer = func(network, addr string, timeout time.Duration) (net.Conn, error)
 
 func newBackend(name string, cfg *config.Upstream, limits *config.Limits, version string, dial dialer) (*backend, error) {
-	b := &backend{name: name, cfg: cfg}
+	b := &backend{name: name, cfg: cfg, version: version}
+	b.detection.on = cfg.Detects()
 	var err error
 	if b.dialect, err = cfg.EffectiveDialect(); err != nil {
 		return nil, err
@@ -72,12 +77,12 @@ func newBackend(name string, cfg *config.Upstream, limits *config.Limits, versio
 		}
 	}
 	b.client = upstream.New(o)
-	b.composeHeads(version)
+	b.composeHeads()
 	return b, nil
 }
 
 // composeHeads writes what all requests to the upstream have in common.
-func (b *backend) composeHeads(version string) {
+func (b *backend) composeHeads() {
 	b.overridden = map[string]bool{}
 	add := func(name, value string) {
 		b.ownHeaders = append(b.ownHeaders, name+": "+value+"\r\n"...)
@@ -90,16 +95,22 @@ func (b *backend) composeHeads(version string) {
 	for name, value := range b.cfg.Headers {
 		add(name, value.Reveal())
 	}
-	b.chatHead = b.composeHead(b.target.BasePath+"/chat/completions", version)
-	b.responsesHead = b.composeHead(b.target.BasePath+"/responses", version)
+	b.chatHead = b.composeHead(b.target.BasePath + "/chat/completions")
+	b.responsesHead = b.composeHead(b.target.BasePath + "/responses")
+	b.tokenizerHeads = b.composeTokenizer(b.dialect.Tokenizer)
+}
+
+// composeTokenizer writes the heads of the requests to a tokenizer.
+func (b *backend) composeTokenizer(t translate.Tokenizer) (heads [][]byte) {
 	root := strings.TrimSuffix(b.target.BasePath, "/v1")
-	for _, path := range b.dialect.Tokenizer.Paths() {
-		b.tokenizerHeads = append(b.tokenizerHeads, b.composeHead(root+path, version))
+	for _, path := range t.Paths() {
+		heads = append(heads, b.composeHead(root+path))
 	}
+	return heads
 }
 
 // composeHead writes the head of a POST of JSON, up to what differs.
-func (b *backend) composeHead(path, version string) []byte {
+func (b *backend) composeHead(path string) []byte {
 	h := append([]byte("POST "), path...)
 	if b.target.Query != "" {
 		h = append(h, '?')
@@ -109,7 +120,7 @@ func (b *backend) composeHead(path, version string) []byte {
 	h = append(h, b.target.Host...)
 	h = append(h, "\r\nContent-Type: application/json\r\n"...)
 	if !b.overridden["user-agent"] {
-		h = append(h, "User-Agent: antiphon/"+version+"\r\n"...)
+		h = append(h, "User-Agent: antiphon/"+b.version+"\r\n"...)
 	}
 	return append(h, b.ownHeaders...)
 }

@@ -372,6 +372,7 @@ func (x *exchange) askOnce() (status int, e *translate.Error, elsewhere bool) {
 		}
 		return 0, upstreamFailure(err), x.noteReply(err, 0)
 	}
+	x.see()
 	status = x.up.Header.StatusCode()
 	elsewhere = x.noteReply(nil, status)
 	if status == fasthttp.StatusOK {

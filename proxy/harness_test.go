@@ -81,6 +81,7 @@ func newRig(t testing.TB, upstreamURL string, options ...func(*setup)) *rig {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Upstream.URL = upstreamURL
+	cfg.Upstream.Detect = false // tests count requests
 	r := &rig{t: t, log: &logBuffer{}, served: make(chan error, 1), setup: &setup{cfg: cfg}}
 	enc := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
 	r.opt = Options{Config: cfg, Version: "test", Log: zap.New(zapcore.NewCore(enc, zapcore.AddSync(r.log), zap.DebugLevel))}

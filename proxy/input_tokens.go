@@ -77,7 +77,7 @@ func (x *exchange) countTokens() int64 {
 // hasTokenizer reports whether the upstream has a tokenizer for the model, as far
 // as that is known.
 func (x *exchange) hasTokenizer() bool {
-	return len(x.backend.tokenizerHeads) > 0 && !x.backend.noTokenizer.holds(x.req.Model(), x.start)
+	return x.backend.base().Tokenizer != translate.TokenizerNone && !x.backend.noTokenizer.holds(x.req.Model(), x.start)
 }
 
 // absences are the models for which an upstream has said that it has no tokenizer.
@@ -131,9 +131,10 @@ func (x *exchange) askTokenizer() (tokens int64, ok bool) {
 	}()
 	x.wire = nil
 	var reply []byte
-	for step, head := range x.backend.tokenizerHeads {
+	how, heads := x.backend.tokenizer()
+	for step, head := range heads {
 		x.wire = append(grow(x.wire, len(chat)+len(reply)), s.headRoom[:]...)
-		if x.wire, ok = x.backend.dialect.Tokenizer.AppendQuestion(x.wire, step, chat[len(s.headRoom):], reply); !ok {
+		if x.wire, ok = how.AppendQuestion(x.wire, step, chat[len(s.headRoom):], reply); !ok {
 			return 0, false
 		}
 		err := x.up.Do(x.backend.client, x.composeTo(head, false), nil)
@@ -152,5 +153,5 @@ func (x *exchange) askTokenizer() (tokens int64, ok bool) {
 		reply = append([]byte(nil), body...)
 		x.up.Close(true)
 	}
-	return x.backend.dialect.Tokenizer.Answer(reply)
+	return how.Answer(reply)
 }

@@ -57,8 +57,10 @@ const (
 
 // dialectFor is the upstream's dialect for a model, with what was learned.
 func (s *Server) dialectFor(b *backend, model string, now time.Time) *translate.Dialect {
-	if !b.cfg.Learn {
-		return &b.dialect
+	if b.detection.on {
+		s.lookAt(b, now)
+	} else if !b.cfg.Learn {
+		return b.base()
 	}
 	if known := b.learning.models.Load(); known != nil {
 		if m := (*known)[model]; m != nil && now.Sub(m.read) < learnedFresh {
@@ -70,7 +72,10 @@ func (s *Server) dialectFor(b *backend, model string, now time.Time) *translate.
 
 // readLearned asks the store what is known of a model.
 func (s *Server) readLearned(b *backend, model string, now time.Time) *learnedModel {
-	m := &learnedModel{dialect: &b.dialect, read: now}
+	m := &learnedModel{read: now}
+	if !b.cfg.Learn {
+		return b.learning.put(b, model, m)
+	}
 	doc, err := s.store.Doc(storeContext(), store.SystemTenant, kindLearned, learnedKey(b, model))
 	switch {
 	case err == nil && json.Unmarshal(doc.Body, &m.facts) == nil:
@@ -98,18 +103,40 @@ func (l *learning) put(b *backend, model string, m *learnedModel) *learnedModel 
 	}
 	if old := known[model]; old != nil && slices.EqualFunc(old.facts, m.facts, func(a, b learnedFact) bool { return a.Fact == b.Fact }) {
 		m.dialect = old.dialect
-	} else if len(m.facts) > 0 {
-		d := &b.dialect
-		for _, f := range m.facts {
-			if changed, ok := d.With(f.Fact); ok && !b.cfg.Overrides.Sets(f.Key) {
-				d = &changed
-			}
-		}
-		m.dialect = d
+	} else {
+		m.dialect = b.dialectOf(model, m.facts)
 	}
 	known[model] = m
 	l.models.Store(&known)
 	return m
+}
+
+// dialectOf is the upstream's dialect for a model: what the model wants, where the
+// server is to show what it is, and over it what was learned. What is configured stays.
+func (b *backend) dialectOf(model string, learned []learnedFact) *translate.Dialect {
+	d := b.base()
+	take := func(f translate.Fact) {
+		if changed, ok := d.With(f); ok && !b.cfg.Overrides.Sets(f.Key) {
+			d = &changed
+		}
+	}
+	if b.detection.on {
+		for _, f := range b.hints(model) {
+			take(f)
+		}
+	}
+	for _, f := range learned {
+		take(f.Fact)
+	}
+	return d
+}
+
+// hints are what a model wants by its name, which is the upstream's.
+func (b *backend) hints(model string) []translate.Fact {
+	if name := b.modelName(model); name != "" {
+		model = name
+	}
+	return translate.ModelHints(model)
 }
 
 // learn changes the exchange's dialect by what a refusal teaches. The request has
@@ -151,6 +178,7 @@ func (x *exchange) model() string {
 // ended. What it has refused counts more.
 func (x *exchange) notice() {
 	b := x.backend
+	x.seeFingerprint()
 	facts := x.turn.Noticed()
 	if facts == nil || !b.cfg.Learn {
 		return
@@ -221,12 +249,13 @@ func (s *Server) dialects(w http.ResponseWriter, _ *http.Request) {
 	type upstream struct {
 		Upstream string `json:"upstream"`
 		Dialect  string `json:"dialect"`
+		How      string `json:"how"` // it was recognised
 		Learns   bool   `json:"learns"`
 		Learned  []fact `json:"learned"`
 	}
 	list := []upstream{}
 	for _, b := range s.router.all {
-		u := upstream{Upstream: b.name, Dialect: b.dialect.Name, Learns: b.cfg.Learn, Learned: []fact{}}
+		u := upstream{Upstream: b.name, Dialect: b.base().Name, How: b.recognisedBy(), Learns: b.cfg.Learn, Learned: []fact{}}
 		page := store.Page{Limit: 200, After: learnedKey(b, "")}
 		for {
 			docs, more, err := s.store.Docs(storeContext(), store.SystemTenant, kindLearned, page)

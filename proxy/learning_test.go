@@ -271,7 +271,7 @@ func TestNoticingDetails(t *testing.T) {
 	})
 	r := newRig(t, up.URL())
 	const f = `"tools":[{"type":"function","name":"f"}]`
-	r.post(`{"model":"m","input":"x",` + f + `}`).want(t, 200, "")
+	r.post(`{"model":"m","input":"x",`+f+`}`).want(t, 200, "")
 	for range 3 {
 		got := r.post(`{"model":"m","input":"x",` + f + `}`)
 		got.want(t, 200, "")

@@ -60,7 +60,7 @@ func (x *exchange) recorded() {
 	}
 	x.recording, x.up.Tap = nil, nil
 	r.RequestID = string(x.requestID)
-	r.Dialect = x.backend.dialect.Name
+	r.Dialect = x.dialect.Name
 	r.Strict = x.server.cfg.Loss == config.LossStrict
 	r.Status = x.up.Header.StatusCode()
 	r.Stream = isEventStream(&x.up.Header)

@@ -59,7 +59,7 @@ func (x *exchange) askRefused(w io.Writer) (again bool, err error) {
 	}
 	x.up.Close(true)
 	x.events.Reset()
-	x.keepCandidates(func(b *backend) bool { return b.cfg.API == config.APIChat }) // what reads the reply stays
+	x.keepTurn()
 	x.turn.Again(x.dialect)
 	failure := x.sendAlive(w)
 	x.reported = 0 // the losses are those of another request now

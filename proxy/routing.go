@@ -249,7 +249,7 @@ func (x *exchange) passByBody() {
 	x.passTo(model, []byte(sticky))
 }
 
-func (x *exchange) use(b *backend) { x.backend, x.dialect = b, &b.dialect }
+func (x *exchange) use(b *backend) { x.backend, x.dialect = b, b.base() }
 
 // keepCandidates leaves those upstreams that are like the present one.
 func (x *exchange) keepCandidates(like func(b *backend) bool) {

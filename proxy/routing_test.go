@@ -18,6 +18,7 @@ func also(name, url string, change func(u *config.Upstream)) func(*setup) {
 	return func(s *setup) {
 		u := config.Default().Upstream
 		u.URL = url
+		u.Detect = false
 		if change != nil {
 			change(&u)
 		}

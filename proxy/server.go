@@ -132,6 +132,11 @@ func (s *Server) makeMetrics(version string) {
 			put(b.name, b.health.well(now))
 		}
 	}
+	s.metrics.UpstreamDialects = func(put func(name, dialect string)) {
+		for _, b := range s.router.all {
+			put(b.name, b.base().Name)
+		}
+	}
 	s.metrics.StoreStats = func() (records, bytes, evictions, expired int64) {
 		st := s.store.Stats()
 		return st.Records, st.Bytes, st.Evictions, st.Expired

@@ -49,7 +49,7 @@ func TestDocsDialects(t *testing.T) {
 				for j := range zooModes {
 					results, learned := zooRun(t, family, &zooModes[j])
 					byMode = append(byMode, results)
-					if zooModes[j].blind {
+					if zooModes[j].learn {
 						row.learned = learned
 					}
 				}
@@ -85,19 +85,19 @@ const dialectsHead = `# Dialects
 
 <!-- made by a test: make docs -->
 
-"OpenAI-compatible" means many things. Antiphon ships a preset for each family of servers below, recognises it by the host
-or by what ` + "`antiphon probe`" + ` sees, and learns the rest from refusals
-([OPERATIONS.md](OPERATIONS.md#what-it-learns-about-a-backend)). Each family has a scripted member in the package proxy/zoo
-that refuses and answers as the family is documented to, and every cell of the table is the client suite in front of that
-member, over real sockets. No real server was asked for it.
+"OpenAI-compatible" means many things. Antiphon ships a preset for each family of servers below, recognises it by the host,
+by what the server shows of itself, or by what ` + "`antiphon probe`" + ` sees, and learns the rest from refusals and from what
+replies show ([OPERATIONS.md](OPERATIONS.md#what-it-learns-about-a-backend)). Each family has a scripted member in the package
+proxy/zoo that refuses and answers as the family is documented to, and every cell of the table is the client suite in front of
+that member, over real sockets. No real server was asked for it.
 
-Three signs for three modes: by **preset**, by what **probe** has found (from the recognised preset), and by **learning**
-alone, with no configuration at all.
+Four signs for four modes: by **preset**; by what **probe** has found (from the recognised preset); with **nothing
+configured**, at an address that says nothing; and by **learning** alone, from the dialect generic.
 
 - ● works
 - ◐ works, with something left out or in another form, which the loss report says
-- ○ works, but the backend ignores something in silence that nobody has told the proxy of
-- ✗ does not work
+- ○ works, but the backend ignores something in silence that nobody has told the proxy of (no cell has it)
+- ✗ does not work (no cell has it)
 
 `
 
@@ -124,7 +124,7 @@ func dialectsPage(rows []memberRow) []byte {
 	for _, f := range zooFeatures {
 		fmt.Fprintf(&b, "- **%s**: %s\n", f.name, f.what)
 	}
-	b.WriteString("\n## What is learned from nothing\n\nThe facts that the suite has taught the generic dialect, one refusal at a time.\n\n| family | facts |\n|---|---|\n")
+	b.WriteString("\n## What is learned from nothing\n\nThe facts that the suite has taught the generic dialect: one refusal at a time, or by what was taken and not kept to.\n\n| family | facts |\n|---|---|\n")
 	for i := range rows {
 		facts := "–"
 		if len(rows[i].learned) > 0 {

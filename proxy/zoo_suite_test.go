@@ -39,6 +39,7 @@ var zooFeatures = []zooFeature{
 // zooClient is a client of one rig.
 type zooClient struct {
 	r      *rig
+	model  string
 	thinks bool
 	blind  bool     // nobody has told the proxy what the backend ignores in silence
 	silent bool     // something was ignored, and nothing was reported
@@ -68,7 +69,7 @@ func (c *zooClient) post(body fields) *reply {
 		body["stream"] = true
 	}
 	if body["model"] == nil {
-		body["model"] = "m"
+		body["model"] = c.model
 	}
 	c.sent++
 	got := c.r.post(string(asJSON(body)))

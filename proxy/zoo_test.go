@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -15,12 +16,13 @@ import (
 type zooMode struct {
 	name  string
 	blind bool // it does not find out what a backend ignores in silence
+	learn bool // it has nothing but refusals to go by
 	setup func(t *testing.T, s *setup, m *zoo.Server)
 }
 
 var zooModes = []zooMode{
-	{"preset", false, func(_ *testing.T, s *setup, m *zoo.Server) { s.cfg.Upstream.Dialect = m.Family.Name }},
-	{"probe", false, func(t *testing.T, s *setup, m *zoo.Server) {
+	{"preset", false, false, func(_ *testing.T, s *setup, m *zoo.Server) { s.cfg.Upstream.Dialect = m.Family.Name }},
+	{"probe", false, false, func(t *testing.T, s *setup, m *zoo.Server) {
 		u := s.cfg.Upstream
 		u.URL, u.Dialect = m.Base(), ""
 		report, err := probe.Run(t.Context(), probe.Options{Upstream: &u, Model: m.Family.Model()})
@@ -32,7 +34,8 @@ var zooModes = []zooMode{
 			t.Fatal(err)
 		}
 	}},
-	{"learning", true, func(_ *testing.T, s *setup, _ *zoo.Server) { s.cfg.Upstream.Dialect = "generic" }},
+	{"unconfigured", true, false, func(_ *testing.T, s *setup, _ *zoo.Server) { s.cfg.Upstream.Detect = true }},
+	{"learning", true, true, func(_ *testing.T, s *setup, _ *zoo.Server) { s.cfg.Upstream.Dialect = "generic" }},
 }
 
 // zooPatience is how often a feature is tried until everything is learned that
@@ -53,7 +56,7 @@ func tryFeature(t *testing.T, r *rig, m *zoo.Server, f *zooFeature, blind bool) 
 	for res.tries = 1; ; res.tries++ {
 		m.Forget()
 		lessons := r.metric("antiphon_lessons_total")
-		c := &zooClient{r: r, blind: blind, thinks: m.Family.Habits.Thinks != zoo.ThinksNot}
+		c := &zooClient{r: r, model: m.Family.Model(), blind: blind, thinks: m.Family.Habits.Thinks != zoo.ThinksNot}
 		res.err = f.run(c)
 		asked, refused := m.Asked()
 		res.refused = append(res.refused, refused...)
@@ -84,6 +87,10 @@ func zooRunOn(t *testing.T, m *zoo.Server, mode *zooMode) (results []zooResult, 
 		s.cfg.Loss = config.LossWarn
 		mode.setup(t, s, m)
 	})
+	if b := r.srv.router.all[0]; b.detection.on {
+		(&zooClient{r: r, model: m.Family.Model()}).post(fields{"input": "Hello"})
+		r.until("the upstream to have been looked at", func() bool { return b.detection.look.Load() == math.MaxInt64 })
+	}
 	for i := range zooFeatures {
 		f := &zooFeatures[i]
 		res := tryFeature(t, r, m, f, mode.blind)

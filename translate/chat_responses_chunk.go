@@ -31,7 +31,7 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 			return t.Abort(dst, malformed(data))
 		}
 	}
-	var choices, usageNode, tier, model uint32
+	var choices, usageNode, tier, model, fingerprint uint32
 	odd := false // something that only an error has
 	for k, end := d.First(jsonx.Root), t.membersEnd(); k < end; k = d.Next(k + 1) {
 		v := k + 1
@@ -44,6 +44,8 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 			tier = v
 		case "model":
 			model = v
+		case "system_fingerprint":
+			fingerprint = v
 		case "error":
 			if d.Present(v) && d.Kind(v) != jsonx.False && !emptyString(d, v) {
 				return t.Abort(dst, upstreamErrorIn(d))
@@ -68,6 +70,9 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 	}
 	if d.Kind(model) == jsonx.String && len(t.upModel) == 0 {
 		t.upModel = append(t.upModel, d.Str(model)...)
+	}
+	if d.Kind(fingerprint) == jsonx.String && len(t.fingerprint) == 0 {
+		t.fingerprint = append(t.fingerprint, d.Str(fingerprint)...)
 	}
 	if tierKnown(d, tier) {
 		t.tier = append(t.tier[:0], d.Str(tier)...)

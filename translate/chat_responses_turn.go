@@ -52,21 +52,22 @@ type Turn struct {
 	plain   []byte           // scratch for a custom tool's arguments
 	holding int              // calls that are held back
 
-	chose    bool       // there was a choice
-	finish   finishKind // why the backend stopped
-	finished bool
-	cutShort string // incomplete_details.reason
-	stopped  bool   // somebody has cancelled it
-	noticed  noticed
-	earlier  []byte // output items of a turn that was taken up from another: see Resume
-	failure  *Error
-	usage    usage
-	spent    usage // of an earlier try
-	counted  bool  // usage has come with or after the finish
-	compacts bool  // a compaction is all that was asked for
-	apart    bool  // it did not become part of the conversation it was made in
-	tier     []byte
-	upModel  []byte
+	chose       bool       // there was a choice
+	finish      finishKind // why the backend stopped
+	finished    bool
+	cutShort    string // incomplete_details.reason
+	stopped     bool   // somebody has cancelled it
+	noticed     noticed
+	earlier     []byte // output items of a turn that was taken up from another: see Resume
+	failure     *Error
+	usage       usage
+	spent       usage // of an earlier try
+	counted     bool  // usage has come with or after the finish
+	compacts    bool  // a compaction is all that was asked for
+	apart       bool  // it did not become part of the conversation it was made in
+	tier        []byte
+	upModel     []byte
+	fingerprint []byte // the backend's system_fingerprint
 
 	scratch []byte
 	prng    uint64
@@ -159,7 +160,7 @@ func (t *Turn) Reset(opt TurnOptions) {
 	doc.Reset()
 	*t = Turn{
 		opt: opt, events: opt.Events, cur: -1, doc: doc, args: args, items: items,
-		order: t.order[:0], id: t.id[:0], echo: t.echo[:0], scratch: t.scratch[:0], plain: t.plain[:0], tier: t.tier[:0], upModel: t.upModel[:0],
+		order: t.order[:0], id: t.id[:0], echo: t.echo[:0], scratch: t.scratch[:0], plain: t.plain[:0], tier: t.tier[:0], upModel: t.upModel[:0], fingerprint: t.fingerprint[:0],
 		shape: t.shape, think: t.think, tokens: t.tokens[:0], late: t.late[:0],
 	}
 	t.shape.clear()
@@ -357,6 +358,10 @@ func (t *Turn) Items() int { return t.count }
 
 // UpstreamModel is the backend's name for the model. It is good until Reset.
 func (t *Turn) UpstreamModel() []byte { return t.upModel }
+
+// Fingerprint is the backend's system_fingerprint, if it gave one. It is good until
+// Reset.
+func (t *Turn) Fingerprint() []byte { return t.fingerprint }
 
 // Terminal appends the event that ends the stream: completed, incomplete, or
 // error and failed. completedAt is the Unix time in seconds; stored says whether

@@ -49,7 +49,11 @@ func checkParts(cfg *config.Config) (upstreams []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		upstreams = append(upstreams, fmt.Sprintf("upstream %s %s, dialect %s", name, hostOf(u), d.Name))
+		how := ""
+		if u.Detects() {
+			how = " until it shows what it is"
+		}
+		upstreams = append(upstreams, fmt.Sprintf("upstream %s %s, dialect %s%s", name, hostOf(u), d.Name, how))
 	}
 	return upstreams, nil
 }

@@ -172,6 +172,9 @@ func (m *Metrics) collect(e *exposition) {
 			e.put("antiphon_upstream_well", n, name)
 		})
 	}
+	if m.UpstreamDialects != nil {
+		m.UpstreamDialects(func(name, dialect string) { e.put("antiphon_upstream_dialect", 1, name, dialect) })
+	}
 	e.put("antiphon_truncations_total", m.Truncations.Load())
 	e.put("antiphon_compactions_total", m.Compactions.Load())
 	if m.StoreStats != nil {

@@ -106,10 +106,11 @@ type Metrics struct {
 	lossNames []string
 
 	// Gauges that are read when somebody asks.
-	StoreStats    func() (records, bytes, evictions, expired int64)
-	UpstreamStats func() (active, idle int)
-	UpstreamsWell func(put func(name string, well bool))
-	Info          [3]string // version, dialect, store
+	StoreStats       func() (records, bytes, evictions, expired int64)
+	UpstreamStats    func() (active, idle int)
+	UpstreamsWell    func(put func(name string, well bool))
+	UpstreamDialects func(put func(name, dialect string)) // nil: not known
+	Info             [3]string                            // version, dialect, store
 }
 
 // New makes a Metrics. lossNames are the ids of the loss rules, by number.
@@ -192,9 +193,10 @@ var table = []metric{
 	{"antiphon_heartbeats_total", "Signs of life sent into silent streams.", counter, nil},
 	{"antiphon_upstream_connections", "Connections to the upstream, in use or kept.", gauge, []string{"state"}},
 	{"antiphon_upstream_retries_total", "Requests sent again because a kept connection was gone.", counter, nil},
-	{"antiphon_lessons_total", "Facts learned about upstreams from their refusals.", counter, nil},
+	{"antiphon_lessons_total", "Facts learned about upstreams, from what they refuse and what they do not keep to.", counter, nil},
 	{"antiphon_fallbacks_total", "Requests that another upstream was asked to answer.", counter, nil},
 	{"antiphon_upstream_well", "1 while an upstream is asked as usual, 0 while it is left alone.", gauge, []string{"upstream"}},
+	{"antiphon_upstream_dialect", "1 for the dialect that an upstream is spoken to in.", gauge, []string{"upstream", "dialect"}},
 	{"antiphon_truncations_total", "Requests shortened for truncation auto.", counter, nil},
 	{"antiphon_compactions_total", "Contexts that were replaced by a summary.", counter, nil},
 	{"antiphon_store_records", "Responses in the store.", gauge, nil},

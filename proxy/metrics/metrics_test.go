@@ -39,6 +39,7 @@ func TestLint(t *testing.T) {
 	m := New([]string{"param.unknown"})
 	m.UpstreamStats = func() (int, int) { return 1, 2 }
 	m.UpstreamsWell = func(put func(string, bool)) { put("default", true) }
+	m.UpstreamDialects = func(put func(string, string)) { put("default", "generic") }
 	m.StoreStats = func() (a, b, c, d int64) { return 1, 2, 3, 4 }
 	m.Exchange(RouteCreate, OutcomeOK, 3*time.Millisecond)
 	m.FirstByte(time.Second)
@@ -88,6 +89,7 @@ func TestLabelsAreEscaped(t *testing.T) {
 	m := New(nil)
 	odd := "a\"b\\c\nd{e}é"
 	m.UpstreamsWell = func(put func(string, bool)) { put(odd, true) }
+	m.UpstreamDialects = func(put func(string, string)) { put(odd, odd) }
 	f := scrape(t, m)["antiphon_upstream_well"]
 	if f == nil || f.GetMetric()[0].GetLabel()[0].GetValue() != odd || f.GetMetric()[0].GetGauge().GetValue() != 1 {
 		t.Errorf("%v", f)
