@@ -26,12 +26,13 @@ func toJSON(v any) []byte {
 // trial is a question.
 type trial struct {
 	name, sent string
-	request    fields           // of the Responses API, without model
-	raw        fields           // members of the chat request, as they are
-	given      []translate.Fact // what is taken for granted while it is asked
-	assume     []translate.Fact // what is assumed of the server
-	unless     []translate.Fact // what holds if the assumption does not
-	lessons    int              // how often a refusal may change the request; 0 is 4
+	request    fields                  // of the Responses API, without model
+	raw        fields                  // members of the chat request, as they are
+	given      []translate.Fact        // what is taken for granted while it is asked
+	assume     []translate.Fact        // what is assumed of the server
+	unless     []translate.Fact        // what holds if the assumption does not
+	unlessNow  func() []translate.Fact // in place of unless, where that depends on what was found out before
+	lessons    int                     // how often a refusal may change the request; 0 is 4
 	// check looks for the effect. nil: that it was taken is all there is to see.
 	check func(r *reply) (verdict verdict, seen string)
 }
@@ -47,6 +48,9 @@ const (
 
 // try asks a question. The reply is nil unless the server has taken it.
 func (p *prober) try(t trial) (*reply, error) {
+	if t.unlessNow != nil {
+		t.unless = t.unlessNow()
+	}
 	d := p.dialect
 	for _, f := range append(append([]translate.Fact{}, t.given...), t.assume...) {
 		if changed, ok := d.With(f); ok {

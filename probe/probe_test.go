@@ -131,7 +131,7 @@ func TestZoo(t *testing.T) {
 			for _, dialect := range []string{"", "generic"} {
 				s := zoo.New(t, f)
 				r := run(t, s.Base(), dialect, f.Model())
-				if dialect == "" && r.Dialect != f.Name {
+				if dialect == "" && r.Dialect != f.Dialect() {
 					t.Errorf("taken for %s: %s", r.Dialect, r.Detected)
 				}
 				if r.Stopped != "" || r.Tokens > r.Bound/4 {

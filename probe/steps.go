@@ -122,7 +122,7 @@ func (p *prober) askRoles() error {
 				}
 				return v, seen
 			}},
-		{name: "later system message", sent: "after a question and an answer", assume: fact("system_messages", "anywhere"), unless: p.notAnywhere(),
+		{name: "later system message", sent: "after a question and an answer", assume: fact("system_messages", "anywhere"), unlessNow: p.notAnywhere,
 			request: fields{"input": []fields{turn("user", "Hello"), turn("assistant", "Hello!"), turn("system", codeWord), turn("user", ask)}}, check: p.unlessKept(secret)},
 		{name: "two user messages", sent: "in a row", assume: fact("alternate_roles", "false"), unless: fact("alternate_roles", "true"),
 			request: fields{"input": []fields{turn("user", "One."), turn("user", "Say OK.")}}, check: keep(p.dialect.AlternateRoles)},

@@ -25,6 +25,8 @@ type memberRow struct {
 // cell is a feature in one mode, in a sign.
 func (r *zooResult) cell() string {
 	switch {
+	case r.absent:
+		return "–"
 	case r.err != nil:
 		return "✗"
 	case r.silent:
@@ -98,6 +100,9 @@ configured**, at an address that says nothing; and by **learning** alone, from t
 - ◐ works, with something left out or in another form, which the loss report says
 - ○ works, but the backend ignores something in silence that nobody has told the proxy of (no cell has it)
 - ✗ does not work (no cell has it)
+- – is nothing that the model can do
+
+Members with the name of a model are servers that refuse what the model's chat template refuses.
 
 `
 

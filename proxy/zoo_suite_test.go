@@ -17,23 +17,25 @@ type zooFeature struct {
 	name string
 	what string // for the matrix's legend
 	run  func(c *zooClient) error
+
+	tools bool // it is about function calls
 }
 
 var zooFeatures = []zooFeature{
-	{"text", "a text, whole and as a stream, with usage", suiteText},
-	{"system", "instructions, and system and developer messages in the middle of the conversation", suiteSystem},
-	{"sampling", "temperature, top_p, penalties, stop and a bound of the output", suiteSampling},
-	{"hints", "user, prompt_cache_key, verbosity, service_tier, metadata, logprobs", suiteHints},
-	{"length", "a reply that is cut off says so", suiteLength},
-	{"tools", "parallel calls and their results, the client keeping the history", suiteTools},
-	{"chain", "the same with previous_response_id", suiteChain},
-	{"reasoning", "efforts; thoughts as items of their own, sent back in a tool loop", suiteReasoning},
-	{"JSON", "text.format json_schema and json_object", suiteFormat},
-	{"images", "an image in a question", suiteImages},
-	{"choice", "tool_choice none, required, by name and allowed_tools; strict tools", suiteChoices},
-	{"names", "long names, namespaces and custom tools", suiteNames},
-	{"repair", "histories with broken arguments, results without calls and calls without results", suiteRepair},
-	{"errors", "a full context, and a stream that breaks off", suiteErrors},
+	{"text", "a text, whole and as a stream, with usage", suiteText, false},
+	{"system", "instructions, and system and developer messages in the middle of the conversation", suiteSystem, false},
+	{"sampling", "temperature, top_p, penalties, stop and a bound of the output", suiteSampling, false},
+	{"hints", "user, prompt_cache_key, verbosity, service_tier, metadata, logprobs", suiteHints, false},
+	{"length", "a reply that is cut off says so", suiteLength, false},
+	{"tools", "parallel calls and their results, the client keeping the history", suiteTools, true},
+	{"chain", "the same with previous_response_id", suiteChain, true},
+	{"reasoning", "efforts; thoughts as items of their own, sent back in a tool loop", suiteReasoning, true},
+	{"JSON", "text.format json_schema and json_object", suiteFormat, false},
+	{"images", "an image in a question", suiteImages, false},
+	{"choice", "tool_choice none, required, by name and allowed_tools; strict tools", suiteChoices, true},
+	{"names", "long names, namespaces and custom tools", suiteNames, true},
+	{"repair", "histories with broken arguments, results without calls and calls without results", suiteRepair, true},
+	{"errors", "a full context, and a stream that breaks off", suiteErrors, false},
 }
 
 // zooClient is a client of one rig.

@@ -21,7 +21,7 @@ type zooMode struct {
 }
 
 var zooModes = []zooMode{
-	{"preset", false, false, func(_ *testing.T, s *setup, m *zoo.Server) { s.cfg.Upstream.Dialect = m.Family.Name }},
+	{"preset", false, false, func(_ *testing.T, s *setup, m *zoo.Server) { s.cfg.Upstream.Dialect = m.Family.Dialect() }},
 	{"probe", false, false, func(t *testing.T, s *setup, m *zoo.Server) {
 		u := s.cfg.Upstream
 		u.URL, u.Dialect = m.Base(), ""
@@ -45,6 +45,7 @@ const zooPatience = 6
 // zooResult is how a feature fares.
 type zooResult struct {
 	err     error
+	absent  bool // the model cannot do it
 	partly  bool // something was left out, or said in another form, and reported
 	silent  bool // the backend ignored something, and nobody could know
 	tries   int
@@ -93,6 +94,10 @@ func zooRunOn(t *testing.T, m *zoo.Server, mode *zooMode) (results []zooResult, 
 	}
 	for i := range zooFeatures {
 		f := &zooFeatures[i]
+		if f.tools && m.Family.NoTools != "" {
+			results = append(results, zooResult{absent: true})
+			continue
+		}
 		res := tryFeature(t, r, m, f, mode.blind)
 		if res.err != nil {
 			t.Errorf("%s: %v", f.name, res.err)

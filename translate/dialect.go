@@ -18,8 +18,9 @@ type Dialect struct {
 	// SystemMessages says where system messages may stand.
 	SystemMessages SystemPolicy `yaml:"system_messages"`
 
-	// AlternateRoles says that user and assistant messages must take turns:
-	// neighbours of one role are merged.
+	// AlternateRoles says that user and assistant messages must take turns, and the
+	// user begins: neighbours of one role are merged, and a short message is put before
+	// an assistant's that would be the first.
 	AlternateRoles bool `yaml:"alternate_roles"`
 
 	// AssistantAfterTool says that a user message may not follow a tool
@@ -112,6 +113,10 @@ type ToolAbilities struct {
 	// ExcludesLogprobs says that a stream with tools is refused if it asks for
 	// logprobs.
 	ExcludesLogprobs bool `yaml:"excludes_logprobs"`
+
+	// SingleCalls says that an assistant message may hold one call only: the further
+	// ones of a turn follow in messages of their own, each with its result.
+	SingleCalls bool `yaml:"single_calls"`
 
 	// CallPlaceholder is what the first call of a message gets in their place where
 	// there are none, because it was not made by this server: members of a JSON

@@ -164,7 +164,7 @@ func (r *refusal) sentPart(typ string) bool {
 
 // lessons are what refusals can teach, the more particular before the more general.
 var lessons = []func(r *refusal, d *Dialect) (Fact, bool){
-	learnMaxTokens, learnRoles, learnReasoningReplay, learnSignature, learnStreamOnly, learnCallIDs, learnToolChoice, learnStructured, learnEffort,
+	learnMaxTokens, learnRoles, learnSingleCalls, learnReasoningReplay, learnSignature, learnStreamOnly, learnCallIDs, learnToolChoice, learnStructured, learnEffort,
 	learnParts, learnContent, learnStrict, learnStreamUsage, learnParams, learnExtraParams,
 }
 
@@ -196,12 +196,29 @@ func learnRoles(r *refusal, d *Dialect) (Fact, bool) {
 		"system role not supported", "system role is not supported", "system messages are not supported", "does not support system",
 	}):
 		return Fact{"system_messages", string(SystemUser)}, true
+	case r.sentRole("system") && strings.Contains(r.text, "roles are supported, got system"): // opencode#5034: at the head there may be one
+		if d.SystemMessages == SystemAnywhere {
+			return Fact{"system_messages", string(SystemHead)}, true
+		}
+		return Fact{"system_messages", string(SystemUser)}, true
 	case containsAny(r.text, []string{"roles must alternate", "alternate user/assistant", "alternating user and assistant", "must alternate between"}):
+		if d.AlternateRoles { // for templates that do not count messages with calls, a user after a result is one too many
+			return Fact{"assistant_after_tool", "true"}, true
+		}
 		return Fact{"alternate_roles", "true"}, true
 	case containsAny(r.text, []string{"unexpected role 'user' after role 'tool'", "unexpected role \"user\" after role \"tool\""}):
 		return Fact{"assistant_after_tool", "true"}, true
 	}
-	_ = d
+	return Fact{}, false
+}
+
+// learnSingleCalls: templates such as Llama 3.1's raise where a message has more than
+// one call ("This model only supports single tool-calls at once!").
+func learnSingleCalls(r *refusal, _ *Dialect) (Fact, bool) {
+	several := r.message(func(d *jsonx.Doc, m uint32) bool { return d.Len(d.Get(m, "tool_calls")) > 1 })
+	if several && containsAny(r.text, []string{"single tool-call", "single tool call", "one tool call at a time", "only one tool call"}) {
+		return Fact{"tools.single_calls", "true"}, true
+	}
 	return Fact{}, false
 }
 

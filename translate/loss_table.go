@@ -48,6 +48,8 @@ const (
 	ruleMessagePhase
 	ruleSystemMoved
 	ruleAssistantAfterTool
+	ruleUserFirst
+	ruleSingleCalls
 	ruleArguments
 	ruleMissingOutput
 	ruleAsyncOutput
@@ -129,6 +131,8 @@ var lossRules = [numRules]RuleInfo{
 	ruleMessagePhase:       {"message.phase", Dropped, true, "A chat message has no phase."},
 	ruleSystemMoved:        {"message.system_moved", Repaired, true, "The backend takes one system message at the head, so a later one was moved there."},
 	ruleAssistantAfterTool: {"message.assistant_after_tool", Repaired, true, "The backend wants the assistant to speak between a tool and the user, so a short message was put there."},
+	ruleUserFirst:          {"message.user_first", Repaired, true, "The backend wants the user to speak first, so a short message was put there."},
+	ruleSingleCalls:        {"call.single", Repaired, true, "The backend takes one call in a message, so further calls of a turn follow in messages of their own."},
 	ruleArguments:          {"call.arguments", Repaired, false, "A call's arguments were no JSON object and have been wrapped in one."},
 	ruleMissingOutput:      {"call.missing_output", Repaired, false, "A call without output was given one that says so."},
 	ruleAsyncOutput:        {"call.async_output", Repaired, true, "The backend knows no calls that go on while it speaks: one without output yet was given one that says so."},

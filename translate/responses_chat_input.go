@@ -195,6 +195,12 @@ func (m *messages) begin(name string) {
 		m.dst = append(m.dst, `"content":"Done."}`...)
 		m.lose(ruleAssistantAfterTool, "input", "")
 	}
+	if m.dialect.AlternateRoles && r == roleAssistant && (m.last == roleNone || m.last == roleSystem && m.count == 1) {
+		m.begin("user")
+		m.contentAt = len(m.dst) + len(`"content":`)
+		m.dst = append(m.dst, `"content":"Go on."}`...)
+		m.lose(ruleUserFirst, "input", "")
+	}
 	if m.count > 0 {
 		m.dst = append(m.dst, ',')
 	}

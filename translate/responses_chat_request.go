@@ -89,6 +89,7 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 		dst = append(dst, "null"...)
 	}
 	dst = append(dst, `,"messages":[`...)
+	start := len(dst) - 1
 
 	m := &r.messages
 	m.reset(dialect, opt.Losses, dst)
@@ -116,6 +117,9 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	}
 	dst = append(m.dst, ']')
 	m.dst = nil
+	if dialect.Tools.SingleCalls {
+		dst = splitCalls(dst, start, dialect, opt.Losses)
+	}
 	if m.count == 0 && !opt.Unsent {
 		return dst, invalid("invalid_value", "input", "Nothing in 'input' can be sent to a Chat Completions backend.")
 	}

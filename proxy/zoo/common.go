@@ -6,7 +6,7 @@ import (
 )
 
 // Families are the members of the zoo.
-var Families = slices.Concat(local, hosted, clouds)
+var Families = slices.Concat(local, templates, hosted, clouds)
 
 // The names that rules have, whatever the family.
 const (
@@ -35,6 +35,9 @@ const (
 	ruleUncalled   = "results without calls"
 	ruleThinking   = "thinking"
 )
+
+// RuleNoUser is a rule about which nothing can be done.
+const RuleNoUser = "no user message"
 
 var openaiName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 

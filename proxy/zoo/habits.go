@@ -2,8 +2,12 @@ package zoo
 
 // Family is a family of chat servers.
 type Family struct {
-	// Name is that of the preset which is made for the family.
+	// Name is that of the preset which is made for the family, unless there is Preset.
 	Name string
+	// Preset is the preset of the server, of a member that is a model behind it.
+	Preset string
+	// NoTools says why the model has no tools, where it has none.
+	NoTools string
 	// Rules are what it refuses, in the order in which it looks.
 	Rules []Rule
 	// Errors is how it writes an error.
@@ -20,6 +24,14 @@ type Family struct {
 	Signs Signs
 	// Evidence is where the habits are documented or reported.
 	Evidence string
+}
+
+// Dialect is the name of the preset for the family.
+func (f *Family) Dialect() string {
+	if f.Preset != "" {
+		return f.Preset
+	}
+	return f.Name
 }
 
 // Habits are how a family writes what its model says. The zero value is how the

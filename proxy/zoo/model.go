@@ -129,11 +129,18 @@ func (f *Family) calls(r *Request, last *Message, said string) (calls []spoken) 
 
 func arguments(n int) string { return fmt.Sprintf(`{"q":"a \"b\" é","n":%d}`, n) }
 
-// results are what the tool messages at the end say.
+// results are what the tool messages at the end say, each behind its call or all
+// behind all.
 func results(r *Request) string {
 	var all []string
-	for i := len(r.Messages) - 1; i >= 0 && r.Messages[i].Role == "tool"; i-- {
-		all = append(all, r.Messages[i].Text)
+	for i := len(r.Messages) - 1; i >= 0; i-- {
+		m := &r.Messages[i]
+		if m.Role != "tool" && (m.Role != "assistant" || len(m.ToolCalls) != 1) {
+			break
+		}
+		if m.Role == "tool" {
+			all = append(all, m.Text)
+		}
 	}
 	slices.Reverse(all)
 	return strings.Join(all, ", ")
@@ -151,7 +158,8 @@ func (f *Family) echo(r *Request, said string) string {
 				}
 			}
 		}
-		if (m.Role == "system" || m.Role == "developer") && strings.Contains(said, "SYSTEM") && !(f.Habits.HidesLaterSystem && i > 0) {
+		system := m.Role == "system" || m.Role == "developer" || m.Role == "user" && i == 0 && len(r.Messages) > 1 // where there is no such role
+		if system && strings.Contains(said, "SYSTEM") && !(f.Habits.HidesLaterSystem && i > 0) {
 			b.WriteString("; system: " + m.Text)
 		}
 	}

@@ -36,7 +36,7 @@ func TestFamilies(t *testing.T) {
 			t.Errorf("%s is there twice", f.Name)
 		}
 		known[f.Name] = true
-		if _, ok := translate.LookupDialect(f.Name); !ok {
+		if _, ok := translate.LookupDialect(f.Dialect()); !ok {
 			t.Errorf("there is no preset %s", f.Name)
 		}
 		for _, r := range f.Rules {
@@ -124,6 +124,8 @@ var offences = []string{
 	`"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"","tool_calls":[{"id":"abcdefgh1","type":"function","extra_content":{"google":{"thought_signature":"x"}},"function":{"name":"f","arguments":"{}"}}]}]`,
 	`"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"","tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{"}}]},{"role":"tool","tool_call_id":"call_1","content":"x"}]`,
 	`"messages":[{"role":"user","content":"x"},{"role":"tool","tool_call_id":"abcdefgh1","content":"x"}]`,
+	`"messages":[{"role":"system","content":"x"}]`,
+	`"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"","tool_calls":[{"id":"abcdefgh1","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"abcdefgh2","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"abcdefgh1","content":"x"},{"role":"tool","tool_call_id":"abcdefgh2","content":"x"}]`,
 	`"messages":[{"role":"user","content":"x"}],"tools":[{"type":"custom","custom":{"name":"x"}}]`,
 	`"messages":[{"role":"user","content":"x"}],"tools":[{"type":"custom","custom":{"name":"x"},"function":{"name":"f"}}]`,
 	`"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"ä"}}]`,
