@@ -1,0 +1,138 @@
+package openaigo
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/responses"
+
+	"antiphon/e2e/harness"
+	"antiphon/proxy/zoo"
+)
+
+// TestZoo: the SDK gets along with every member of the zoo behind one proxy that is
+// told nothing of them: what they refuse is learned on the way.
+func TestZoo(t *testing.T) {
+	var config strings.Builder
+	config.WriteString("upstream: {dialect: generic}\nupstreams:\n")
+	members := make([]*zoo.Server, len(zoo.Families))
+	for i := range zoo.Families {
+		members[i] = zoo.New(t, &zoo.Families[i])
+		fmt.Fprintf(&config, "  member%d: {url: %q, dialect: generic, models: {%q: %q}}\n", i, members[i].Base(), alias(i), zoo.Families[i].Model())
+	}
+	file := filepath.Join(t.TempDir(), "antiphon.yml")
+	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := harness.StartProcess(members[0].Base(), nil, "--config", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Signal(os.Interrupt)
+		for _, fault := range p.Wait() {
+			t.Error(fault)
+		}
+	})
+	c := newClient(t, "http://"+p.Addr+"/v1", option.WithMaxRetries(0))
+	for i := range zoo.Families {
+		t.Run(zoo.Families[i].Name, func(t *testing.T) {
+			visit(t, c, alias(i), &zoo.Families[i])
+			// What is known is asked once, and nothing of it is refused.
+			members[i].Forget()
+			visit(t, c, alias(i), &zoo.Families[i])
+			if _, refused := members[i].Asked(); len(refused) > 0 {
+				t.Errorf("it has not been learned: %s", refused[0])
+			}
+		})
+	}
+}
+
+func alias(i int) string { return fmt.Sprintf("member-%d", i) }
+
+// visit does what applications do.
+func visit(t *testing.T, c openai.Client, name string, f *zoo.Family) {
+	t.Helper()
+	says := func(r *responses.Response, want string) {
+		t.Helper()
+		if r.Status != responses.ResponseStatusCompleted || !strings.Contains(r.OutputText(), want) || r.Usage.TotalTokens == 0 {
+			t.Errorf("%q is not in %s", want, r.RawJSON())
+		}
+	}
+	// both asks whole and as a stream.
+	both := func(params responses.ResponseNewParams, check func(r *responses.Response)) {
+		t.Helper()
+		params.Model = name
+		check(create(t, c, params))
+		check(mustEnd(t, c.Responses.NewStreaming(within(t), params)).final)
+	}
+
+	hello := ask("Hello")
+	hello.Instructions = openai.String("Be brief.")
+	hello.Temperature, hello.MaxOutputTokens = openai.Float(0.5), openai.Int(200)
+	both(hello, func(r *responses.Response) { says(r, "Hello") })
+
+	parsed := ask("Give JSON")
+	parsed.Text.Format = responses.ResponseFormatTextConfigUnionParam{OfJSONSchema: &responses.ResponseFormatTextJSONSchemaConfigParam{
+		Name: "answer", Strict: openai.Bool(true), Schema: map[string]any{
+			"type": "object", "properties": map[string]any{"answer": map[string]any{"type": "string"}}, "required": []string{"answer"}, "additionalProperties": false,
+		},
+	}}
+	wrong := 0
+	both(parsed, func(r *responses.Response) {
+		var got struct{ Answer *string }
+		if json.Unmarshal([]byte(r.OutputText()), &got) != nil || got.Answer == nil {
+			wrong++
+		}
+	})
+	if wrong > 1 { // the first of a backend that ignores response_format shows that it does
+		t.Errorf("%d answers are not what the schema says", wrong)
+	}
+
+	if f.NoTools != "" {
+		return
+	}
+	tools := []responses.ToolUnionParam{weatherTool(), function("get_time", map[string]any{
+		"type": "object", "properties": map[string]any{"zone": map[string]any{"type": "string"}}, "required": []string{"zone"}, "additionalProperties": false,
+	})}
+	question := ask("CALL get_weather get_time")
+	question.Tools = tools
+	both(question, func(r *responses.Response) {
+		results := answers(t, r)
+		// The server keeps the conversation …
+		next := send(results...)
+		next.Tools, next.PreviousResponseID = tools, openai.String(r.ID)
+		both(next, func(r *responses.Response) {
+			says(r, "results: get_weather, get_time")
+			thanks := ask("Thanks")
+			thanks.Tools, thanks.PreviousResponseID, thanks.Model = tools, openai.String(r.ID), name
+			says(create(t, c, thanks), "echo: Thanks")
+		})
+		// … or the application does.
+		items := append(append([]responses.ResponseInputItemUnionParam{user("CALL get_weather get_time")}, replay(t, r.Output)...), results...)
+		again := send(items...)
+		again.Tools, again.Store = tools, openai.Bool(false)
+		both(again, func(r *responses.Response) { says(r, "results: get_weather, get_time") })
+	})
+}
+
+// answers are results for the calls of a response, which must be two.
+func answers(t *testing.T, r *responses.Response) (results []responses.ResponseInputItemUnionParam) {
+	t.Helper()
+	for _, item := range r.Output {
+		if item.Type == "function_call" {
+			call := item.AsFunctionCall()
+			results = append(results, result(call.CallID, call.Name))
+		}
+	}
+	if len(results) != 2 {
+		t.Fatalf("%d calls instead of 2: %s", len(results), r.RawJSON())
+	}
+	return results
+}
