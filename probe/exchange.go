@@ -32,6 +32,7 @@ type trial struct {
 	assume     []translate.Fact        // what is assumed of the server
 	unless     []translate.Fact        // what holds if the assumption does not
 	unlessNow  func() []translate.Fact // in place of unless, where that depends on what was found out before
+	most       int                     // bytes that are read of the reply; 0 is maxBody
 	lessons    int                     // how often a refusal may change the request; 0 is 4
 	// check looks for the effect. nil: that it was taken is all there is to see.
 	check func(r *reply) (verdict verdict, seen string)
@@ -67,7 +68,9 @@ func (p *prober) try(t trial) (*reply, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", t.name, err)
 		}
+		p.most = t.most
 		r, err := p.post(chat)
+		p.most = 0
 		if err != nil {
 			if errors.Is(err, errBudget) || errors.Is(err, errRequests) || p.ctx.Err() != nil || p.failed >= 3 {
 				return nil, err
@@ -184,6 +187,8 @@ func (p *prober) post(chat []byte) (*reply, error) {
 	if r.status == http.StatusOK {
 		if n := r.usage.Prompt + r.usage.Completion; n > 0 && n < 1<<20 {
 			estimate = n
+		} else if n := len(chat)/4 + r.habits.chunks; n > estimate { // a chunk is a token, as a rule
+			estimate = n
 		}
 		p.report.Tokens += estimate
 	}
@@ -223,9 +228,13 @@ func (p *prober) do(method, url string, body []byte) (*reply, error) {
 	defer resp.Body.Close()
 	r := &reply{status: resp.StatusCode, header: resp.Header}
 	p.header = resp.Header
-	r.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	if len(r.body) > maxBody {
-		r.body, r.cut = r.body[:maxBody], true
+	most := p.most
+	if most == 0 {
+		most = maxBody
+	}
+	r.body, err = io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
+	if len(r.body) > most {
+		r.body, r.cut = r.body[:most], true
 	}
 	if err != nil && len(r.body) == 0 {
 		return nil, err

@@ -33,6 +33,9 @@ const (
 	maxRequests = 120
 	// maxBody bounds what is read of one reply.
 	maxBody = 256 << 10
+	// maxUnbounded is what is read of a reply whose bound may not count: the server is
+	// hung up on then.
+	maxUnbounded = 8 << 10
 	// DefaultTimeout is for one request, DefaultDeadline for the whole run.
 	DefaultTimeout  = 60 * time.Second
 	DefaultDeadline = 10 * time.Minute
@@ -93,6 +96,7 @@ type prober struct {
 	header         http.Header // of the last reply
 	ignoresUnknown bool        // it takes keys that do not exist
 	thinks         bool
+	most           int // bytes that are read of a reply; 0 is maxBody
 	failed         int // requests in a row that came to nothing
 }
 

@@ -257,7 +257,7 @@ func (p *prober) askErrors() error {
 	}
 	// A bound beyond any context: where the bound counts it is refused, before it costs
 	// anything. Only the beginning of a stream would be read.
-	_, err := p.try(trial{name: "a full context", sent: string(p.dialect.MaxTokens) + ": 100000000", request: fields{"input": "Say OK.", "stream": true},
+	_, err := p.try(trial{name: "a full context", sent: string(p.dialect.MaxTokens) + ": 100000000", most: maxUnbounded, request: fields{"input": "Say OK.", "stream": true},
 		raw: fields{string(p.dialect.MaxTokens): 100_000_000}, check: func(*reply) (verdict, string) { return unknown, "taken: the bound is not held against the context" }})
 	if n := len(p.report.Steps); n > 0 && err == nil && strings.HasPrefix(p.report.Steps[n-1].Seen, "refused") {
 		p.report.Seen["a full context"] = p.report.Steps[n-1].Seen

@@ -244,6 +244,7 @@ func (s *Server) dialects(w http.ResponseWriter, _ *http.Request) {
 		Key     string    `json:"key"`
 		Value   string    `json:"value"`
 		Learned time.Time `json:"learned"`
+		Expires time.Time `json:"expires"`
 		Pinned  bool      `json:"pinned,omitempty"` // an override of the configuration wins
 	}
 	type upstream struct {
@@ -275,7 +276,7 @@ func (s *Server) dialects(w http.ResponseWriter, _ *http.Request) {
 					continue
 				}
 				for _, f := range facts {
-					u.Learned = append(u.Learned, fact{model, f.Key, f.Value, f.Learned, b.cfg.Overrides.Sets(f.Key)})
+					u.Learned = append(u.Learned, fact{model, f.Key, f.Value, f.Learned, doc.Expires.UTC().Truncate(time.Second), b.cfg.Overrides.Sets(f.Key)})
 				}
 			}
 			if !more {

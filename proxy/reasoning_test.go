@@ -98,9 +98,13 @@ func TestReasoningOfStatelessClient(t *testing.T) {
 	if !strings.Contains(message, `"reasoning_content":"I think CANARY."`) {
 		t.Errorf("the reasoning does not come back: %s", message)
 	}
+	middle, other := len(sealed)/2, "x"
+	if sealed[middle] == 'x' {
+		other = "y"
+	}
 	for name, c := range map[string]struct{ items, header string }{
 		"another tenant's": {items, "Authorization: Bearer sk-CANARY-2"},
-		"a changed one":    {strings.Replace(items, sealed, sealed[:len(sealed)-1]+"_", 1), ""},
+		"a changed one":    {strings.Replace(items, sealed, sealed[:middle]+other+sealed[middle+1:], 1), ""},
 		"a foreign one":    {strings.Replace(items, sealed, "gAAAAABoCANARY", 1), ""},
 	} {
 		header := c.header

@@ -178,6 +178,9 @@ func (t *Turn) arguments(dst []byte, i int, d *jsonx.Doc, n uint32) []byte {
 		t.lose(ruleReplyLateArguments, "output["+string(appendInt(nil, it.index))+"].arguments", "")
 		return dst
 	}
+	if t.opt.Dialect.Tools.RepairArguments && it.form == formFunction && len(it.text) == 0 {
+		raw = t.mendedArguments(it, raw)
+	}
 	return t.callDelta(dst, it, t.whole(it, raw, kind))
 }
 

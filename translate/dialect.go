@@ -118,6 +118,11 @@ type ToolAbilities struct {
 	// ones of a turn follow in messages of their own, each with its result.
 	SingleCalls bool `yaml:"single_calls"`
 
+	// RepairArguments says that arguments which come in one piece are held against the
+	// types that the tool's schema declares, and mended where they can only be meant in
+	// one way.
+	RepairArguments bool `yaml:"repair_arguments"`
+
 	// CallPlaceholder is what the first call of a message gets in their place where
 	// there are none, because it was not made by this server: members of a JSON
 	// object, for servers that refuse a call without them. "" is nothing.

@@ -60,12 +60,13 @@ func generic() Dialect {
 		Accepts:        commonParams,
 		ExtraParams:    chatOnlyParams,
 		Tools: ToolAbilities{
-			Choices:      ChoiceNone | ChoiceRequired | ChoiceNamed,
-			RequiredWord: "required",
-			NameMax:      64,
-			CallIDs:      CallIDsAny,
-			CallExtras:   []string{"extra_content"}, // who gives it wants it back (Gemini, and proxies before it)
-			Custom:       CustomFunction,
+			Choices:         ChoiceNone | ChoiceRequired | ChoiceNamed,
+			RequiredWord:    "required",
+			NameMax:         64,
+			CallIDs:         CallIDsAny,
+			CallExtras:      []string{"extra_content"}, // who gives it wants it back (Gemini, and proxies before it)
+			Custom:          CustomFunction,
+			RepairArguments: true, // who made calls out of text gives strings (PEERS, A: repair against the declared schema)
 		},
 		Tokenizer:  TokenizerNone,
 		Structured: StructuredSchema,
@@ -110,6 +111,7 @@ var presets = []Dialect{
 		d.Accepts = commonParams | hintParams
 		d.Tools.Choices |= ChoiceAllowed
 		d.Tools.Custom = CustomNative
+		d.Tools.RepairArguments = false // its models keep to schemas
 		d.Reasoning.Tags = TagsOff
 	}),
 	preset("azure", func(d *Dialect) {
@@ -119,6 +121,7 @@ var presets = []Dialect{
 		d.RefusalField = true
 		d.MaxTokens = MaxCompletionTokens
 		d.Accepts = commonParams | ParamUser | ParamVerbosity | ParamPromptCacheKey
+		d.Tools.RepairArguments = false // the same models
 		d.Reasoning.Tags = TagsOff
 	}),
 	preset("vllm", func(d *Dialect) {

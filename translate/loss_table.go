@@ -68,6 +68,7 @@ const (
 	ruleReplyArguments
 	ruleReplyLateArguments
 	ruleReplyArgumentsObject
+	ruleReplyArgumentsMended
 	ruleReplyFinish
 	ruleReplyChoices
 	ruleReplyAudio
@@ -152,6 +153,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyArguments:       {"reply.tool_arguments", Repaired, true, "The arguments of a client-run tool's call were not what its item can hold: they were mended, or the call is given as a function call."},
 	ruleReplyLateArguments:   {"reply.late_arguments", Dropped, true, "Arguments that came after a call's JSON was complete were left out."},
 	ruleReplyArgumentsObject: {"reply.arguments_object", Repaired, true, "A call's arguments came as an object rather than a string."},
+	ruleReplyArgumentsMended: {"reply.arguments_mended", Repaired, true, "A call's arguments did not have the types that the tool declares, and could only be meant in one way."},
 	ruleReplyFinish:          {"reply.finish", Defaulted, true, "The backend did not say why it stopped, though its reply was whole; \"stop\" is assumed."},
 	ruleReplyChoices:         {"reply.choices", Dropped, true, "The backend sent more than one choice; the first is given."},
 	ruleReplyAudio:           {"reply.audio", Dropped, true, "Audio in a reply has no place in a response's output."},
