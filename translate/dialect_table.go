@@ -128,14 +128,20 @@ var presets = []Dialect{
 		// Many templates refuse or drop a second system message (PEERS §4.2),
 		// so the head policy of generic stays. reasoning_content of a tool
 		// loop is read back by templates for interleaved thinking.
-		d.MaxTokens = MaxCompletionTokens
-		d.Accepts = commonParams | ParamUser
-		d.ExtraParams = vllmParams
-		d.Tokenizer = TokenizerMessages // vllm/entrypoints/serve/tokenize: TokenizeChatRequest
+		d.MaxTokens = MaxCompletionTokens    // ChatCompletionRequest: max_tokens is deprecated for it
+		d.Accepts = commonParams | ParamUser // the others are ignored: extra keys are allowed, and logged
+		d.ExtraParams = vllmParams           // vllm/entrypoints/openai/protocol.py: its sampling and extra parameters
+		d.Tokenizer = TokenizerMessages      // vllm/entrypoints/serve/tokenize: TokenizeChatRequest
 		d.Reasoning.Replay = ReplayLoop
+		// ChatCompletionRequest.reasoning_effort is a literal of none, low, medium and high.
 		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
 	}),
 	preset("sglang", func(d *Dialect) {
+		// python/sglang/srt/entrypoints/openai/protocol.py, ChatCompletionRequest: the
+		// names of its keys, max_tokens deprecated for max_completion_tokens, and
+		// reasoning_effort a literal of low, medium and high. The templates are those of
+		// vLLM (dynamo#10206), so the head policy of generic stays, and thoughts of a
+		// tool loop are read back.
 		d.MaxTokens = MaxCompletionTokens
 		d.Accepts = commonParams | ParamUser
 		d.ExtraParams = sglangParams
@@ -264,7 +270,8 @@ var presets = []Dialect{
 	}),
 	preset("groq", func(d *Dialect) {
 		// Unknown properties are 400: reasoning_content, store,
-		// prompt_cache_key (jan#8136, gptel#774).
+		// prompt_cache_key (jan#8136, gptel#774). Keys, and efforts of low, medium and
+		// high: https://console.groq.com/docs/api-reference, chatbot#21.
 		d.MaxTokens = MaxCompletionTokens
 		d.Files, d.Audio = false, false
 		d.Accepts = samplingParams | ParamParallelToolCalls | ParamToolStrict | ParamStreamUsage |
@@ -321,7 +328,8 @@ var presets = []Dialect{
 		d.Reasoning.EffortForm = EffortEnabled
 	}),
 	preset("fireworks", func(d *Dialect) {
-		// The system message must come first (litellm#39852).
+		// The system message must come first (litellm#39852). Keys and efforts:
+		// https://docs.fireworks.ai/api-reference/post-chatcompletions.
 		d.Files, d.Audio = false, false
 		d.Accepts = commonParams | ParamUser
 		d.ExtraParams = []string{"stop", "seed", "logit_bias", "top_k", "min_p", "repetition_penalty", "context_length_exceeded_behavior"}
@@ -353,7 +361,8 @@ var presets = []Dialect{
 	}),
 	preset("cerebras", func(d *Dialect) {
 		// No store, no developer role (pi#1578), no penalties; thoughts come in
-		// "reasoning", and are read back from there.
+		// "reasoning", and are read back from there. Keys, and efforts of low, medium
+		// and high: https://inference-docs.cerebras.ai/api-reference/chat-completions.
 		d.Images, d.Files, d.Audio = false, false, false
 		d.MaxTokens = MaxCompletionTokens
 		d.Accepts = ParamTemperature | ParamTopP | ParamLogprobs | ParamParallelToolCalls | ParamToolStrict | ParamStreamUsage | ParamUser
@@ -364,13 +373,14 @@ var presets = []Dialect{
 	}),
 	preset("nvidia", func(d *Dialect) {
 		// NIM is vLLM or TensorRT-LLM behind a gateway: no store, no developer
-		// role, max_tokens (pi-ai's table).
+		// role, max_tokens (pi-ai's table). Thinking is a switch of the template:
+		// https://docs.nvidia.com/nim/large-language-models/.
 		d.Files, d.Audio = false, false
 		d.ExtraParams = []string{"stop", "seed", "chat_template_kwargs", "nvext"}
 		d.Reasoning.EffortForm = EffortTemplate
 	}),
 	preset("deepinfra", func(d *Dialect) {
-		// Role developer is 422 (pi#1578).
+		// Role developer is 422 (pi#1578). Keys: https://deepinfra.com/docs/openai_api.
 		d.Files, d.Audio = false, false
 		d.Accepts = commonParams | ParamUser
 		d.ExtraParams = []string{"stop", "seed", "top_k", "min_p", "repetition_penalty"}
