@@ -328,8 +328,8 @@ var presets = []Dialect{
 		d.Reasoning.EffortForm = EffortEnabled
 	}),
 	preset("fireworks", func(d *Dialect) {
-		// The system message must come first (litellm#39852). Keys and efforts:
-		// https://docs.fireworks.ai/api-reference/post-chatcompletions.
+		// The system message must come first (litellm#39852). Efforts differ by model,
+		// low, medium and high are the common ones: https://docs.fireworks.ai/guides/reasoning.
 		d.Files, d.Audio = false, false
 		d.Accepts = commonParams | ParamUser
 		d.ExtraParams = []string{"stop", "seed", "logit_bias", "top_k", "min_p", "repetition_penalty", "context_length_exceeded_behavior"}
