@@ -16,8 +16,8 @@ import (
 
 // An upstream about which the configuration says nothing, and whose host tells
 // nothing, shows what it is: in its list of models, which is asked for once, in the
-// background, when the first request comes, and in the heads and the fingerprints of
-// its first replies. Only sure signs count (translate/dialect_signs.go). The preset
+// background, when it has first answered, and in the heads and the fingerprints of its
+// first replies. Only sure signs count (translate/dialect_signs.go). The preset
 // takes the place of the generic dialect from the next request on; what was
 // configured and what was learned stays on top of it.
 
@@ -157,10 +157,14 @@ func ownerIn(body []byte) (owner string) {
 	return owner
 }
 
-// see looks at the head of a reply.
+// see looks at the head of a reply, and sees to it that the list of models is.
 func (x *exchange) see() {
 	b := x.backend
-	if !b.detection.on || b.detection.seen.Load() >= maxSeen {
+	if !b.detection.on {
+		return
+	}
+	x.server.lookAt(b, x.start)
+	if b.detection.seen.Load() >= maxSeen {
 		return
 	}
 	b.detection.seen.Add(1)

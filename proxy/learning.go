@@ -57,9 +57,7 @@ const (
 
 // dialectFor is the upstream's dialect for a model, with what was learned.
 func (s *Server) dialectFor(b *backend, model string, now time.Time) *translate.Dialect {
-	if b.detection.on {
-		s.lookAt(b, now)
-	} else if !b.cfg.Learn {
+	if !b.detection.on && !b.cfg.Learn {
 		return b.base()
 	}
 	if known := b.learning.models.Load(); known != nil {
