@@ -12,8 +12,8 @@ import (
 // asks before it believes: gateways copy the headers of the reference (this proxy
 // does, too), and list models as owned by those who made them.
 
-// HeaderSigns are the headers that DialectByHeader looks at.
-var HeaderSigns = []struct {
+// headerSigns are headers of replies.
+var headerSigns = []struct {
 	Name, Prefix string
 	Dialect      string
 	Sure         bool
@@ -55,8 +55,8 @@ var modelSigns = []struct{ prefix, dialect string }{
 
 // DialectByHeader looks at the headers of a reply.
 func DialectByHeader(header func(name string) []byte) (dialect, how string, sure bool) {
-	for i := range HeaderSigns {
-		s := &HeaderSigns[i]
+	for i := range headerSigns {
+		s := &headerSigns[i]
 		if v := header(s.Name); len(v) > 0 && bytes.HasPrefix(v, []byte(s.Prefix)) {
 			return s.Dialect, "by the header " + s.Name, s.Sure
 		}
