@@ -94,7 +94,7 @@ func TestRecordReplay(t *testing.T) {
 			if bytes.Contains(file, []byte("SECRET")) {
 				t.Errorf("%s has the key", name)
 			}
-			for _, said := range []string{"Ada", "secret", "Paris", "42", "where"} {
+			for _, said := range []string{"Ada", "secret", "Paris", "where"} {
 				if redact && bytes.Contains(file, []byte(said)) {
 					t.Errorf("%s has %q:\n%s", name, said, file)
 				}
