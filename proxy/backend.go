@@ -12,8 +12,8 @@ import (
 )
 
 // backend is one upstream: where it is, how it is spoken to, and with what
-// credential. But for its health, and
-// what is found out about it, it never changes once it is made.
+// credential. But for its health, and what is found out about it, it never changes
+// once it is made.
 type backend struct {
 	name    string
 	version string // of this program
@@ -111,14 +111,20 @@ func (b *backend) composeTokenizer(t translate.Tokenizer) (heads [][]byte) {
 
 // composeHead writes the head of a POST of JSON, up to what differs.
 func (b *backend) composeHead(path string) []byte {
-	h := append([]byte("POST "), path...)
+	return b.headOf("POST", path, "Content-Type")
+}
+
+// headOf writes the head of a request, up to what differs. kind is the header that
+// says JSON.
+func (b *backend) headOf(method, path, kind string) []byte {
+	h := append([]byte(method+" "), path...)
 	if b.target.Query != "" {
 		h = append(h, '?')
 		h = append(h, b.target.Query...)
 	}
 	h = append(h, " HTTP/1.1\r\nHost: "...)
 	h = append(h, b.target.Host...)
-	h = append(h, "\r\nContent-Type: application/json\r\n"...)
+	h = append(h, "\r\n"+kind+": application/json\r\n"...)
 	if !b.overridden["user-agent"] {
 		h = append(h, "User-Agent: antiphon/"+b.version+"\r\n"...)
 	}

@@ -120,20 +120,7 @@ func (s *Server) lookAt(b *backend, now time.Time) {
 // modelsHead is a request for the list of models, with the upstream's own
 // credential: a client's is not for what it has not asked for.
 func (b *backend) modelsHead() []byte {
-	h := append([]byte("GET "), b.target.BasePath...)
-	h = append(h, "/models"...)
-	if b.target.Query != "" {
-		h = append(h, '?')
-		h = append(h, b.target.Query...)
-	}
-	h = append(h, " HTTP/1.1\r\nHost: "...)
-	h = append(h, b.target.Host...)
-	h = append(h, "\r\nAccept: application/json\r\n"...)
-	if !b.overridden["user-agent"] {
-		h = append(h, "User-Agent: antiphon/"+b.version+"\r\n"...)
-	}
-	h = append(h, b.ownHeaders...)
-	return append(h, "\r\n"...)
+	return append(b.headOf("GET", b.target.BasePath+"/models", "Accept"), "\r\n"...)
 }
 
 // ownerIn is who owns the models of a list: "" if not all have the same owner.
@@ -147,7 +134,11 @@ func ownerIn(body []byte) (owner string) {
 		return ""
 	}
 	for v, end := d.First(data), d.End(data); v < end; v = d.Next(v) {
-		switch own := d.Text(d.Get(v, "owned_by")); {
+		n := d.GetString(v, "owned_by")
+		if n == 0 {
+			return ""
+		}
+		switch own := d.Text(n); {
 		case owner == "":
 			owner = own
 		case !strings.EqualFold(own, owner):

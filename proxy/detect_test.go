@@ -260,3 +260,25 @@ func TestDetectionAtOnce(t *testing.T) {
 		t.Error(name)
 	}
 }
+
+// TestOwnerIn: only a list all of whose models have the same owner tells one.
+func TestOwnerIn(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"data":[{"id":"a","owned_by":"vllm"},{"id":"b","owned_by":"VLLM"}]}`: "vllm",
+		`{"data":[{"id":"a","owned_by":"vllm"},{"id":"b","owned_by":"me"}]}`:   "",
+		`{"data":[{"id":"a","owned_by":"vllm"},{"id":"b"}]}`:                   "",
+		`{"data":[{"id":"a"}]}`:                 "",
+		`{"data":[{"id":"a","owned_by":7}]}`:    "",
+		`{"data":[{"id":"a","owned_by":null}]}`: "",
+		`{"data":["a",1,null,[]]}`:              "",
+		`{"data":{}}`:                           "",
+		`{"data":[]}`:                           "",
+		`[]`:                                    "",
+		``:                                      "",
+	} {
+		if got := ownerIn([]byte(body)); got != want {
+			t.Errorf("%s: %q", body, got)
+		}
+	}
+}

@@ -7,6 +7,7 @@
 //	which path goes where                     routes.go
 //	POST /responses, step by step             create.go
 //	the stream of events to a client          stream.go
+//	a response is stored, then complete       commit.go
 //	GET, DELETE, input_items                  stored.go
 //	lists, page by page                       page.go
 //	background responses                      background.go, run_*.go

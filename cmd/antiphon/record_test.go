@@ -19,7 +19,7 @@ import (
 
 const (
 	recordedStream = `head 200 text/event-stream
-chunk data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"The secret is 42"},"finish_reason":null}]}
+chunk data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"The secret is 8642097531"},"finish_reason":null}]}
 chunk data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"city\":\"Par"}}]},"finish_reason":null}]}
 chunk data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"is\",\"ok\":true}"}}]},"finish_reason":"tool_calls"}]}
 chunk data: [DONE]
@@ -94,7 +94,7 @@ func TestRecordReplay(t *testing.T) {
 			if bytes.Contains(file, []byte("SECRET")) {
 				t.Errorf("%s has the key", name)
 			}
-			for _, said := range []string{"Ada", "secret", "Paris", "where"} {
+			for _, said := range []string{"Ada", "secret", "Paris", "8642097531", "where"} {
 				if redact && bytes.Contains(file, []byte(said)) {
 					t.Errorf("%s has %q:\n%s", name, said, file)
 				}
