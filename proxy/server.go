@@ -99,7 +99,7 @@ func New(opt Options) (*Server, error) {
 		Logger:                        quietLogger{opt.Log},
 		Concurrency:                   4*cfg.Limits.Concurrency + 64, // connections; requests are counted in serve
 		ReadBufferSize:                int(cfg.Limits.Header),
-		WriteBufferSize:               16 << 10,
+		WriteBufferSize:               8 << 10, // larger pieces go past it
 		ReadTimeout:                   cfg.Limits.ReadTimeout.Std(),
 		WriteTimeout:                  cfg.Limits.WriteTimeout.Std(),
 		IdleTimeout:                   cfg.Limits.IdleTimeout.Std(),

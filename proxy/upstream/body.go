@@ -21,6 +21,7 @@ type body struct {
 	left    int64 // bytes left of the body or the chunk
 	lineEnd bool  // the line end after a chunk's data comes next
 	taken   int   // bytes of the reader that were handed out last
+	full    bool  // the reader was full then: more comes at once than it has room for
 	total   int64 // bytes handed out
 	ended   bool
 }
@@ -28,10 +29,12 @@ type body struct {
 // next returns the bytes of the body that are at hand, waiting for some. They
 // are good until the next call. io.EOF is the end.
 func (b *body) next(c *conn, most int64) ([]byte, error) {
-	br := c.br
 	if b.taken > 0 {
-		_, _ = br.Discard(b.taken)
+		_, _ = c.br.Discard(b.taken)
 		b.taken = 0
+		if b.full {
+			c.widen()
+		}
 	}
 	if b.ended {
 		return nil, io.EOF
@@ -44,6 +47,7 @@ func (b *body) next(c *conn, most int64) ([]byte, error) {
 			return nil, io.EOF
 		}
 	}
+	br := c.br
 	if _, err := br.Peek(1); err != nil {
 		if err == io.EOF && b.framing == framedClose {
 			b.ended = true
@@ -52,6 +56,7 @@ func (b *body) next(c *conn, most int64) ([]byte, error) {
 		return nil, err
 	}
 	n := br.Buffered()
+	b.full = n > br.Size()-64 // a chunk's size is off already
 	if b.framing != framedClose {
 		n = int(min(int64(n), b.left))
 		b.left -= int64(n)
@@ -126,7 +131,7 @@ func readLine(c *conn) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n = len(p) + 1; n > c.br.Size() {
+		if n = len(p) + 1; n > c.br.Size() && !c.widen() {
 			return nil, ErrMalformed
 		}
 	}

@@ -33,7 +33,8 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 		}
 		out.Conn = tc
 	}
-	out.br = bufio.NewReaderSize(out.Conn, c.opt.MaxHeader)
+	out.most = c.opt.MaxHeader
+	out.br = bufio.NewReaderSize(out.Conn, min(firstReader, out.most))
 	return out, nil
 }
 

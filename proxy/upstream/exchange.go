@@ -211,7 +211,11 @@ func (x *Exchange) readHead() (began bool, err error) {
 			}
 			return informational > 0, err
 		}
-		if err := x.Header.Read(cn.br); err != nil {
+		err := x.Header.Read(cn.br)
+		if small := (*fasthttp.ErrSmallBuffer)(nil); errors.As(err, &small) && cn.widen() {
+			err = x.Header.Read(cn.br)
+		}
+		if err != nil {
 			switch {
 			case isTimeout(err):
 				return true, err

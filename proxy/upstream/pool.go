@@ -12,6 +12,7 @@ import (
 type conn struct {
 	net.Conn
 	br     *bufio.Reader
+	most   int             // what br may grow to
 	raw    syscall.RawConn // of the TCP connection, also below TLS; nil if there is none
 	idle   time.Time       // since when it has not been in use
 	reused bool            // it has carried an exchange before
