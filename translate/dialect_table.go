@@ -400,39 +400,48 @@ var presets = []Dialect{
 // hostDialects names the preset for a host, or for a host:port, or for all
 // hosts below a domain where the entry begins with a dot.
 var hostDialects = []struct{ host, dialect string }{
-	{"api.openai.com", "openai"},
+	{"api.openai.com", "openai"},  // developers.openai.com/api/reference
+	{".api.openai.com", "openai"}, // developers.openai.com/api/docs/guides/data-residency: us, eu and other regions
 	{".openai.azure.com", "azure"},
-	{".services.ai.azure.com", "azure"},
+	{".services.ai.azure.com", "azure"}, // learn.microsoft.com/azure/foundry/reference/rest/chat-create-chat-completion
 	{".cognitiveservices.azure.com", "azure"},
-	{"api.deepseek.com", "deepseek"},
-	{"api.moonshot.ai", "kimi"},
+	{"api.deepseek.com", "deepseek"}, // api-docs.deepseek.com
+	{"api.moonshot.ai", "kimi"},      // platform.moonshot.ai/docs/api/chat
 	{"api.moonshot.cn", "kimi"},
-	{"api.z.ai", "glm"},
+	{"api.kimi.com", "kimi"}, // models.dev, providers/kimi-for-coding: /coding/v1
+	{"api.z.ai", "glm"},      // docs.z.ai/api-reference/llm/chat-completion
 	{"open.bigmodel.cn", "glm"},
-	{"api.minimax.io", "minimax"},
+	{"api.minimax.io", "minimax"}, // platform.minimax.io/docs/api-reference/text-openai-api
 	{"api.minimaxi.com", "minimax"},
-	{"dashscope.aliyuncs.com", "qwen"},
+	{"api.minimax.chat", "minimax"},    // its host before
+	{"dashscope.aliyuncs.com", "qwen"}, // www.alibabacloud.com/help/en/model-studio/compatibility-of-openai-with-dashscope
 	{"dashscope-intl.aliyuncs.com", "qwen"},
-	{"api.mistral.ai", "mistral"},
+	{"dashscope-us.aliyuncs.com", "qwen"},
+	{".dashscope.aliyuncs.com", "qwen"}, // models.dev, providers/alibaba-coding-plan: coding and coding-intl
+	{".maas.aliyuncs.com", "qwen"},      // models.dev, providers/alibaba-token-plan
+	{"api.mistral.ai", "mistral"},       // docs.mistral.ai/api
+	{"api.eu.mistral.ai", "mistral"},    // docs.mistral.ai/studio-api/regional-inference
+	{"api.us.mistral.ai", "mistral"},
 	{"codestral.mistral.ai", "mistral"},
-	{"api.groq.com", "groq"},
-	{"openrouter.ai", "openrouter"},
+	{"api.groq.com", "groq"},        // console.groq.com/docs/api-reference
+	{"openrouter.ai", "openrouter"}, // openrouter.ai/docs/api-reference/overview
 	{".openrouter.ai", "openrouter"},
-	{"generativelanguage.googleapis.com", "gemini"},
+	{"generativelanguage.googleapis.com", "gemini"}, // ai.google.dev/gemini-api/docs/openai
 	{"api.together.xyz", "together"},
-	{"api.together.ai", "together"},
-	{"api.fireworks.ai", "fireworks"},
-	{"api.x.ai", "xai"},
+	{"api.together.ai", "together"},   // docs.together.ai/reference/chat-completions
+	{"api.fireworks.ai", "fireworks"}, // docs.fireworks.ai/tools-sdks/openai-compatibility
+	{"api.x.ai", "xai"},               // docs.x.ai/docs/api-reference
+	{".api.x.ai", "xai"},              // docs.x.ai/developers/regions: us and others
 	{"api.anthropic.com", "anthropic"},
-	{"api.cerebras.ai", "cerebras"},
-	{"integrate.api.nvidia.com", "nvidia"},
+	{"api.cerebras.ai", "cerebras"},        // inference-docs.cerebras.ai/resources/openai
+	{"integrate.api.nvidia.com", "nvidia"}, // docs.api.nvidia.com/nim/reference/llm-apis
 	{".api.nvidia.com", "nvidia"},
-	{"api.deepinfra.com", "deepinfra"},
+	{"api.deepinfra.com", "deepinfra"}, // docs.deepinfra.com/chat/overview
 	{"api.8080.io", "8080"},
 	{"localhost:1234", "lmstudio"}, // the port that only LM Studio has as its default
 	{"127.0.0.1:1234", "lmstudio"},
 	{"[::1]:1234", "lmstudio"},
-	{"ollama.com", "ollama"},
+	{"ollama.com", "ollama"},      // models.dev, providers/ollama-cloud
 	{"localhost:11434", "ollama"}, // the port that only ollama has as its default
 	{"127.0.0.1:11434", "ollama"},
 	{"[::1]:11434", "ollama"},

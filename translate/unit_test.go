@@ -300,6 +300,8 @@ func TestDialectForHost(t *testing.T) {
 		"api.openai.com": "openai", "API.OpenAI.com:443": "openai", "x.openai.azure.com": "azure", "openai.azure.com": "generic",
 		"localhost:11434": "ollama", "localhost:8000": "generic", "[::1]:11434": "ollama", "[::1]": "generic", "evil-api.openai.com": "generic",
 		"api.openai.com.evil.com": "generic", "": "generic", "openrouter.ai": "openrouter", "eu.openrouter.ai": "openrouter",
+		"eu.api.openai.com": "openai", "us-east-1.api.x.ai": "xai", "api.kimi.com": "kimi", "dashscope-us.aliyuncs.com": "qwen", "coding-intl.dashscope.aliyuncs.com": "qwen",
+		"token-plan.cn-beijing.maas.aliyuncs.com": "qwen", "oss.aliyuncs.com": "generic", "api.minimax.chat": "minimax", "api.eu.mistral.ai": "mistral",
 	} {
 		if got := DialectForHost(host); got != want {
 			t.Errorf("%s: %s, want %s", host, got, want)
