@@ -12,7 +12,8 @@ import (
 // asks before it believes: gateways copy the headers of the reference (this proxy
 // does, too), and list models as owned by those who made them.
 
-// headerSigns are headers of replies.
+// headerSigns are headers of replies. Those without a page are not documented, but are
+// what clients of these servers read to name a request to their support.
 var headerSigns = []struct {
 	Name, Prefix string
 	Dialect      string
@@ -20,20 +21,22 @@ var headerSigns = []struct {
 }{
 	{"Server", "llama.cpp", "llama.cpp", true}, // captures llama-*
 	{"X-Groq-Region", "", "groq", true},
-	{"Anthropic-Organization-Id", "", "anthropic", true},
+	{"Anthropic-Organization-Id", "", "anthropic", true}, // docs.anthropic.com/en/api/overview
 	{"Mistral-Correlation-Id", "", "mistral", true},
 	{"X-Ds-Trace-Id", "", "deepseek", true},
 	{"Msh-Request-Id", "", "kimi", true},
 	{"Minimax-Request-Id", "", "minimax", true},
-	{"Fireworks-Prompt-Tokens", "", "fireworks", true},
-	{"Nvcf-Reqid", "", "nvidia", true},
-	{"Apim-Request-Id", "", "azure", false}, // of Azure's gateway, whatever is behind it
+	{"Fireworks-Prompt-Tokens", "", "fireworks", true}, // fw-ai-external/python-sdk, types/chat/completion_create_params.py, perf_metrics_in_response
+	{"Nvcf-Reqid", "", "nvidia", true},                 // NVIDIA Cloud Functions
+	{"Apim-Request-Id", "", "azure", false},            // of Azure's gateway, whatever is behind it
 	{"Openai-Version", "", "openai", false},
 }
 
 // ownerSigns are values of owned_by in a list of models. Those of servers that
-// people run are the servers' own: vllm/entrypoints/openai/protocol.py, sglang's
-// ModelCard, captures llama-* and ollama-*, LM Studio's list.
+// people run are the servers' own: vllm/entrypoints/openai/engine/protocol.py,
+// ModelCard.owned_by; python/sglang/srt/entrypoints/openai/protocol.py, ModelCard;
+// captures llama-* and ollama-* (openai/openai.go: the namespace of a model, which is
+// library for those of its own); LM Studio's list.
 var ownerSigns = []struct {
 	owner, dialect string
 	sure           bool
