@@ -136,7 +136,7 @@ func TestGoodValues(t *testing.T) {
 	}
 	u = load("good-overrides.yml").Upstream
 	d, err := u.EffectiveDialect()
-	if err != nil || d.Name != "vllm" || strings.Join(d.ExtraParams, " ") != "guided_json stop" || d.Tools.NameMax != 128 ||
+	if err != nil || d.Name != "fireworks" || strings.Join(d.ExtraParams, " ") != "guided_json stop" || d.Tools.NameMax != 128 ||
 		d.Reasoning.Efforts["minimal"] != "" || d.Reasoning.Efforts["ultra"] != "high" || d.Reasoning.Efforts["max"] != "high" {
 		t.Errorf("good-overrides: %+v (%v)", d, err)
 	}

@@ -137,7 +137,7 @@ func dialectsPage(rows []memberRow) []byte {
 		}
 		fmt.Fprintf(&b, "| %s | %s |\n", zoo.Families[i].Name, facts)
 	}
-	b.WriteString("\n## What each family refuses, and where that is known from\n\nModel: some models of the family do, so that it is learned and not in the preset.\n\n| family | what | evidence |\n|---|---|---|\n")
+	b.WriteString("\n## What each family refuses, and where that is known from\n\nModel: some models or versions of the family do, so that it is learned and not in the preset.\n\n| family | what | evidence |\n|---|---|---|\n")
 	for i := range zoo.Families {
 		for _, r := range zoo.Families[i].Rules {
 			name := r.Name

@@ -19,17 +19,20 @@ var (
 	chatOnlyParams = []string{"stop", "seed", "logit_bias"}
 	vllmParams     = []string{
 		"stop", "seed", "logit_bias", "top_k", "min_p", "repetition_penalty", "length_penalty",
-		"min_tokens", "stop_token_ids", "ignore_eos", "bad_words", "include_stop_str_in_output",
-		"skip_special_tokens", "spaces_between_special_tokens", "add_generation_prompt",
+		"min_tokens", "stop_token_ids", "allowed_token_ids", "ignore_eos", "bad_words",
+		"include_stop_str_in_output", "skip_special_tokens", "spaces_between_special_tokens",
+		"truncate_prompt_tokens", "truncation_side", "use_beam_search", "add_generation_prompt",
 		"continue_final_message", "add_special_tokens", "documents", "chat_template",
-		"chat_template_kwargs", "mm_processor_kwargs", "guided_json", "guided_regex", "guided_choice",
-		"guided_grammar", "structured_outputs", "thinking_token_budget", "priority", "cache_salt",
+		"chat_template_kwargs", "media_io_kwargs", "mm_processor_kwargs", "structured_outputs",
+		"thinking_token_budget", "repetition_detection", "priority", "session_id", "cache_salt",
+		"kv_transfer_params", "vllm_xargs",
 	}
 	sglangParams = []string{
 		"stop", "seed", "logit_bias", "top_k", "min_p", "min_tokens", "regex", "ebnf",
-		"repetition_penalty", "stop_token_ids", "no_stop_trim", "ignore_eos", "continue_final_message",
-		"skip_special_tokens", "lora_path", "session_params", "separate_reasoning", "stream_reasoning",
-		"chat_template_kwargs", "rid", "cache_salt", "priority",
+		"repetition_penalty", "stop_token_ids", "stop_regex", "no_stop_trim", "ignore_eos",
+		"continue_final_message", "skip_special_tokens", "lora_path", "session_id", "session_params",
+		"separate_reasoning", "stream_reasoning", "chat_template_kwargs", "custom_logit_processor",
+		"custom_params", "rid", "extra_key", "cache_salt", "priority",
 	}
 	llamaParams = []string{
 		"stop", "seed", "logit_bias", "top_k", "min_p", "typical_p", "repeat_penalty", "repeat_last_n",
@@ -97,302 +100,516 @@ func preset(name string, change func(d *Dialect)) Dialect {
 // lowToHigh maps the efforts that a server with three steps lacks.
 var lowToHigh = map[string]string{"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}
 
-// presets is the table of known dialects. Evidence stands beside each field:
-// PEERS and UPSTREAMS are the project's survey of servers and its own captures.
+// presets is the table of known dialects. What a preset says otherwise than generic
+// has its evidence beside it, field by field: a page, an issue, a file with what is
+// found in it, a capture, or PEERS and UPSTREAMS, the project's survey of servers
+// and its own captures. A test holds that none is without, and puts them into
+// docs/COMPATIBILITY.md. "Not documented" means that nothing was found that says so, and
+// that the field says what does least harm.
 var presets = []Dialect{
 	generic(),
 
+	// https://developers.openai.com/api/reference is the reference itself.
 	preset("openai", func(d *Dialect) {
-		// The reference itself: https://developers.openai.com/api/reference.
+		// developers.openai.com/api/reference/resources/chat: developer messages take the place of system messages
 		d.DeveloperRole = true
+		// developers.openai.com/api/reference/resources/chat: messages of all roles in any order
 		d.SystemMessages = SystemAnywhere
+		// developers.openai.com/api/reference/resources/chat: refusal of an assistant message
 		d.RefusalField = true
-		d.MaxTokens = MaxCompletionTokens // reasoning models refuse max_tokens
+		// developers.openai.com/api/reference/resources/chat: max_tokens is deprecated; pydantic-ai#974: reasoning models refuse it
+		d.MaxTokens = MaxCompletionTokens
+		// developers.openai.com/api/reference/resources/chat: the keys of the request
 		d.Accepts = commonParams | hintParams
+		// developers.openai.com/api/reference/resources/chat: tool_choice allowed_tools
 		d.Tools.Choices |= ChoiceAllowed
+		// developers.openai.com/api/reference/resources/chat: tools of the type custom
 		d.Tools.Custom = CustomNative
-		d.Tools.RepairArguments = false // its models keep to schemas
+		// developers.openai.com/api/docs/guides/function-calling: strict holds arguments to the schema
+		d.Tools.RepairArguments = false
+		// developers.openai.com/api/docs/guides/reasoning: the chat API does not show thoughts
 		d.Reasoning.Tags = TagsOff
 	}),
 	preset("azure", func(d *Dialect) {
-		// As openai; older API versions refuse developer (agno#1770), none
-		// takes the newest hints.
+		// learn.microsoft.com/azure/foundry/reference/rest/chat-create-chat-completion: the same messages; but developer
+		// is refused by older API versions (agno#1770), so that it stays system
 		d.SystemMessages = SystemAnywhere
+		// learn.microsoft.com/azure/foundry/reference/rest/chat-create-chat-completion: refusal of an assistant message
 		d.RefusalField = true
+		// PEERS §4.2: max_completion_tokens for o and gpt-5
 		d.MaxTokens = MaxCompletionTokens
+		// learn.microsoft.com/azure/foundry/reference/rest/chat-create-chat-completion has safety_identifier and more, but
+		// older API versions refuse what they do not know (autogen#6465)
 		d.Accepts = commonParams | ParamUser | ParamVerbosity | ParamPromptCacheKey
-		d.Tools.RepairArguments = false // the same models
+		// PEERS §4.2: the models of openai
+		d.Tools.RepairArguments = false
+		// PEERS §4.2: the models of openai
 		d.Reasoning.Tags = TagsOff
 	}),
+	// Many templates refuse or drop a second system message (PEERS §4.2), so the head
+	// policy of generic stays.
 	preset("vllm", func(d *Dialect) {
-		// Many templates refuse or drop a second system message (PEERS §4.2),
-		// so the head policy of generic stays. reasoning_content of a tool
-		// loop is read back by templates for interleaved thinking.
-		d.MaxTokens = MaxCompletionTokens    // ChatCompletionRequest: max_tokens is deprecated for it
-		d.Accepts = commonParams | ParamUser // the others are ignored: extra keys are allowed, and logged
-		d.ExtraParams = vllmParams           // vllm/entrypoints/openai/protocol.py: its sampling and extra parameters
-		d.Tokenizer = TokenizerMessages      // vllm/entrypoints/serve/tokenize: TokenizeChatRequest
-		d.Reasoning.Replay = ReplayLoop
-		// ChatCompletionRequest.reasoning_effort is a literal of none, low, medium and high.
-		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
-	}),
-	preset("sglang", func(d *Dialect) {
-		// python/sglang/srt/entrypoints/openai/protocol.py, ChatCompletionRequest: the
-		// names of its keys, max_tokens deprecated for max_completion_tokens, and
-		// reasoning_effort a literal of low, medium and high. The templates are those of
-		// vLLM (dynamo#10206), so the head policy of generic stays, and thoughts of a
-		// tool loop are read back.
+		// vllm/entrypoints/chat_utils.py, MM_PARSER_MAP: image_url and input_audio, but no file
+		d.Files = false
+		// vllm/entrypoints/openai/chat_completion/protocol.py, ChatCompletionRequest: max_tokens is deprecated
 		d.MaxTokens = MaxCompletionTokens
-		d.Accepts = commonParams | ParamUser
-		d.ExtraParams = sglangParams
+		// vllm/entrypoints/openai/chat_completion/protocol.py, ChatCompletionRequest: its sampling and extra parameters.
+		// Others are taken and ignored (OpenAIBaseModel), guided_json and the like since there is structured_outputs
+		d.ExtraParams = vllmParams
+		// vllm/entrypoints/serve/tokenize/protocol.py: TokenizeChatRequest, TokenizeResponse.count
+		d.Tokenizer = TokenizerMessages
+		// vllm/entrypoints/openai/chat_completion/protocol.py, _normalize_messages_before: reasoning_content is read as
+		// reasoning; templates for interleaved thinking use it
 		d.Reasoning.Replay = ReplayLoop
-		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
+	}),
+	// The templates are those of vLLM (dynamo#10206), so the head policy of generic stays.
+	preset("sglang", func(d *Dialect) {
+		// python/sglang/srt/entrypoints/openai/protocol.py, ChatCompletionMessageContentPart: no file
+		d.Files = false
+		// python/sglang/srt/entrypoints/openai/protocol.py, ChatCompletionMessageContentPart: audio_url, but no input_audio
+		d.Audio = false
+		// python/sglang/srt/entrypoints/openai/protocol.py, ChatCompletionRequest: max_tokens is deprecated
+		d.MaxTokens = MaxCompletionTokens
+		// python/sglang/srt/entrypoints/openai/protocol.py, ChatCompletionRequest: user
+		d.Accepts = commonParams | ParamUser
+		// python/sglang/srt/entrypoints/openai/protocol.py, ChatCompletionRequest: its extra parameters
+		d.ExtraParams = sglangParams
+		// python/sglang/srt/entrypoints/openai/protocol.py, ChatCompletionMessageGenericParam.reasoning_content
+		d.Reasoning.Replay = ReplayLoop
 	}),
 	preset("llama.cpp", func(d *Dialect) {
-		// Captures llama-*: a named tool_choice silently becomes auto (09), a
-		// refusal part is refused (27g), unknown keys are ignored (29).
+		// capture llama-29: unknown keys are ignored; tools/server/README.md takes what the reference API has
 		d.Accepts = commonParams | ParamUser
+		// tools/server/README.md, POST /completion and POST /v1/chat/completions
 		d.ExtraParams = llamaParams
-		d.Tokenizer = TokenizerTemplate // tools/server/README.md
-		d.Files = false                 // no file part in its chat API
-		d.Tools.ExcludesLogprobs = true // capture llama-18
+		// tools/server/README.md, POST /apply-template and POST /tokenize
+		d.Tokenizer = TokenizerTemplate
+		// capture llama-27d; tools/server/server-common.cpp, oaicompat_chat_params_parse: text, image_url and input_audio
+		d.Files = false
+		// capture llama-18
+		d.Tools.ExcludesLogprobs = true
+		// capture llama-09: a named tool_choice silently becomes auto
 		d.Tools.Choices = ChoiceNone | ChoiceRequired
+		// capture llama-33j: reasoning_content of the history reaches the template
 		d.Reasoning.Replay = ReplayLoop
-		// Captures llama-R*: no indexes, no numbers, no echo; length stops are
-		// "completed" (10); text.format and hosted and custom tools are ignored
-		// (06, 14); 400 for top_logprobs (12), input_file (13b) and parts in a
-		// call's output (15e).
-		d.Responses = ResponsesHabits{Developer: true, Penalties: true}
+		// captures llama-R*: no indexes, no sequence numbers, no echo of the request
+		d.Responses.Complete = false
+		// capture llama-R10: a length stop is "completed"
+		d.Responses.LengthReported = false
+		// capture llama-R06
+		d.Responses.TextFormat = false
+		// capture llama-R12: 400 for top_logprobs
+		d.Responses.Logprobs = false
+		// capture llama-R13b: 400 for input_file
+		d.Responses.Files = false
+		// not documented; UPSTREAMS has no capture of input_audio
+		d.Responses.Audio = false
+		// capture llama-R15e: 400 for parts in a call's output
+		d.Responses.OutputParts = false
+		// capture llama-R14: ignored
+		d.Responses.CustomTools = false
+		// capture llama-R14: ignored
+		d.Responses.HostedTools = false
+		// UPSTREAMS: reasoning items have content, and nothing that is encrypted
+		d.Responses.EncryptedReasoning = false
 	}),
 	preset("ollama", func(d *Dialect) {
-		// Captures ollama-*: max_completion_tokens is ignored, tool_choice is
-		// ignored (09, 10), audio and file parts are refused (31, 27d), and
-		// reasoning is read back from "reasoning". Each part of a content
-		// becomes a message of its own, so texts go in one. Efforts are 400 for
-		// most models, also for those that think, but gpt-oss takes them: that
-		// is learned for each model.
-		// Images are taken as data URLs only.
-		d.Files, d.Audio, d.ImageURLs = false, false, false
+		// capture ollama-27d; openai/openai.go, FromChatRequest: text, image_url and input_audio
+		d.Files = false
+		// capture ollama-31: v0.17.4 refuses it; later ones take input_audio (openai/openai.go, FromChatRequest)
+		d.Audio = false
+		// openai/openai.go, decodeImageURL: data URLs only
+		d.ImageURLs = false
+		// openai/openai.go, FromChatRequest: each part of a content becomes a message of its own
 		d.JoinText = true
+		// openai/openai.go, ChatCompletionRequest: no user, parallel_tool_calls or strict
 		d.Accepts = samplingParams | ParamLogprobs | ParamStreamUsage
-		d.ExtraParams = chatOnlyParams
+		// openai/openai.go, ChatCompletionRequest: no logit_bias
+		d.ExtraParams = []string{"stop", "seed"}
+		// captures ollama-09, 10; docs/api/openai-compatibility.mdx: no tool_choice
 		d.Tools.Choices = 0
+		// capture ollama-33j; openai/openai.go, FromChatRequest: Message.Reasoning becomes Thinking
 		d.Reasoning.Replay = ReplayLoop
+		// openai/openai.go, Message.Reasoning
 		d.Reasoning.ReplayField = "reasoning"
+		// capture ollama-33g: v0.17.4 takes high, medium, low and none; later ones map the others themselves
+		// (openai/openai.go, thinkFromReasoningEffort). A model that does not think refuses all, which is learned
 		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
-		// Captures ollama-R*: parallel calls share an output_index (05b), length
-		// stops are "completed" (10), a reply that breaks off has no end (70),
-		// 400 for input_file (13b) and parts in a call's output (15e), custom and
-		// hosted tools are ignored (14), no logprobs (12).
-		d.Responses = ResponsesHabits{Developer: true, TextFormat: true, Penalties: true}
+		// capture ollama-R05b: parallel calls share an output_index; R70: a reply that breaks off has no end
+		d.Responses.Complete = false
+		// capture ollama-R10: a length stop is "completed"
+		d.Responses.LengthReported = false
+		// capture ollama-R12
+		d.Responses.Logprobs = false
+		// capture ollama-R13b: 400 for input_file
+		d.Responses.Files = false
+		// not documented; UPSTREAMS has no capture of input_audio
+		d.Responses.Audio = false
+		// capture ollama-R15e: 400 for parts in a call's output
+		d.Responses.OutputParts = false
+		// capture ollama-R14: ignored
+		d.Responses.CustomTools = false
+		// capture ollama-R14: ignored
+		d.Responses.HostedTools = false
+		// UPSTREAMS: encrypted_content is the plain thoughts
+		d.Responses.EncryptedReasoning = false
 	}),
 	preset("deepseek", func(d *Dialect) {
-		// No developer role, no store, no parallel_tool_calls; content must be
-		// a string. What was thought before a call must come back in all later
-		// requests, else 400 (CLIProxyAPI#3451, codex#24500, pi#3636); what was
-		// thought before an answer may, and is ignored. Thinking is a switch, with
-		// the efforts high and max: https://api-docs.deepseek.com/guides/thinking_mode
+		// PEERS §4.2; api-docs.deepseek.com/api/create-chat-completion: content is a string
 		d.JoinText = true
-		d.Images, d.Files, d.Audio = false, false, false
+		// api-docs.deepseek.com/api/create-chat-completion: text only. One model of the list sees (deepseek-v4-flash-vision-exp,
+		// docs.rs/deepseek-sdk/0.4.0): the override images is for it
+		d.Images = false
+		// api-docs.deepseek.com/api/create-chat-completion: text only
+		d.Files = false
+		// api-docs.deepseek.com/api/create-chat-completion: text only
+		d.Audio = false
+		// api-docs.deepseek.com/api/create-chat-completion: its keys
 		d.Accepts = samplingParams | ParamLogprobs | ParamStreamUsage
-		d.ExtraParams = []string{"stop", "thinking"}
+		// api-docs.deepseek.com/api/create-chat-completion: its keys
+		d.ExtraParams = []string{"stop", "thinking", "user_id"}
+		// api-docs.deepseek.com/guides/json_mode: json_object
 		d.Structured = StructuredObject
+		// api-docs.deepseek.com/guides/thinking_mode: what was thought before a call must come back in all later requests,
+		// else 400 (CLIProxyAPI#3451, codex#24500, pi#3636); what was thought before an answer may, and is ignored
 		d.Reasoning.Replay = ReplayAll
+		// CLIProxyAPI#3451: the key must be there for calls that others have made
 		d.Reasoning.Placeholder = " "
+		// api-docs.deepseek.com/guides/thinking_mode: a switch, with an effort beside it
 		d.Reasoning.EffortForm = EffortThinkingField
+		// api-docs.deepseek.com/guides/thinking_mode: low, high and max, and what it makes of the others
 		d.Reasoning.Efforts = map[string]string{
-			"none": effortOff, "minimal": "high", "low": "high", "medium": "high", "xhigh": "max",
+			"none": effortOff, "minimal": "low", "medium": "high", "xhigh": "high",
 		}
+		// api-docs.deepseek.com/guides/thinking_mode: thoughts are in reasoning_content
 		d.Reasoning.Tags = TagsOff
 	}),
 	preset("kimi", func(d *Dialect) {
-		// "reasoning_content is missing in assistant tool call message": for every
-		// such message while thinking is on (mastra#12592, opencode#16318);
-		// obsidian-yolo#243 fills it in. reasoning_effort beside thinking is refused,
-		// and so is a forced tool_choice (PEERS §4.2).
+		// PEERS §4.2: a forced tool_choice is refused while it thinks
 		d.Tools.Choices = ChoiceNone
-		d.Files, d.Audio = false, false
-		d.Accepts = samplingParams | ParamStreamUsage | ParamPromptCacheKey
-		d.ExtraParams = []string{"stop", "thinking"}
-		d.Reasoning.Replay = ReplayAll
-		d.Reasoning.Placeholder = " "
-		d.Reasoning.EffortForm = EffortThinking
-		d.Reasoning.Tags = TagsOff
-	}),
-	preset("glm", func(d *Dialect) {
-		// Role developer is error 1214 (PI-Desktop#30). Thinking is a switch; what
-		// was thought in a tool loop must come back, older thoughts are cleared
-		// unless clear_thinking is false: https://docs.z.ai/guides/capabilities/thinking-mode
-		d.Files, d.Audio = false, false
-		d.Accepts = ParamTemperature | ParamTopP | ParamStreamUsage
-		d.ExtraParams = []string{"stop", "thinking", "do_sample", "tool_stream"}
-		d.Structured = StructuredObject
-		d.Tools.Choices = 0 // tool_choice "only supports auto": https://docs.z.ai/api-reference/llm/chat-completion
-		d.Reasoning.Replay = ReplayLoop
-		d.Reasoning.EffortForm = EffortThinking
-		d.Reasoning.Tags = TagsOff
-	}),
-	preset("minimax", func(d *Dialect) {
-		// A second system message is error 2013 (oh-my-pi#954). Thoughts come in
-		// <think>, or with reasoning_split as reasoning_details, which are to be
-		// sent back whole: https://platform.minimax.io/docs/guides/text-m2-function-call
-		d.Files, d.Audio = false, false
-		d.Accepts = ParamTemperature | ParamTopP | ParamStreamUsage
-		d.ExtraParams = []string{"stop", "reasoning_split"}
-		d.Reasoning.Replay = ReplayAll
-		d.Reasoning.Details = true
-		d.Reasoning.EffortForm = EffortUnknown
-	}),
-	preset("qwen", func(d *Dialect) {
-		// Alibaba's own API. Role developer is refused (BrainPilot#549), a second
-		// system message raises in the template (dynamo#10206), thinking is the
-		// switch enable_thinking, and earlier thoughts are not read.
-		d.Accepts = samplingParams | ParamLogprobs | ParamParallelToolCalls | ParamStreamUsage
-		d.ExtraParams = []string{"stop", "seed", "top_k", "enable_thinking", "thinking_budget", "enable_search"}
-		d.Reasoning.EffortForm = EffortEnable
-		d.Reasoning.ExcludesFormat = true // "Json mode response is not supported when enable_thinking is true"
-		d.Reasoning.StreamOnly = true     // "must be set to false for non-streaming calls" (langchain4j#3974)
-		d.Reasoning.Tags = TagsOff
-	}),
-	preset("mistral", func(d *Dialect) {
-		// Ids of nine letters and digits (code 3280: opencode#1680,
-		// langchain#24668), alternating roles, "any" for required, and 422 for
-		// unknown keys.
-		d.AlternateRoles = true
-		d.AssistantAfterTool = true
-		d.CallContent = CallContentEmpty
-		d.Files, d.Audio = false, false
-		d.Accepts = samplingParams | ParamParallelToolCalls | ParamToolStrict
-		d.ExtraParams = []string{"stop", "random_seed", "safe_prompt", "prompt_mode"}
-		d.Tools.RequiredWord = "any"
-		d.Tools.CallIDs = CallIDsAlnum9
-		d.Reasoning.EffortForm = EffortUnknown
-	}),
-	preset("groq", func(d *Dialect) {
-		// Unknown properties are 400: reasoning_content, store,
-		// prompt_cache_key (jan#8136, gptel#774). Keys, and efforts of low, medium and
-		// high: https://console.groq.com/docs/api-reference, chatbot#21.
+		// platform.moonshot.ai/docs/api/chat: parts are text, image_url and video_url
+		d.Files = false
+		// platform.moonshot.ai/docs/api/chat: parts are text, image_url and video_url
+		d.Audio = false
+		// platform.moonshot.ai/docs/api/chat: max_tokens is deprecated
 		d.MaxTokens = MaxCompletionTokens
-		d.Files, d.Audio = false, false
+		// platform.moonshot.ai/docs/api/chat (api-evangelist/kimi-moonshot, openapi/kimi-moonshot-chat-api-openapi.yml): its keys,
+		// and strict of a function, which is true unless it is said
+		d.Accepts = samplingParams | ParamToolStrict | ParamStreamUsage | ParamPromptCacheKey | ParamSafetyIdentifier
+		// platform.moonshot.ai/docs/api/chat: its keys
+		d.ExtraParams = []string{"stop", "thinking"}
+		// mastra#12592, opencode#16318: reasoning_content has to be in every assistant message with calls while it thinks
+		d.Reasoning.Replay = ReplayAll
+		// obsidian-yolo#243 fills it in
+		d.Reasoning.Placeholder = " "
+		// platform.moonshot.ai/docs/api/chat: thinking; PEERS §4.2: reasoning_effort beside it is refused
+		d.Reasoning.EffortForm = EffortThinking
+		// platform.moonshot.ai/docs/api/chat: thoughts are in reasoning_content
+		d.Reasoning.Tags = TagsOff
+	}),
+	// Role developer is error 1214 (PI-Desktop#30).
+	preset("glm", func(d *Dialect) {
+		// docs.z.ai/api-reference/llm/chat-completion: files are file_url parts
+		d.Files = false
+		// docs.z.ai/api-reference/llm/chat-completion: no input_audio parts
+		d.Audio = false
+		// docs.z.ai/api-reference/llm/chat-completion has temperature and top_p, and no penalties; stream_options is not
+		// documented, but sent by others (pi, packages/ai/src/providers/openai-completions.ts, supportsUsageInStreaming)
+		d.Accepts = ParamTemperature | ParamTopP | ParamStreamUsage
+		// docs.z.ai/api-reference/llm/chat-completion: its keys
+		d.ExtraParams = []string{"stop", "thinking", "do_sample", "tool_stream", "request_id", "user_id"}
+		// docs.z.ai/api-reference/llm/chat-completion: response_format is text or json_object
+		d.Structured = StructuredObject
+		// docs.z.ai/api-reference/llm/chat-completion: tool_choice only supports auto
+		d.Tools.Choices = 0
+		// docs.z.ai/guides/capabilities/thinking-mode: thoughts of a tool loop must come back; older ones are cleared
+		// unless clear_thinking is false
+		d.Reasoning.Replay = ReplayLoop
+		// docs.z.ai/guides/capabilities/thinking: thinking.type
+		d.Reasoning.EffortForm = EffortThinking
+		// docs.z.ai/api-reference/llm/chat-completion: thoughts are in reasoning_content
+		d.Reasoning.Tags = TagsOff
+	}),
+	// A second system message is error 2013 (oh-my-pi#954).
+	preset("minimax", func(d *Dialect) {
+		// platform.minimax.io/docs/api-reference/text-chat-openai: text, image and video
+		d.Files = false
+		// platform.minimax.io/docs/api-reference/text-chat-openai: text, image and video
+		d.Audio = false
+		// java.agentscope.io/v2/en/integration/model/minimax: its API marks max_tokens as deprecated
+		d.MaxTokens = MaxCompletionTokens
+		// platform.minimax.io/docs/api-reference/text-chat: temperature and top_p; stream_options is not documented, but
+		// PEERS §4.2 has usage at the end
+		d.Accepts = ParamTemperature | ParamTopP | ParamStreamUsage
+		// platform.minimax.io/docs/api-reference/text-openai-api: reasoning_split; text-chat-openai: thinking, adaptive or disabled
+		d.ExtraParams = []string{"stop", "reasoning_split", "thinking"}
+		// platform.minimax.io/docs/guides/text-m2-function-call: whole messages are to be sent back
+		d.Reasoning.Replay = ReplayAll
+		// platform.minimax.io/docs/api-reference/text-openai-api: with reasoning_split, thoughts are reasoning_details
+		d.Reasoning.Details = true
+		// platform.minimax.io/docs/api-reference/text-chat-openai: thinking has other words, and only MiniMax-M3 has it
+		d.Reasoning.EffortForm = EffortUnknown
+	}),
+	// Alibaba's own API. Role developer is refused (BrainPilot#549), a second system
+	// message raises in the template (dynamo#10206).
+	preset("qwen", func(d *Dialect) {
+		// docs.qwencloud.com/api-reference/chat/openai-chat: file parts are not documented
+		d.Files = false
+		// docs.qwencloud.com/api-reference/chat/openai-chat has presence_penalty, logprobs and parallel_tool_calls, and
+		// ignores what it does not list; so do frequency_penalty (vercel/ai, packages/alibaba, warns of it) and strict
+		d.Accepts = ParamTemperature | ParamTopP | ParamPresencePenalty | ParamLogprobs | ParamParallelToolCalls | ParamStreamUsage
+		// docs.qwencloud.com/api-reference/chat/openai-chat: its keys; deep-thinking: enable_thinking, thinking_budget
+		d.ExtraParams = []string{"stop", "seed", "top_k", "enable_thinking", "thinking_budget", "enable_search", "search_options"}
+		// www.alibabacloud.com/help/en/model-studio/deep-thinking: enable_thinking
+		d.Reasoning.EffortForm = EffortEnable
+		// PEERS §4.2: "Json mode response is not supported when enable_thinking is true"
+		d.Reasoning.ExcludesFormat = true
+		// langchain4j#3974: "must be set to false for non-streaming calls"
+		d.Reasoning.StreamOnly = true
+		// www.alibabacloud.com/help/en/model-studio/deep-thinking: thoughts are in reasoning_content
+		d.Reasoning.Tags = TagsOff
+	}),
+	// Unknown keys are 422 (PEERS §4.2).
+	preset("mistral", func(d *Dialect) {
+		// PEERS §4.2: roles alternate
+		d.AlternateRoles = true
+		// opencode#5034: no user message after a tool message
+		d.AssistantAfterTool = true
+		// not documented; its own replies with calls have content "" (vercel/ai, packages/mistral/src/__fixtures__/mistral-incremental-tool-call.chunks.txt),
+		// and null is legal (mistralai/client-python, models/assistantmessage.py)
+		d.CallContent = CallContentEmpty
+		// mistralai/client-python, models/filechunk.py: a file part has a file_id of its own API, and no data
+		d.Files = false
+		// mistralai/client-python, models/audiochunk.py: input_audio is a string, where others have an object
+		d.Audio = false
+		// mistralai/client-python, models/chatcompletionrequest.py, function.py: its keys, and strict
+		d.Accepts = samplingParams | ParamParallelToolCalls | ParamToolStrict | ParamPromptCacheKey
+		// mistralai/client-python, models/chatcompletionrequest.py: its keys
+		d.ExtraParams = []string{"stop", "random_seed", "safe_prompt", "prompt_mode", "guardrails"}
+		// mistralai/client-python, models/chatcompletionrequest.py: any; required is newer
+		d.Tools.RequiredWord = "any"
+		// opencode#1680, langchain#24668: nine letters and digits, else code 3280
+		d.Tools.CallIDs = CallIDsAlnum9
+		// mistralai/client-python, models/reasoningeffort.py: from none to xhigh
+		d.Reasoning.Efforts = map[string]string{"max": "xhigh"}
+	}),
+	// Unknown properties are 400 (jan#8136, gptel#774).
+	preset("groq", func(d *Dialect) {
+		// groq/groq-python, types/chat/completion_create_params.py: max_tokens is deprecated
+		d.MaxTokens = MaxCompletionTokens
+		// groq/groq-python, types/chat/chat_completion_content_part_param.py: text, image_url and document
+		d.Files = false
+		// groq/groq-python, types/chat/chat_completion_content_part_param.py: text, image_url and document
+		d.Audio = false
+		// groq/groq-python, types/chat/completion_create_params.py: its keys, and that no model has logprobs;
+		// shared_params/function_definition.py: strict. stream_options is not documented there, but sent by others (pi,
+		// packages/ai/src/providers/openai-completions.ts, supportsUsageInStreaming)
 		d.Accepts = samplingParams | ParamParallelToolCalls | ParamToolStrict | ParamStreamUsage |
 			ParamServiceTier | ParamUser
-		d.ExtraParams = []string{"stop", "seed", "reasoning_format", "include_reasoning"}
+		// groq/groq-python, types/chat/completion_create_params.py: its keys; no model has logit_bias
+		d.ExtraParams = []string{
+			"stop", "seed", "reasoning_format", "include_reasoning", "search_settings", "documents", "citation_options",
+			"compound_custom", "disable_tool_validation",
+		}
+		// groq/groq-python, types/chat/completion_create_params.py: low, medium and high of gpt-oss; other models have
+		// none and default (chatbot#21), which is learned
 		d.Reasoning.Efforts = lowToHigh
 	}),
 	preset("openrouter", func(d *Dialect) {
-		// reasoning:{effort} (PEERS §4.2); other hints reach the provider
-		// behind it where it has them.
+		// openrouter.ai/docs/api-reference/parameters: verbosity and parallel_tool_calls; other hints reach the provider
+		// behind it where it has them
 		d.Accepts = commonParams | ParamUser | ParamVerbosity
+		// openrouter.ai/docs/api-reference/parameters, openrouter.ai/docs/api-reference/overview: its keys
 		d.ExtraParams = []string{
 			"stop", "seed", "logit_bias", "top_k", "top_a", "min_p", "repetition_penalty", "models",
-			"route", "provider", "plugins", "transforms", "web_search_options", "prediction",
+			"route", "provider", "plugins", "transforms", "web_search_options", "prediction", "image_config", "cache_control",
 		}
+		// openrouter.ai/docs/features/multimodal/pdfs: data or URLs
 		d.FileIDs = false
-		// reasoning_details, signatures and all, must come back unchanged while
-		// tools are being called: https://openrouter.ai/docs/guides/best-practices/reasoning-tokens
+		// openrouter.ai/docs/guides/best-practices/reasoning-tokens: thoughts must come back while tools are being called
 		d.Reasoning.Replay = ReplayLoop
+		// openrouter.ai/docs/guides/best-practices/reasoning-tokens: reasoning of a message
 		d.Reasoning.ReplayField = "reasoning"
+		// openrouter.ai/docs/guides/best-practices/reasoning-tokens: reasoning_details, signatures and all, unchanged
 		d.Reasoning.Details = true
+		// openrouter.ai/docs/guides/best-practices/reasoning-tokens: reasoning.effort
 		d.Reasoning.EffortForm = EffortObject
+		// openrouter.ai/docs/guides/best-practices/reasoning-tokens: it takes the tags out itself
 		d.Reasoning.Tags = TagsOff
 	}),
+	// Finish "stop" on tool turns and missing indexes are for the reader.
 	preset("gemini", func(d *Dialect) {
-		// https://ai.google.dev/gemini-api/docs/openai: finish "stop" on tool
-		// turns and missing indexes are for the reader; unknown keys are 400. A
-		// call's thought signature, in extra_content, must come back with it, else
-		// 400: https://ai.google.dev/gemini-api/docs/thought-signatures
+		// ai.google.dev/gemini-api/docs/thought-signatures: extra_content must come back with its call, else 400
 		d.Tools.CallExtras = []string{"extra_content"}
+		// ai.google.dev/gemini-api/docs/thought-signatures: the word for calls that it has not made
 		d.Tools.CallPlaceholder = signaturePlaceholder
+		// ai.google.dev/gemini-api/docs/openai: image_url and input_audio; files are not documented
 		d.Files = false
+		// ai.google.dev/api/compatibility, ChatCompletionsRequest: maxCompletionTokens, and maxTokens
 		d.MaxTokens = MaxCompletionTokens
+		// PEERS §4.2; ai.google.dev/gemini-api/docs/openai documents few keys, and unknown ones are 400
 		d.Accepts = ParamTemperature | ParamTopP | ParamParallelToolCalls | ParamStreamUsage
+		// ai.google.dev/gemini-api/docs/openai: extra_body
 		d.ExtraParams = []string{"stop", "extra_body"}
+		// ai.google.dev/gemini-api/docs/openai: from none to high
 		d.Reasoning.Efforts = map[string]string{"xhigh": "high", "max": "high"}
+		// ai.google.dev/gemini-api/docs/openai: thoughts only come when extra_body asks for them
 		d.Reasoning.Tags = TagsOff
 	}),
 	preset("lmstudio", func(d *Dialect) {
-		// Its chat API is llama.cpp's engine behind a server of its own; thoughts
-		// stand in <think> split over deltas (lmstudio#649), and an effort is
-		// only for gpt-oss (blog 0.3.29), so it is not asked for.
-		d.Files, d.Audio = false, false
+		// lmstudio.ai/docs/developer/openai-compat: text and images
+		d.Files = false
+		// lmstudio.ai/docs/developer/openai-compat: text and images
+		d.Audio = false
+		// lmstudio.ai/docs/developer/openai-compat/chat-completions: the list of its parameters
 		d.Accepts = samplingParams | ParamStreamUsage
+		// lmstudio.ai/docs/developer/openai-compat/chat-completions: the list of its parameters;
+		// lmstudio.ai/docs/developer/core/ttl-and-auto-evict: ttl
 		d.ExtraParams = []string{"stop", "seed", "logit_bias", "top_k", "repeat_penalty", "ttl", "draft_model"}
+		// lmstudio-bug-tracker: "Supported string values: none, auto, required"; not documented
 		d.Tools.Choices = ChoiceNone | ChoiceRequired
+		// lmstudio.ai/docs/developer/api-changelog: reasoning.effort for gpt-oss in /v1/responses; lmstudio-bug-tracker#1250 asks for more
 		d.Reasoning.EffortForm = EffortUnknown
 	}),
 	preset("together", func(d *Dialect) {
-		// max_tokens, no developer role, no store; reasoning is the switch
-		// reasoning:{enabled} (pi-ai's table).
-		d.Files, d.Audio = false, false
-		d.ExtraParams = []string{"stop", "seed", "logit_bias", "top_k", "min_p", "repetition_penalty", "safety_model"}
+		// togethercomputer/together-python, types/chat_completions.py, ChatCompletionMessageContentType: no file
+		d.Files = false
+		// togethercomputer/together-python, types/chat_completions.py, ChatCompletionMessageContentType: audio_url only
+		d.Audio = false
+		// togethercomputer/together-python, types/chat_completions.py, ChatCompletionRequest: no parallel_tool_calls, no strict,
+		// and logprobs is a number; docs.together.ai/docs/glm-5.3-quickstart: a last chunk with usage
+		d.Accepts = samplingParams | ParamStreamUsage
+		// docs.together.ai/reference/chat-completions: its keys
+		d.ExtraParams = []string{
+			"stop", "seed", "logit_bias", "top_k", "min_p", "repetition_penalty", "safety_model", "context_length_exceeded_behavior",
+			"chat_template_kwargs",
+		}
+		// docs.together.ai/docs/inference/chat/reasoning: reasoning.enabled of hybrid models, which most are
 		d.Reasoning.EffortForm = EffortEnabled
 	}),
+	// The system message must come first (litellm#39852). Unknown keys are 400
+	// (docs.fireworks.ai/tools-sdks/nim-compatibility).
 	preset("fireworks", func(d *Dialect) {
-		// The system message must come first (litellm#39852). Efforts differ by model,
-		// low, medium and high are the common ones: https://docs.fireworks.ai/guides/reasoning.
-		d.Files, d.Audio = false, false
-		d.Accepts = commonParams | ParamUser
-		d.ExtraParams = []string{"stop", "seed", "logit_bias", "top_k", "min_p", "repetition_penalty", "context_length_exceeded_behavior"}
+		// fw-ai-external/python-sdk, types/shared_params/chat_message.py: text, image_url and video_url
+		d.Files = false
+		// fw-ai-external/python-sdk, types/shared_params/chat_message.py: text, image_url and video_url
+		d.Audio = false
+		// fw-ai-external/python-sdk, types/chat/completion_create_params.py: its keys
+		d.Accepts = commonParams | ParamUser | ParamPromptCacheKey | ParamServiceTier
+		// fw-ai-external/python-sdk, types/chat/completion_create_params.py: its keys. thinking is not among them: it
+		// excludes reasoning_effort
+		d.ExtraParams = []string{
+			"stop", "seed", "logit_bias", "top_k", "min_p", "typical_p", "repetition_penalty", "mirostat_lr", "mirostat_target",
+			"ignore_eos", "context_length_exceeded_behavior", "prompt_truncate_len", "prompt_cache_isolation_key", "prediction",
+			"speculation", "reasoning_history", "safe_tokenization",
+		}
+		// fw-ai-external/python-sdk, types/chat/completion_create_params.py, reasoning_history: thoughts after the last user
+		// message are kept, and with some models all
+		d.Reasoning.Replay = ReplayLoop
+		// fw-ai-external/python-sdk, types/chat/completion_create_params.py, reasoning_effort: low, medium, high and none
 		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
 	}),
 	preset("xai", func(d *Dialect) {
-		// Reasoning models refuse stop and both penalties ("Model grok-4.6 does
-		// not support parameter stop", opencodex#5278, litellm#12635); which of
-		// them a model takes is learned. Efforts are low and high.
-		d.Files, d.Audio = false, false
+		// docs.x.ai/docs/api-reference: text and images; file parts are not documented
+		d.Files = false
+		// docs.x.ai/docs/api-reference: text and images
+		d.Audio = false
+		// vercel/ai, packages/xai/src/xai-chat-language-model.ts; docs.x.ai/docs/api-reference: max_tokens is deprecated
 		d.MaxTokens = MaxCompletionTokens
+		// docs.x.ai/developers/model-capabilities/text/reasoning: reasoning models, which all new ones are, refuse penalties
 		d.Accepts = ParamTemperature | ParamTopP | ParamLogprobs | ParamParallelToolCalls | ParamToolStrict | ParamStreamUsage | ParamUser
-		d.ExtraParams = []string{"stop", "seed", "search_parameters", "deferred"}
-		d.Reasoning.Efforts = map[string]string{"none": "low", "minimal": "low", "medium": "high", "xhigh": "high", "max": "high"}
+		// docs.x.ai/docs/api-reference: its keys; stop is refused by reasoning models (opencodex#5278), which is learned;
+		// search_parameters is an error now (vercel/ai, packages/xai/src/xai-chat-language-model-options.ts)
+		d.ExtraParams = []string{"stop", "seed", "deferred"}
+		// docs.x.ai/developers/model-capabilities/text/reasoning: none, low, medium and high; grok-4.6 has xhigh, and some
+		// models take none of them, which is learned
+		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
+		// docs.x.ai/docs/guides/reasoning: reasoning_content, or nothing
 		d.Reasoning.Tags = TagsOff
 	}),
+	// System messages are moved to the head. Results must follow their calls directly
+	// (cc-switch#4185).
 	preset("anthropic", func(d *Dialect) {
-		// https://docs.anthropic.com/en/api/openai-sdk: strict, response_format,
-		// logprobs, penalties and audio are ignored without a word; system
-		// messages are moved to the head; thinking is a key of its own. Results
-		// must follow their calls directly (cc-switch#4185).
-		d.Files, d.Audio = false, false
+		// docs.anthropic.com/en/api/openai-sdk: file parts are not documented
+		d.Files = false
+		// docs.anthropic.com/en/api/openai-sdk: audio input is stripped
+		d.Audio = false
+		// docs.anthropic.com/en/api/openai-sdk: both names
 		d.MaxTokens = MaxCompletionTokens
+		// docs.anthropic.com/en/api/openai-sdk: the list of what is ignored has penalties, logprobs, user, service_tier, strict
 		d.Accepts = ParamTemperature | ParamTopP | ParamParallelToolCalls | ParamStreamUsage
+		// docs.anthropic.com/en/api/openai-sdk: stop; thinking is a key of its own; seed and logit_bias are ignored
 		d.ExtraParams = []string{"stop", "thinking"}
+		// docs.anthropic.com/en/api/openai-sdk: response_format is ignored
 		d.Structured = StructuredNone
+		// docs.anthropic.com/en/api/openai-sdk: reasoning_effort is ignored
 		d.Reasoning.EffortForm = EffortUnknown
+		// docs.anthropic.com/en/api/openai-sdk: thoughts are not shown
 		d.Reasoning.Tags = TagsOff
 	}),
+	// No store, no developer role (pi#1578).
 	preset("cerebras", func(d *Dialect) {
-		// No store, no developer role (pi#1578), no penalties; thoughts come in
-		// "reasoning", and are read back from there. Keys, and efforts of low, medium
-		// and high: https://inference-docs.cerebras.ai/api-reference/chat-completions.
-		d.Images, d.Files, d.Audio = false, false, false
+		// Cerebras/cerebras-cloud-sdk-python, types/chat/completion_create_params.py: text and image_url
+		d.Files = false
+		// Cerebras/cerebras-cloud-sdk-python, types/chat/completion_create_params.py: text and image_url
+		d.Audio = false
+		// Cerebras/cerebras-cloud-sdk-python, types/chat/completion_create_params.py: max_tokens is deprecated
 		d.MaxTokens = MaxCompletionTokens
-		d.Accepts = ParamTemperature | ParamTopP | ParamLogprobs | ParamParallelToolCalls | ParamToolStrict | ParamStreamUsage | ParamUser
-		d.ExtraParams = []string{"stop", "seed", "logit_bias", "disable_reasoning"}
+		// Cerebras/cerebras-cloud-sdk-python, types/chat/completion_create_params.py: its keys, and strict; penalties were
+		// refused once (hexdocs.pm/req_llm/cerebras.html)
+		d.Accepts = commonParams | ParamUser | ParamServiceTier
+		// Cerebras/cerebras-cloud-sdk-python, types/chat/completion_create_params.py: its keys
+		d.ExtraParams = []string{
+			"stop", "seed", "logit_bias", "disable_reasoning", "reasoning_format", "clear_thinking", "min_tokens",
+			"min_completion_tokens", "prediction",
+		}
+		// Cerebras/cerebras-cloud-sdk-python, types/chat/completion_create_params.py: reasoning of an assistant message;
+		// clear_thinking takes what is before the last user message
 		d.Reasoning.Replay = ReplayLoop
+		// Cerebras/cerebras-cloud-sdk-python, types/chat/completion_create_params.py: reasoning of an assistant message
 		d.Reasoning.ReplayField = "reasoning"
+		// Cerebras/cerebras-cloud-sdk-python, types/chat/completion_create_params.py: low, medium and high
 		d.Reasoning.Efforts = map[string]string{"none": "low", "minimal": "low", "xhigh": "high", "max": "high"}
 	}),
+	// NIM is vLLM, SGLang or TensorRT-LLM behind a gateway; no store, no developer role,
+	// max_tokens (pi-ai's table, PEERS §4.2).
 	preset("nvidia", func(d *Dialect) {
-		// NIM is vLLM or TensorRT-LLM behind a gateway: no store, no developer
-		// role, max_tokens (pi-ai's table). Thinking is a switch of the template:
-		// https://docs.nvidia.com/nim/large-language-models/.
-		d.Files, d.Audio = false, false
-		d.ExtraParams = []string{"stop", "seed", "chat_template_kwargs", "nvext"}
+		// api-evangelist/nvidia-nim, json-schema/nvidia-nim-chat-completion-schema.json: text and image_url
+		d.Files = false
+		// api-evangelist/nvidia-nim, json-schema/nvidia-nim-chat-completion-schema.json: text and image_url
+		d.Audio = false
+		// docs.nvidia.com/nim/large-language-models/latest/api-reference: those of vLLM; opencode#13584: chat_template_kwargs;
+		// which more there are differs by model (docs.api.nvidia.com/nim/reference/llm-apis)
+		d.ExtraParams = []string{"stop", "seed", "logit_bias", "chat_template_kwargs", "nvext"}
+		// opencode#13584, docs.api.nvidia.com/nim/reference/llm-apis: enable_thinking of the template
 		d.Reasoning.EffortForm = EffortTemplate
 	}),
+	// Role developer is 422 (pi#1578).
 	preset("deepinfra", func(d *Dialect) {
-		// Role developer is 422 (pi#1578). Keys: https://deepinfra.com/docs/openai_api.
-		d.Files, d.Audio = false, false
-		d.Accepts = commonParams | ParamUser
-		d.ExtraParams = []string{"stop", "seed", "top_k", "min_p", "repetition_penalty"}
+		// docs.deepinfra.com/chat/overview: files are not documented
+		d.Files = false
+		// docs.deepinfra.com/chat/overview: audio is not documented
+		d.Audio = false
+		// docs.deepinfra.com/api-reference/openai-chat-completions-1: its keys, without parallel_tool_calls and strict;
+		// docs.deepinfra.com/chat/overview: service_tier
+		d.Accepts = samplingParams | ParamLogprobs | ParamStreamUsage | ParamUser | ParamPromptCacheKey | ParamServiceTier
+		// docs.deepinfra.com/api-reference/openai-chat-completions-1: its keys, without logit_bias
+		d.ExtraParams = []string{"stop", "seed", "top_k", "min_p", "repetition_penalty", "chat_template_kwargs"}
+		// docs.deepinfra.com/chat/reasoning: none, low, medium, high and xhigh (models.dev, providers/deepinfra/provider.toml)
+		d.Reasoning.Efforts = map[string]string{"minimal": "low", "max": "xhigh"}
 	}),
 	preset("8080", func(d *Dialect) {
-		// https://docs.8080.io/: the documented parameters, and no others
-		// (SPEC §1.13).
-		d.Files, d.Audio = false, false
+		// SPEC §1.13 (docs.8080.io): files are not documented
+		d.Files = false
+		// SPEC §1.13 (docs.8080.io): audio is not documented
+		d.Audio = false
+		// SPEC §1.13 (docs.8080.io): max_completion_tokens
 		d.MaxTokens = MaxCompletionTokens
+		// SPEC §1.13 (docs.8080.io): the documented parameters, and no others
 		d.Accepts = samplingParams | ParamStreamUsage
-		d.ExtraParams = []string{"stop", "seed", "logit_bias"}
+		// SPEC §1.13 (docs.8080.io): tools, but no tool_choice
 		d.Tools.Choices = 0
+		// SPEC §1.13 (docs.8080.io): no response_format
 		d.Structured = StructuredNone
 	}),
 }

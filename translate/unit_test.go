@@ -313,9 +313,9 @@ func TestDialectForHost(t *testing.T) {
 	if names := DialectNames(); names[0] != "generic" || len(names) != len(presets) {
 		t.Error(names)
 	}
-	a, _ := LookupDialect("vllm")
+	a, _ := LookupDialect("ollama")
 	a.ExtraParams[0], a.Reasoning.Efforts["minimal"] = "changed", "changed"
-	if b, _ := LookupDialect("vllm"); b.ExtraParams[0] == "changed" || b.Reasoning.Efforts["minimal"] == "changed" {
+	if b, _ := LookupDialect("ollama"); b.ExtraParams[0] == "changed" || b.Reasoning.Efforts["minimal"] == "changed" {
 		t.Error("presets can be changed")
 	}
 }

@@ -11,9 +11,10 @@ var local = []Family{
 			refuse(ruleDeveloper, role("developer"), invalid("Unexpected message role."), "dynamo#10206: templates know four roles"),
 			refuse(ruleNoTools, both(key("tool_choice"), noTools), invalid("When using `tool_choice`, `tools` must be set."), "PEERS §4.2: rejects tool_choice without tools"),
 			refuse("logprobs null", memberIsNull("logprobs"), invalid("Input should be a valid dictionary"), "PEERS §4.2: replayed logprobs:null is 400"),
-			refuse(ruleEffort, keyNotOf("reasoning_effort", "none", "low", "medium", "high"),
+			refuse(ruleFiles, part("file"), invalid("Unknown part type: file"), "vllm/entrypoints/chat_utils.py, MM_PARSER_MAP"),
+			ofModel(refuse(ruleEffort, keyNotOf("reasoning_effort", "none", "low", "medium", "high"),
 				invalid("[{'type': 'literal_error', 'loc': ('body', 'reasoning_effort'), 'msg': \"Input should be 'none', 'low', 'medium' or 'high'\", 'input': '%s'}]"),
-				"vllm ChatCompletionRequest.reasoning_effort is a literal of these"),
+				"vllm/entrypoints/openai/protocol.py, ChatCompletionRequest.reasoning_effort, of older versions; the newer chat_completion/protocol.py has all seven")),
 		},
 		Habits: Habits{
 			First: FirstEmpty, Thinks: ThinksReasoning, IDs: IDsEmpty, Usage: UsageAsked, CachedPath: "prompt_tokens_details.cached_tokens",
@@ -29,6 +30,8 @@ var local = []Family{
 		Errors: errorFlat,
 		Rules: []Rule{
 			refuse(ruleSystem, laterSystem, invalid("System message must be at the beginning.").with("BadRequestError", "", ""), "dynamo#10206: the same templates as vLLM"),
+			refuse(ruleFiles, part("file", "input_audio"), invalid("Input tag does not match any of the expected tags: 'text', 'image_url', 'video_url', 'audio_url'").with("BadRequestError", "", ""),
+				"python/sglang/srt/entrypoints/openai/protocol.py, ChatCompletionMessageContentPart"),
 		},
 		Habits: Habits{
 			First: FirstReasoning0, Thinks: ThinksContent, IDs: IDsRepeated, Index: IndexZero, WholeCalls: true, Usage: UsageAsked,

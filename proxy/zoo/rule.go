@@ -18,8 +18,8 @@ type Rule struct {
 	Error Error
 	// Evidence is where the family's behaviour is documented or reported.
 	Evidence string
-	// Model says that it is for some models of the family and not for others, so
-	// that no preset can know it.
+	// Model says that it is for some models or versions of the family and not for
+	// others, so that no preset can know it.
 	Model bool
 }
 
