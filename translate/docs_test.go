@@ -329,6 +329,12 @@ func compatibility(t *testing.T) []byte {
 	line("\n## Dialects\n")
 	line("The values of every preset, as the keys of `upstream.overrides`; an empty field is that of generic.\n")
 	presetTable(t, &b)
+
+	line("\n## Where the presets are known from\n")
+	line("The evidence of every value above that is not generic's. Names of files are of the server's own repository, where no other is named;")
+	line("PEERS, SPEC, UPSTREAMS and captures are this project's notes on servers, and what it has recorded of two of them. What each family")
+	line("refuses is in [DIALECTS.md](DIALECTS.md).\n")
+	evidenceTable(t, &b)
 	return b.Bytes()
 }
 
