@@ -41,6 +41,7 @@ var (
 		"dry_penalty_last_n", "dry_sequence_breakers", "samplers", "grammar", "json_schema", "n_probs",
 		"min_keep", "cache_prompt", "id_slot", "ignore_eos", "timings_per_token", "post_sampling_probs",
 		"lora", "chat_template_kwargs", "reasoning_format", "parse_tool_calls", "thinking_budget_tokens",
+		"n_keep", "n_cache_reuse", "t_max_predict_ms",
 	}
 )
 
@@ -178,9 +179,10 @@ var presets = []Dialect{
 		d.Reasoning.Replay = ReplayLoop
 	}),
 	preset("llama.cpp", func(d *Dialect) {
-		// capture llama-29: unknown keys are ignored; tools/server/README.md takes what the reference API has
+		// tools/server/README.md, POST /v1/chat/completions: what the reference API has; capture llama-29: others are ignored
 		d.Accepts = commonParams | ParamUser
-		// tools/server/README.md, POST /completion and POST /v1/chat/completions
+		// tools/server/README.md, POST /completion and POST /v1/chat/completions; parse_tool_calls
+		// (deepwiki.com/ggml-org/llama.cpp/7.1-chat-templates-and-tool-calling) and thinking_budget_tokens are not documented
 		d.ExtraParams = llamaParams
 		// tools/server/README.md, POST /apply-template and POST /tokenize
 		d.Tokenizer = TokenizerTemplate
@@ -285,7 +287,8 @@ var presets = []Dialect{
 		d.Reasoning.Tags = TagsOff
 	}),
 	preset("kimi", func(d *Dialect) {
-		// PEERS §4.2: a forced tool_choice is refused while it thinks
+		// PEERS §4.2: a forced tool_choice is refused while it thinks; kimi-k3 takes it, the K2 models do not
+		// (pkg.go.dev/github.com/firebase/genkit/go/plugins/compat_oai/kimi)
 		d.Tools.Choices = ChoiceNone
 		// platform.moonshot.ai/docs/api/chat: parts are text, image_url and video_url
 		d.Files = false
@@ -325,7 +328,8 @@ var presets = []Dialect{
 		// docs.z.ai/guides/capabilities/thinking-mode: thoughts of a tool loop must come back; older ones are cleared
 		// unless clear_thinking is false
 		d.Reasoning.Replay = ReplayLoop
-		// docs.z.ai/guides/capabilities/thinking: thinking.type
+		// docs.z.ai/guides/capabilities/thinking: thinking.type. GLM-5.2 and later have reasoning_effort beside it, which others
+		// ignore without a word (hermes-webui, exp-v0.52.105; java.agentscope.io/v2/en/integration/model/glm)
 		d.Reasoning.EffortForm = EffortThinking
 		// docs.z.ai/api-reference/llm/chat-completion: thoughts are in reasoning_content
 		d.Reasoning.Tags = TagsOff
@@ -416,13 +420,15 @@ var presets = []Dialect{
 		d.Reasoning.Efforts = lowToHigh
 	}),
 	preset("openrouter", func(d *Dialect) {
+		// openrouter.ai/docs/sdks/python/api-reference/components/chatrequest: max_tokens is deprecated
+		d.MaxTokens = MaxCompletionTokens
 		// openrouter.ai/docs/api-reference/parameters: verbosity and parallel_tool_calls; other hints reach the provider
 		// behind it where it has them
 		d.Accepts = commonParams | ParamUser | ParamVerbosity
-		// openrouter.ai/docs/api-reference/parameters, openrouter.ai/docs/api-reference/overview: its keys
+		// openrouter.ai/docs/api-reference/parameters, openrouter.ai/docs/sdks/python/api-reference/components/chatrequest: its keys
 		d.ExtraParams = []string{
 			"stop", "seed", "logit_bias", "top_k", "top_a", "min_p", "repetition_penalty", "models",
-			"route", "provider", "plugins", "transforms", "web_search_options", "prediction", "image_config", "cache_control",
+			"route", "provider", "plugins", "transforms", "web_search_options", "prediction", "image_config", "cache_control", "session_id", "trace",
 		}
 		// openrouter.ai/docs/features/multimodal/pdfs: data or URLs
 		d.FileIDs = false
@@ -466,7 +472,7 @@ var presets = []Dialect{
 		// lmstudio.ai/docs/developer/openai-compat/chat-completions: the list of its parameters;
 		// lmstudio.ai/docs/developer/core/ttl-and-auto-evict: ttl
 		d.ExtraParams = []string{"stop", "seed", "logit_bias", "top_k", "repeat_penalty", "ttl", "draft_model"}
-		// lmstudio-bug-tracker: "Supported string values: none, auto, required"; not documented
+		// lmstudio-bug-tracker#670, lmstudio-ai/docs#177: "Supported string values: none, auto, required"
 		d.Tools.Choices = ChoiceNone | ChoiceRequired
 		// lmstudio.ai/docs/developer/api-changelog: reasoning.effort for gpt-oss in /v1/responses; lmstudio-bug-tracker#1250 asks for more
 		d.Reasoning.EffortForm = EffortUnknown
@@ -476,10 +482,10 @@ var presets = []Dialect{
 		d.Files = false
 		// togethercomputer/together-python, types/chat_completions.py, ChatCompletionMessageContentType: audio_url only
 		d.Audio = false
-		// togethercomputer/together-python, types/chat_completions.py, ChatCompletionRequest: no parallel_tool_calls, no strict,
-		// and logprobs is a number; docs.together.ai/docs/glm-5.3-quickstart: a last chunk with usage
+		// togethercomputer/together-python, types/chat_completions.py, and togethercomputer/openapi, openapi.yaml,
+		// ChatCompletionRequest: no user, parallel_tool_calls or strict, and logprobs is a number; docs.together.ai/docs/glm-5.3-quickstart: a last chunk with usage
 		d.Accepts = samplingParams | ParamStreamUsage
-		// docs.together.ai/reference/chat-completions: its keys
+		// togethercomputer/openapi, openapi.yaml, ChatCompletionRequest: its keys
 		d.ExtraParams = []string{
 			"stop", "seed", "logit_bias", "top_k", "min_p", "repetition_penalty", "safety_model", "context_length_exceeded_behavior",
 			"chat_template_kwargs",
@@ -494,7 +500,8 @@ var presets = []Dialect{
 		d.Files = false
 		// fw-ai-external/python-sdk, types/shared_params/chat_message.py: text, image_url and video_url
 		d.Audio = false
-		// fw-ai-external/python-sdk, types/chat/completion_create_params.py: its keys
+		// fw-ai-external/python-sdk, types/chat/completion_create_params.py: its keys. stream_options is not documented, and was
+		// refused once (Flowise#2866); others send it now (models.dev, providers/fireworks-ai/provider.toml), and a refusal is learned
 		d.Accepts = commonParams | ParamUser | ParamPromptCacheKey | ParamServiceTier
 		// fw-ai-external/python-sdk, types/chat/completion_create_params.py: its keys. thinking is not among them: it
 		// excludes reasoning_effort

@@ -15,7 +15,7 @@ import (
 
 // evidence is a comment that says where something is known from: a page, an issue, a
 // file, a capture or the survey, or that it is not.
-var evidence = regexp.MustCompile(`[a-z0-9-]+\.(com|ai|io|dev|cn|net|pm|rs)(/|\))|#\d|(PEERS|SPEC) §|UPSTREAMS|captures? (llama|ollama)-|\.(py|go|cpp|ts|mdx?|json)\b|not documented`)
+var evidence = regexp.MustCompile(`[a-z0-9-]+\.(com|ai|io|dev|cn|net|pm|rs)(/|\))|#\d|(PEERS|SPEC) §|UPSTREAMS|captures? (llama|ollama)-|\.(py|go|cpp|ts|mdx?|json|yaml)\b|not documented`)
 
 // presetEvidence reads the table of presets: the evidence beside each field, by preset
 // and by the field's configuration key. Each field is to be set on its own, with its own

@@ -81,7 +81,7 @@ var local = []Family{
 		Name:   "lmstudio",
 		Errors: errorObject,
 		Rules: []Rule{
-			refuse(ruleChoice, choiceOf("named", "allowed_tools"), invalid("Invalid tool_choice type: 'object'. Supported string values: none, auto, required"), "lmstudio-bug-tracker: its answer to a named tool_choice"),
+			refuse(ruleChoice, choiceOf("named", "allowed_tools"), invalid("Invalid tool_choice type: 'object'. Supported string values: none, auto, required"), "lmstudio-bug-tracker#670"),
 			ofModel(refuse(ruleEffort, key("reasoning_effort"), invalid("reasoning_effort is not supported by this model"), "PEERS §4.2: reasoning_effort only for gpt-oss (blog 0.3.29)")),
 		},
 		Habits:   Habits{NoLogprobs: true, First: FirstEmpty, Thinks: ThinksTags, IDs: IDsBare, Usage: UsageAsked},
