@@ -261,6 +261,8 @@ func legalValues(t reflect.Type) []string {
 		return texts(translate.StructuredSchema, translate.StructuredObject, translate.StructuredNone)
 	case reflect.TypeFor[translate.Tokenizer]():
 		return texts(translate.TokenizerNone, translate.TokenizerMessages, translate.TokenizerTemplate)
+	case reflect.TypeFor[translate.UnknownParams]():
+		return texts(translate.UnknownDrop, translate.UnknownForward, translate.UnknownRefuse)
 	case reflect.TypeFor[translate.Fallback]():
 		return texts(translate.FallbackInstruct, translate.FallbackNone)
 	case reflect.TypeFor[translate.CallIDForm]():

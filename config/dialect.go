@@ -180,27 +180,11 @@ func checkExtraParams(key string, list []string) []*Error {
 		switch {
 		case !isWord(name):
 			errs = append(errs, complaint(place{}, "upstream.overrides."+key, "must consist of names of request keys, such as top_k"))
-		case slices.Contains(ownKeys(), name):
+		case slices.Contains(translate.OwnParams, name):
 			errs = append(errs, complaint(place{}, "upstream.overrides."+key, "%s is a key that antiphon writes itself; remove it", name))
 		}
 	}
 	return errs
-}
-
-// ownKeys are the keys of a chat request that translation makes. To forward a
-// client's beside them would make two of them.
-func ownKeys() []string {
-	keys := []string{
-		"model", "messages", "stream", "stream_options", "n", "tools", "tool_choice", "functions",
-		"function_call", "response_format", "max_tokens", "max_completion_tokens", "reasoning_effort",
-		"reasoning", "top_logprobs",
-	}
-	for _, name := range translate.ParamNames {
-		if name != "tool_strict" && name != "stream_usage" { // those are not keys of a request
-			keys = append(keys, name)
-		}
-	}
-	return keys
 }
 
 // unknownEfforts lists the overridden efforts that no version of the API has

@@ -148,6 +148,8 @@ func dialectFacts() (facts []fact) {
 		MaxTokens, MaxCompletionTokens)...)
 	facts = append(facts, enumFacts("structured_output", func(d *Dialect) *Structured { return &d.Structured },
 		StructuredSchema, StructuredObject, StructuredNone)...)
+	facts = append(facts, enumFacts("unknown_params", func(d *Dialect) *UnknownParams { return &d.UnknownParams },
+		UnknownDrop, UnknownForward, UnknownRefuse)...)
 	facts = append(facts, enumFacts("structured_fallback", func(d *Dialect) *Fallback { return &d.Fallback }, FallbackInstruct, FallbackNone)...)
 	flag("verify_output", func(d *Dialect) *bool { return &d.VerifyOutput })
 	facts = append(facts, enumFacts("tools.call_ids", func(d *Dialect) *CallIDForm { return &d.Tools.CallIDs },

@@ -1,5 +1,7 @@
 package translate
 
+import "slices"
+
 // Dialect describes how one family of Chat Completions servers differs from
 // the reference API. It is data: translation never asks for a vendor's name,
 // only for these facts. Presets are rows of the table in dialect_table.go, each
@@ -65,6 +67,10 @@ type Dialect struct {
 	// ExtraParams are keys that no version of the Responses API knows, but that
 	// this server takes: they are forwarded when a client sends them.
 	ExtraParams []string `yaml:"extra_params"`
+
+	// UnknownParams is what is done about a key that neither the Responses API knows
+	// nor ExtraParams.
+	UnknownParams UnknownParams `yaml:"unknown_params"`
 
 	// Tools are the abilities around function calling.
 	Tools ToolAbilities `yaml:"tools"`
@@ -243,6 +249,30 @@ const (
 	// none, and leaves the answer as it comes.
 	FallbackNone Fallback = "none"
 )
+
+// UnknownParams is what is done about a request key that nobody knows.
+type UnknownParams string
+
+// The values of UnknownParams. Whatever is done is reported.
+const (
+	// UnknownDrop leaves it out.
+	UnknownDrop UnknownParams = "drop"
+	// UnknownForward sends it as it is, unless it is a key that translation writes
+	// itself: then there would be two of them, and it is left out.
+	UnknownForward UnknownParams = "forward"
+	// UnknownRefuse refuses the request.
+	UnknownRefuse UnknownParams = "refuse"
+)
+
+// OwnParams are the keys of a chat request that translation makes. To forward a
+// client's beside them would make two of them.
+var OwnParams = append([]string{
+	"model", "messages", "stream", "stream_options", "n", "tools", "tool_choice", "functions",
+	"function_call", "response_format", "max_tokens", "max_completion_tokens", "reasoning_effort",
+	"reasoning", "top_logprobs",
+}, slices.DeleteFunc(slices.Clone(ParamNames), func(name string) bool {
+	return name == "tool_strict" || name == "stream_usage" // those are not keys of a request
+})...)
 
 // CallIDForm is a form of tool call ids.
 type CallIDForm string

@@ -96,6 +96,8 @@ func (d *Dialect) setWord(f Fact) (changed bool) {
 		return setWord(&d.CallContent, f.Value, CallContentNull, CallContentEmpty, CallContentOmit)
 	case "max_tokens_field":
 		return setWord(&d.MaxTokens, f.Value, MaxCompletionTokens, MaxTokens)
+	case "unknown_params":
+		return setWord(&d.UnknownParams, f.Value, UnknownDrop, UnknownForward, UnknownRefuse)
 	case "structured_output":
 		return setWord(&d.Structured, f.Value, StructuredSchema, StructuredObject, StructuredNone)
 	case "tools.call_ids":

@@ -63,6 +63,7 @@ func generic() Dialect {
 		MaxTokens:      MaxTokens,
 		Accepts:        commonParams,
 		ExtraParams:    chatOnlyParams,
+		UnknownParams:  UnknownDrop,
 		Tools: ToolAbilities{
 			Choices:         ChoiceNone | ChoiceRequired | ChoiceNamed,
 			RequiredWord:    "required",

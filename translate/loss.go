@@ -12,10 +12,11 @@ const (
 	Emulated                // done in another way, with another strength
 	Repaired                // changed so that the backend accepts it
 	Defaulted               // replaced by a default
+	Forwarded               // sent as it is, though nobody knows what it means
 )
 
 func (a Action) String() string {
-	return [...]string{"dropped", "emulated", "repaired", "defaulted"}[a]
+	return [...]string{"dropped", "emulated", "repaired", "defaulted", "forwarded"}[a]
 }
 
 // Rule is one way in which translation loses, emulates or repairs something.

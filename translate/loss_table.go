@@ -3,6 +3,7 @@ package translate
 // The rules, in the order of the table below.
 const (
 	ruleUnknownParam Rule = iota
+	ruleUnknownForwarded
 	ruleClientMetadata
 	ruleSampling
 	ruleHint
@@ -84,6 +85,7 @@ const (
 // on them, and docs/COMPATIBILITY.md lists them.
 var lossRules = [numRules]RuleInfo{
 	ruleUnknownParam:      {"param.unknown", Dropped, false, "A key that neither the Responses API nor the backend's dialect knows is not sent."},
+	ruleUnknownForwarded:  {"param.unknown.forwarded", Forwarded, true, "A key that neither the Responses API nor the backend's dialect knows is sent as it is: unknown_params says so."},
 	ruleClientMetadata:    {"param.client_metadata", Dropped, true, "Tracing data of the client's own (client_metadata, internal_…) is not sent."},
 	ruleSampling:          {"param.sampling", Dropped, false, "The backend does not take this sampling parameter."},
 	ruleHint:              {"param.hint", Dropped, true, "The backend does not take this hint about caching, billing or safety; the answer is the same without."},

@@ -141,7 +141,9 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 			dst = append(dst, `,"stream_options":{"include_usage":true}`...)
 		}
 	}
-	dst = r.appendUnknown(dst, dialect, opt.Losses)
+	if dst, err = r.appendUnknown(dst, dialect, opt.Losses); err != nil {
+		return dst, err
+	}
 	if r.doc.Mended > 0 {
 		opt.Losses.add(ruleSurrogates, "", "")
 	}
@@ -454,23 +456,34 @@ func (r *Request) wantsJSON() bool {
 	return d.Is(kind, "json_object") || d.Is(kind, "json_schema")
 }
 
-// appendUnknown forwards the keys that the dialect lists, and reports the others.
-func (r *Request) appendUnknown(dst []byte, dialect *Dialect, losses *Losses) []byte {
+// appendUnknown forwards the keys that the dialect lists. With others it does what the
+// dialect says, and reports it.
+func (r *Request) appendUnknown(dst []byte, dialect *Dialect, losses *Losses) ([]byte, *Error) {
 	d := &r.doc
 	for _, k := range r.unknown {
 		name := d.Text(k)
 		switch {
 		case slices.Contains(dialect.ExtraParams, name):
-			dst = append(dst, ',')
-			dst = append(dst, d.Raw(k)...)
-			dst = append(dst, ':')
-			dst = append(dst, d.Raw(k+1)...)
+			dst = appendMember(dst, d, k)
 		case d.Kind(k+1) == jsonx.Null:
 		case name == "client_metadata" || strings.HasPrefix(name, "internal_"):
 			losses.add(ruleClientMetadata, brief(name), "")
+		case dialect.UnknownParams == UnknownRefuse:
+			return dst, errUnknown(brief(name))
+		case dialect.UnknownParams == UnknownForward && !slices.Contains(OwnParams, name) && name != dialect.Reasoning.EffortForm.key():
+			dst = appendMember(dst, d, k)
+			losses.add(ruleUnknownForwarded, brief(name), "")
 		default:
 			losses.add(ruleUnknownParam, brief(name), "")
 		}
 	}
-	return dst
+	return dst, nil
+}
+
+// appendMember appends a member of an object as it stands, given its key's node.
+func appendMember(dst []byte, d *jsonx.Doc, k uint32) []byte {
+	dst = append(dst, ',')
+	dst = append(dst, d.Raw(k)...)
+	dst = append(dst, ':')
+	return append(dst, d.Raw(k+1)...)
 }
