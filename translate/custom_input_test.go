@@ -139,11 +139,15 @@ func TestCustomInputOfAnything(t *testing.T) {
 // TestCustomInputTakesItsTime: arguments that are made to be read again and
 // again take time in proportion.
 func TestCustomInputTakesItsTime(t *testing.T) {
+	units := 200_000
+	if raceEnabled {
+		units = 50_000
+	}
 	for name, unit := range map[string]string{
 		"quotes": `" `, "members": `","a":"b`, "keys": `", "x`, "braces": `"}`, "halves": `\ud83d`, "values": `","k":[[[["`, "nothing": `","":"`,
 	} {
 		for _, tail := range []string{"", `" x`, `"} x`} {
-			args := []byte(`{"input":"` + strings.Repeat(unit, 200_000) + tail)
+			args := []byte(`{"input":"` + strings.Repeat(unit, units) + tail)
 			start := time.Now()
 			var c customInput
 			out := c.finish(c.feed(nil, args), false)

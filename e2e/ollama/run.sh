@@ -1,5 +1,6 @@
 #!/bin/bash
 # Runs the real binary in front of a real chat server, ollama, with tiny models: run.sh [ARGUMENTS OF go test]
+# or only builds that server: run.sh build
 #
 # Needs Go, gcc and g++. The first time, ollama's server is built from its Go module: some minutes. What was built stays
 # in e2e/.cache/ollama.
@@ -40,6 +41,7 @@ server() {
 
 begin=$SECONDS
 server
+[ "${1:-}" = build ] && exit
 say "building antiphon, with the race detector"
 (cd ../.. && CGO_ENABLED=1 nice go build -race -o "$cache/antiphon" ./cmd/antiphon)
 say "testing (built in $((SECONDS - begin)) s)"
