@@ -110,7 +110,7 @@ func (u *Upstream) EffectiveDialect() (translate.Dialect, error) {
 // configured, and the host tells nothing.
 func (u *Upstream) Detects() bool {
 	target, err := u.Target()
-	return err == nil && u.Detect && u.Dialect == "" && u.API == APIChat && translate.DialectForHost(target.Addr) == "generic"
+	return err == nil && u.Detect && u.Dialect == "" && translate.DialectForHost(target.Addr) == "generic"
 }
 
 // effectiveDialect returns the complaints without places, except those about

@@ -172,6 +172,9 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 	x.tap()
 	f.send(n, wire)
 	x.firstByte = time.Since(x.start)
+	if f.replies[0].err == nil {
+		x.see()
+	}
 	elsewhere, again := true, false
 	for i, r := range f.replies[:n] {
 		x.attempts += r.up.Attempts

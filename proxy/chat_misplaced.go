@@ -15,7 +15,11 @@ import (
 // a chat completion. Such a body has input and no messages. It is translated, and
 // then a chat request like any other.
 
-const chatPath = "/chat/completions"
+// Paths of requests that make something.
+const (
+	chatPath      = "/chat/completions"
+	responsesPath = "/responses"
+)
 
 // peekBytes is how much of a long chat body is looked at before the rest is there.
 // Most clients write the model and then the messages.

@@ -19,7 +19,7 @@ func (s *Server) create(x *exchange, _ string) (streaming bool) {
 		err = x.readBody()
 	}
 	if err == nil && s.passesResponses(x) {
-		return s.passResponses(x, "/responses")
+		return s.passResponses(x, responsesPath)
 	}
 	if err == nil {
 		err = x.prepare()

@@ -20,6 +20,11 @@ import (
 // first replies. Only sure signs count (translate/dialect_signs.go). The preset
 // takes the place of the generic dialect from the next request on; what was
 // configured and what was learned stays on top of it.
+//
+// That holds for upstreams of both APIs. One that speaks Responses is taken to have
+// the whole of it until it shows itself to be of a family that has not (llama.cpp,
+// ollama): from then on its replies are completed, and state is kept here. Nothing is
+// lost by that, for those families keep none.
 
 // detection is what an upstream has shown. Its fields are used at the same time.
 type detection struct {

@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"net/http/httptest"
 	"strings"
@@ -126,7 +128,6 @@ func TestDetectionIsTold(t *testing.T) {
 	for name, change := range map[string]func(s *setup){
 		"configured": func(s *setup) { s.cfg.Upstream.Dialect = "generic" },
 		"off":        func(s *setup) { s.cfg.Upstream.Detect = false },
-		"responses":  func(s *setup) { s.cfg.Upstream.API = config.APIResponses },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -280,5 +281,105 @@ func TestOwnerIn(t *testing.T) {
 		if got := ownerIn([]byte(body)); got != want {
 			t.Errorf("%s: %q", body, got)
 		}
+	}
+}
+
+// ownResponses answers as llama.cpp's own Responses API does: by halves.
+func ownResponses(req *upstreamtest.Request) string {
+	if strings.Contains(string(req.Body), `"stream":true`) {
+		return "head 200 text/event-stream\n" +
+			`chunk data: {"type":"response.created","response":{"id":"resp_up","object":"response","created_at":1,"status":"in_progress","model":"m","output":[]}}` + "\n" +
+			`chunk data: {"type":"response.output_item.added","item":{"type":"message","id":"msg_up","role":"assistant","content":[],"status":"in_progress"}}` + "\n" +
+			`chunk data: {"type":"response.output_text.delta","item_id":"msg_up","delta":"hi"}` + "\n" +
+			`chunk data: {"type":"response.completed","response":{"id":"resp_up","object":"response","status":"completed","output":[{"type":"message","id":"msg_up","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi"}]}]}}`
+	}
+	return `json 200 {"id":"resp_up","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"msg_up","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi"}]}]}`
+}
+
+// passing posts what may get the upstream's own half-built reply, and does not check
+// its grammar.
+func (r *rig) passing(path, body string) {
+	r.t.Helper()
+	resp, err := r.http.Post("http://"+r.addr+path, "application/json", strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != 200 || !bytes.Contains(got, []byte("hi")) {
+		r.t.Fatalf("%d %v %s", resp.StatusCode, err, got)
+	}
+}
+
+// TestDetectionOfResponses: an upstream that speaks Responses is recognised, too, by
+// what clients of both APIs get from it, and what it says by halves is made whole from
+// then on.
+func TestDetectionOfResponses(t *testing.T) {
+	t.Parallel()
+	const none = `json 404 {"error":{"message":"Not Found"}}`
+	requests := map[string]string{
+		"/v1/responses":        `{"model":"m","input":"x","stream":%v}`,
+		"/v1/chat/completions": `{"model":"m","messages":[{"role":"user","content":"x"}],"stream":%v}`,
+	}
+	for _, c := range []struct{ name, models, header, dialect string }{
+		{"its models", ownedBy("llamacpp"), "", "llama.cpp"},
+		{"a header", none, "header Server: llama.cpp\n", "llama.cpp"},
+		{"who has all of it", ownedBy("vllm"), "", "vllm"},
+		{"a gateway", ownedBy("vllm", "llamacpp"), "", "generic"},
+	} {
+		for path, request := range requests {
+			for _, stream := range []bool{false, true} {
+				t.Run(fmt.Sprint(c.name, path, stream), func(t *testing.T) {
+					t.Parallel()
+					up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+						if req.Method == "GET" {
+							return c.models
+						}
+						return c.header + ownResponses(req)
+					})
+					r := newRig(t, up.URL(), detecting, func(s *setup) { s.cfg.Upstream.API = config.APIResponses })
+					b := r.srv.router.all[0]
+					r.passing(path, fmt.Sprintf(request, stream))
+					r.looked()
+					if b.base().Name != c.dialect || b.wholeResponses() != (c.dialect != "llama.cpp") {
+						t.Fatalf("recognised as %s, whole %v", b.base().Name, b.wholeResponses())
+					}
+					if b.wholeResponses() {
+						return
+					}
+					got := r.post(fmt.Sprintf(requests["/v1/responses"], stream)) // its grammar is checked
+					got.want(t, 200, "")
+					id, _, _ := strings.Cut(string(got.body[bytes.Index(got.body, []byte("resp_")):]), `"`)
+					next := r.post(`{"model":"m","input":"y","previous_response_id":"` + id + `"}`)
+					next.want(t, 200, "")
+					if body, looks := lastChat(up); looks > 1 || !strings.Contains(body, `"hi"`) || strings.Contains(body, "previous_response_id") {
+						t.Errorf("%d looks, and the history is not sent: %s", looks, body)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestDetectionOfResponsesKeeps: what is configured of a Responses API stays, whatever
+// the upstream shows itself to be.
+func TestDetectionOfResponsesKeeps(t *testing.T) {
+	t.Parallel()
+	up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+		if req.Method == "GET" {
+			return ownedBy("llamacpp")
+		}
+		return ownResponses(req)
+	})
+	r := newRig(t, up.URL(), detecting, func(s *setup) {
+		s.cfg.Upstream.API = config.APIResponses
+		var err error
+		if s.cfg.Upstream.Overrides, err = config.ParseOverrides("test", "responses: {complete: true}"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	r.passing("/v1/responses", plain)
+	r.looked()
+	if b := r.srv.router.all[0]; b.base().Name != "llama.cpp" || !b.wholeResponses() {
+		t.Errorf("%s, whole %v", b.base().Name, b.wholeResponses())
 	}
 }

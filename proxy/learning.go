@@ -118,7 +118,7 @@ func (b *backend) dialectOf(model string, learned []learnedFact) *translate.Dial
 			d = &changed
 		}
 	}
-	if b.detection.on {
+	if b.detection.on && b.cfg.API == config.APIChat { // all of them are about chat
 		for _, f := range b.hints(model) {
 			take(f)
 		}

@@ -117,6 +117,9 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 		status := 0
 		if err == nil {
 			status = x.up.Header.StatusCode()
+			if path == responsesPath {
+				x.see()
+			}
 		}
 		elsewhere := x.noteReply(err, status)
 		if x.bound && failure != nil && (status == fasthttp.StatusBadRequest || status == fasthttp.StatusNotFound) {

@@ -108,9 +108,11 @@ func (s *Server) keptWhere(x *exchange) (where whereKept) {
 	return where
 }
 
-// wholeResponses reports whether the backend has the whole Responses API.
+// wholeResponses reports whether the backend has the whole Responses API, as far as
+// is known: one that was taken for whole may show itself to be of a family that is
+// not (detect.go).
 func (b *backend) wholeResponses() bool {
-	return b.cfg.API == config.APIResponses && b.dialect.Responses.Complete
+	return b.cfg.API == config.APIResponses && b.base().Responses.Complete
 }
 
 // passes reports whether the backend answers a POST to that path itself, so that
