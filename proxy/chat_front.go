@@ -37,6 +37,8 @@ type choiceReply struct {
 	err    error // of the request
 	events sse.Decoder
 	whole  []byte // of a reply that is no stream
+
+	refusal []byte // what the upstream has said instead of an answer, with status 200
 }
 
 var chatFronts = sync.Pool{New: func() any {
@@ -114,18 +116,7 @@ func (s *Server) answerChat(x *exchange, err *translate.Error) (streaming bool) 
 	x.reportLosses()
 	x.passHeaders()
 	x.entropy(x.seed[:])
-	f.choices.Reset(translate.ChatTurnOptions{
-		Request:   &f.req,
-		Dialect:   x.dialect,
-		Seed:      x.seed,
-		Created:   x.start.Unix(),
-		Events:    f.req.Stream,
-		Reasoning: s.cfg.Stream.ChatReasoning,
-		Obfuscate: f.req.HasObfuscation && f.req.Obfuscation && s.cfg.Stream.Obfuscation != config.ObfuscationNever ||
-			s.cfg.Stream.Obfuscation == config.ObfuscationAlways && (!f.req.HasObfuscation || f.req.Obfuscation),
-		MaxBytes: int(x.backend.cfg.MaxResponseBytes),
-		Losses:   &x.losses,
-	})
+	f.choices.Reset(x.chatTurnOptions())
 	if !f.req.Stream {
 		x.wholeChat()
 		return false
@@ -140,6 +131,23 @@ func (s *Server) answerChat(x *exchange, err *translate.Error) (streaming bool) 
 	_ = x.ctx.SetWriteDeadline(time.Now().Add(s.cfg.Limits.WriteTimeout.Std()))
 	x.ctx.SetBodyStream(chatReply{x}, -1)
 	return true
+}
+
+// chatTurnOptions are those of the turns that answer the chat request.
+func (x *exchange) chatTurnOptions() translate.ChatTurnOptions {
+	f, s := x.front, x.server
+	return translate.ChatTurnOptions{
+		Request:   &f.req,
+		Dialect:   x.dialect,
+		Seed:      x.seed,
+		Created:   x.start.Unix(),
+		Events:    f.req.Stream,
+		Reasoning: s.cfg.Stream.ChatReasoning,
+		Obfuscate: f.req.HasObfuscation && f.req.Obfuscation && s.cfg.Stream.Obfuscation != config.ObfuscationNever ||
+			s.cfg.Stream.Obfuscation == config.ObfuscationAlways && (!f.req.HasObfuscation || f.req.Obfuscation),
+		MaxBytes: int(x.backend.cfg.MaxResponseBytes),
+		Losses:   &x.losses,
+	}
 }
 
 // toResponses translates the request for the backend, into x.wire.
@@ -203,7 +211,6 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 	}
 	if e == nil {
 		x.errText = ""
-		x.accepted()
 		return false, nil
 	}
 	f.close()
@@ -284,7 +291,7 @@ func (f *chatFront) recycle() {
 		}
 		r.up = nil
 		r.events.Reset()
-		r.whole, r.err = release(r.whole), nil
+		r.whole, r.refusal, r.err = release(r.whole), release(r.refusal), nil
 	}
 	f.x, f.scope = nil, keptScope{}
 	chatFronts.Put(f)
@@ -298,11 +305,21 @@ type piece struct {
 }
 
 // carry feeds the replies to their turns until all have ended. out is called
-// after each piece, with the chunks in x.out; an error of it ends the whole.
-func (x *exchange) carry(out func() error) error {
+// after each piece, with the chunks in x.out; an error of it ends the whole. w is
+// where signs of life go, or nil.
+func (x *exchange) carry(w io.Writer, out func() error) error {
 	f := x.front
-	if f.req.N == 1 {
-		return x.carryOne(out)
+	for again := f.req.N == 1; again; {
+		err := x.carryOne(out)
+		if err == nil {
+			again, err = x.askChatRefused(w)
+		}
+		if err != nil {
+			return err
+		}
+		if !again {
+			return out()
+		}
 	}
 	pieces := make(chan piece)
 	stop := make(chan struct{})
@@ -406,6 +423,7 @@ func (x *exchange) feedChoice(i int, data []byte, err error) {
 		switch {
 		case errors.Is(err, io.EOF):
 			x.out = turn.FeedMessage(x.out, r.whole)
+			x.seeChoiceRefusal(r, turn, r.whole)
 			r.up.Close(true)
 		case err != nil:
 			x.errText = err.Error()
@@ -417,7 +435,12 @@ func (x *exchange) feedChoice(i int, data []byte, err error) {
 	x.out = room(x.out, eventRoom(data))
 	r.events.Feed(data)
 	for e, ok := r.events.Next(); ok && !turn.Ended(); e, ok = r.events.Next() {
-		x.out = turn.Feed(x.out, e.Name, e.Data)
+		if x.out = turn.Feed(x.out, e.Name, e.Data); turn.Ended() {
+			x.seeChoiceRefusal(r, turn, e.Data)
+		}
+	}
+	if len(x.lessons) > 0 && !turn.Silent() {
+		x.accepted()
 	}
 	switch {
 	case turn.Ended():
@@ -430,6 +453,7 @@ func (x *exchange) feedChoice(i int, data []byte, err error) {
 	case errors.Is(err, io.EOF):
 		if e, ok := r.events.Finish(); ok {
 			x.out = turn.FeedLast(x.out, e.Name, e.Data)
+			x.seeChoiceRefusal(r, turn, e.Data)
 		}
 		x.out = turn.Finish(x.out)
 	case err != nil:
@@ -471,12 +495,14 @@ func (x *exchange) settleChat() {
 	if e := f.choices.Failed(); e != nil {
 		x.outcome = metrics.OutcomeFailed
 		x.noteError(e)
+		return
 	}
+	x.accepted()
 }
 
 // wholeChat answers with the completion as one object.
 func (x *exchange) wholeChat() {
-	err := x.carry(func() error { x.out = x.out[:0]; return nil })
+	err := x.carry(nil, func() error { x.out = x.out[:0]; return nil })
 	f := x.front
 	f.close()
 	if err != nil {
@@ -484,6 +510,7 @@ func (x *exchange) wholeChat() {
 		return
 	}
 	x.settleChat()
+	x.reportLosses()
 	if e := f.choices.Failed(); e != nil {
 		x.respondError(x.ctx, e)
 		return
@@ -512,7 +539,7 @@ func (r chatReply) WriteTo(w io.Writer) (n int64, err error) {
 		}
 		n = x.bytesOut
 	}()
-	err = x.carry(func() error { x.keepChunks(); return x.flush(w) })
+	err = x.carry(w, func() error { x.keepChunks(); return x.flush(w) })
 	f := x.front
 	if err == nil {
 		x.settleChat()

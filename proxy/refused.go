@@ -14,15 +14,29 @@ import (
 // a refusal is like any other: it may teach something, a full context may be made to
 // fit, and another upstream may be asked. The client's stream may have begun by
 // then; it has not been told anything that another reply could contradict.
+//
+// Backends that speak Responses do it with an error in place of a response, with the
+// event "error", or with a response that fails before it has an item: that comes first,
+// or after response.created and response.in_progress, which the client has not been
+// given as they are.
 
 // seeRefusal looks whether what has just ended the turn is a refusal.
 func (x *exchange) seeRefusal(body []byte) {
 	e := x.turn.Failure()
-	if e == nil || !x.turn.Silent() || x.amended || x.backend.cfg.API != config.APIChat || !translate.IsRefusal(body) {
+	if e == nil || !x.turn.Silent() || x.amended || !x.refuses(body) {
 		return
 	}
 	x.refused = e
 	x.parts = append(x.parts[:0], body...)
+}
+
+// refuses reports whether body, a whole reply with status 200 or the data of an event,
+// is an error of the upstream's API.
+func (x *exchange) refuses(body []byte) bool {
+	if x.backend.cfg.API == config.APIResponses {
+		return translate.ReadResponsesRefusal(body) != translate.NoRefusal
+	}
+	return translate.IsRefusal(body)
 }
 
 // takeRefusal is askOnce for a refusal that has come already.
@@ -60,7 +74,7 @@ func (x *exchange) askRefused(w io.Writer) (again bool, err error) {
 	x.up.Close(true)
 	x.events.Reset()
 	x.keepTurn()
-	x.turn.Again(x.dialect)
+	x.reader.Again(x.dialect)
 	failure := x.sendAlive(w)
 	x.reported = 0 // the losses are those of another request now
 	switch {
@@ -72,6 +86,6 @@ func (x *exchange) askRefused(w io.Writer) (again bool, err error) {
 		x.out = x.reader.Abort(x.out, failure)
 		return false, nil
 	}
-	x.turn.Again(x.dialect)
+	x.reader.Again(x.dialect)
 	return true, nil
 }

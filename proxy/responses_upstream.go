@@ -34,6 +34,7 @@ type turnReader interface {
 	Done(dst []byte) []byte
 	Finish(dst []byte) []byte
 	Abort(dst []byte, err *translate.Error) []byte
+	Again(d *translate.Dialect)
 }
 
 type chatReader struct{ *translate.Turn }

@@ -202,6 +202,10 @@ func (t *ChatTurn) advance(to turnState) {
 // stored and Terminal called.
 func (t *ChatTurn) Ended() bool { return t.state >= stateEnded }
 
+// Silent reports whether the backend has said nothing so far that is part of an
+// answer.
+func (t *ChatTurn) Silent() bool { return t.in.count == 0 && !t.started }
+
 // Stopped reports whether the turn ended at one of the request's stop sequences:
 // the upstream goes on, and should be closed.
 func (t *ChatTurn) Stopped() bool { return t.stopped }

@@ -35,6 +35,13 @@ func (t *ResponsesTurn) Reset(opt TurnOptions, ownIDs bool) {
 	t.ownIDs = ownIDs
 }
 
+// Again is Turn.Again, for another reply of such a backend.
+func (t *ResponsesTurn) Again(d *Dialect) {
+	t.Turn.Again(d)
+	t.Turn.given = true
+	t.in.reset(t, t.opt.Losses, ruleMendUTF8, t.opt.MaxBytes)
+}
+
 // Begin appends the events that open a stream, if the ids are ours.
 func (t *ResponsesTurn) Begin(dst []byte) []byte {
 	if t.ownIDs {

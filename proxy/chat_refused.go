@@ -1,0 +1,79 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+
+	"antiphon/translate"
+)
+
+// Refusals with status 200 (refused.go), of a backend that speaks Responses to a chat
+// client. As long as no chunk has been made of the reply, the client has been told
+// nothing but signs of life, so the request may be changed by what the refusal teaches,
+// and another upstream may be asked. Requests for several choices are not asked again:
+// their replies come at the same time.
+
+// seeChoiceRefusal looks whether what has just ended the turn of the only choice is a
+// refusal.
+func (x *exchange) seeChoiceRefusal(r *choiceReply, turn *translate.ChatTurn, body []byte) {
+	if x.front.req.N == 1 && turn.Failure() != nil && turn.Silent() && x.refuses(body) {
+		r.refusal = append(r.refusal[:0], body...)
+	}
+}
+
+// askChatRefused asks again for the only choice, if its turn has ended in a refusal. w
+// is where signs of life go, or nil. again says that there is another reply to take in;
+// if there is none the turn has ended.
+func (x *exchange) askChatRefused(w io.Writer) (again bool, err error) {
+	f := x.front
+	r, turn := f.replies[0], f.choices.Turn(0)
+	if len(r.refusal) == 0 {
+		return false, nil
+	}
+	refused := turn.Failure()
+	failure := x.alive(w, func() *translate.Error { return x.askAfterRefusal(refused, r.refusal) })
+	r.refusal = r.refusal[:0]
+	if errors.Is(x.up.Cancelled(), errClientGone) {
+		return false, errStop
+	}
+	x.reported = 0 // the losses are those of another request now
+	r.events.Reset()
+	r.whole = r.whole[:0]
+	f.choices.Reset(x.chatTurnOptions())
+	if failure != nil {
+		x.out = turn.Abort(x.out, failure)
+		return false, nil
+	}
+	return true, nil
+}
+
+// askAfterRefusal asks the same upstream again, if the refusal in body teaches
+// something, or else another one of its API.
+func (x *exchange) askAfterRefusal(e *translate.Error, body []byte) *translate.Error {
+	x.up.Close(true)
+	elsewhere := x.noteReply(nil, e.Status)
+	x.losses.Reset()
+	if err := x.toResponses(); err != nil { // a stream has let go of it
+		return e
+	}
+	status := e.Status
+	if status == 502 { // it does not say which
+		status = 400
+	}
+	if !e.ContextOverflow() && x.up.Cancelled() == nil && x.learn(status, body) {
+		x.losses.Reset()
+		if e = x.toResponses(); e != nil {
+			return e
+		}
+		elsewhere, e = x.askResponses()
+	}
+	x.keepTurn()
+	for e != nil && elsewhere {
+		ok, refused := x.standIn(x.prepareChat)
+		if !ok {
+			return unreplaced(e, refused)
+		}
+		elsewhere, e = x.askResponses()
+	}
+	return e
+}
