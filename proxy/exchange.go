@@ -52,6 +52,8 @@ type exchange struct {
 	head         []byte
 	out          []byte // what goes to the client
 	parts        []byte // an upstream's reply that came in several pieces
+	replyStart   []byte // the beginning of a reply that is passed on, where that was looked at
+	replyErr     error  // that came after it
 	events       sse.Decoder
 	req          translate.Request
 	ownTurn      translate.Turn
@@ -194,7 +196,7 @@ func (x *exchange) recycle() {
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
 	x.backend, x.dialect, x.place, x.summary, x.grant, x.candidates = nil, nil, nil, nil, nil, x.candidates[:0]
 	x.kept, x.keepChats, x.routed, x.bound, x.compacts = nil, false, false, false, ""
-	x.peeked = x.peeked[:0]
+	x.peeked, x.replyStart, x.replyErr = x.peeked[:0], release(x.replyStart), nil
 	x.lessons, x.changes = x.lessons[:0], 0
 	x.refused, x.amended, x.truncations = nil, false, 0
 	x.chat = translate.ChatOptions{}

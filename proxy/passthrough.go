@@ -109,28 +109,41 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 	}
 	var err error
 	var failure *translate.Error // of the upstream before
+	var refused *translate.Error // that came with status 200
 	for {
 		x.wire = append(x.passHead(x.wire[:0], path, length), body...)
 		x.up.NoBody = ctx.IsHead()
 		err = x.up.Do(x.backend.client, x.wire, stream)
 		x.attempts += x.up.Attempts
 		status := 0
+		refused = nil
 		if err == nil {
 			status = x.up.Header.StatusCode()
-			if path == responsesPath {
+			if path == responsesPath && ctx.IsPost() {
 				x.see()
+				if status == fasthttp.StatusOK {
+					refused = x.refusedInPassing()
+				}
 			}
+		}
+		if refused != nil {
+			status = refused.Status
 		}
 		elsewhere := x.noteReply(err, status)
 		if x.bound && failure != nil && (status == fasthttp.StatusBadRequest || status == fasthttp.StatusNotFound) {
-			x.respondError(ctx, unreplaced(failure, x.readError()))
+			if refused == nil {
+				refused = x.readError()
+			}
+			x.respondError(ctx, unreplaced(failure, refused))
 			return false
 		}
 		if !elsewhere || stream != nil || x.next() == nil {
 			break
 		}
 		if x.bound || !x.next().passes(path) { // it may turn out that it cannot be asked
-			failure = x.takeFailure(err)
+			if failure = refused; failure == nil {
+				failure = x.takeFailure(err)
+			}
 		}
 		x.up.Close(false)
 		ok, refused := x.standIn(func() *translate.Error {
@@ -155,6 +168,11 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 	x.firstByte = time.Since(x.start)
 	var clientErr *upstream.ClientError
 	switch {
+	case refused != nil:
+		x.passHeaders()
+		x.up.Close(true)
+		x.respondError(ctx, refused)
+		return false
 	case err == nil:
 		x.errText = ""
 	case errors.Is(err, errClientGone):
@@ -343,7 +361,7 @@ func (x *exchange) passReply() (streaming bool) {
 		x.up.Close(true)
 		return false
 	}
-	if x.up.Ended() {
+	if x.up.Ended() && len(x.replyStart) == 0 {
 		return false
 	}
 	x.streaming = true
@@ -369,9 +387,8 @@ func (r rawReply) WriteTo(w io.Writer) (n int64, err error) {
 			err = errStop
 		}
 	}()
-	wait := x.backend.cfg.Timeouts.Idle.Std()
 	for {
-		p, err := x.up.Read(wait)
+		p, err := x.readPassing()
 		if errors.Is(err, io.EOF) {
 			x.up.Close(true)
 			return n, nil
