@@ -284,3 +284,45 @@ func TestNoticingDetails(t *testing.T) {
 		t.Errorf("%d requests", up.Count())
 	}
 }
+
+// TestNoticingTypes: arguments that came in pieces, and would have had to be mended,
+// are given as they came and reported; from then on such calls wait until they are whole.
+func TestNoticingTypes(t *testing.T) {
+	t.Parallel()
+	const (
+		tools = `"tools":[{"type":"function","name":"f","parameters":{"type":"object","properties":{"n":{"type":"integer"}}}}]`
+		first = "head 200 text/event-stream\n" +
+			`chunk data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{\"n\":"}}]}}]}` + "\nwait 5ms\n"
+		last = "\n" + `chunk data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}` + "\nchunk data: [DONE]"
+	)
+	rest := func(text string) string {
+		return `chunk data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"` + text + `"}}]}}]}`
+	}
+	for _, c := range []struct{ name, rest, learned, loss, before, after string }{
+		{"types", rest(`\"5\"}`), "tools.hold_arguments=true", "reply.arguments_types", `{\"n\":\"5\"}`, `{\"n\":5}`},
+		{"sound", rest(`5}`), "", "", `{\"n\":5}`, `{\"n\":5}`},
+		{"broken", rest(`oops`), "", "reply.arguments_broken", `{\"n\":oops`, `{\"n\":oops`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			up := upstreamtest.NewFunc(t, 0, func(*upstreamtest.Request) string { return first + c.rest + last })
+			r := newRig(t, up.URL())
+			for i, want := range []string{c.before, c.after} {
+				body := string(r.post(`{"model":"m","stream":true,"input":"x",` + tools + `}`).body)
+				if !strings.Contains(body, `"arguments":"`+want+`"`) {
+					t.Errorf("%d: %s", i+1, body)
+				}
+				if i == 0 && c.loss != "" && !strings.Contains(body, c.loss) || c.loss == "" && strings.Contains(body, "antiphon-loss") {
+					t.Errorf("losses: %s", body)
+				}
+				streamed := strings.Count(body, "event: response.function_call_arguments.delta") == 2
+				if held := i == 1 && c.learned != ""; streamed == held {
+					t.Errorf("%d: streamed %v", i+1, streamed)
+				}
+			}
+			if learned := strings.Join(learnedFacts(r), " "); learned != c.learned {
+				t.Errorf("learned %q", learned)
+			}
+		})
+	}
+}

@@ -21,8 +21,11 @@ func (it *outItem) builtin() bool { return it.form != formFunction && it.form !=
 // one of the function call that it may turn out to be.
 func (t *Turn) closeHeld(dst []byte, i int, status string) []byte {
 	it := &t.items[i]
-	if it.form == formCustom {
+	switch it.form {
+	case formCustom:
 		return t.closeHeldInput(dst, i, status)
+	case formFunction:
+		return t.closeHeldArguments(dst, i, status)
 	}
 	t.holding--
 	if len(it.half) > 0 {

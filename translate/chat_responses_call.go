@@ -178,7 +178,7 @@ func (t *Turn) arguments(dst []byte, i int, d *jsonx.Doc, n uint32) []byte {
 		t.lose(ruleReplyLateArguments, "output["+string(appendInt(nil, it.index))+"].arguments", "")
 		return dst
 	}
-	if t.opt.Dialect.Tools.RepairArguments && it.form == formFunction && len(it.text) == 0 {
+	if t.opt.Dialect.Tools.RepairArguments && it.form == formFunction && it.state == itemOpen && len(it.text) == 0 {
 		raw = t.mendedArguments(it, raw)
 	}
 	return t.callDelta(dst, it, t.whole(it, raw, kind))
@@ -187,10 +187,10 @@ func (t *Turn) arguments(dst []byte, i int, d *jsonx.Doc, n uint32) []byte {
 // callDelta adds to what is announced or held of a call. raw is the inside of a
 // JSON string that stands on its own.
 func (t *Turn) callDelta(dst []byte, it *outItem, raw []byte) []byte {
-	switch it.form {
-	case formFunction:
+	switch {
+	case it.form == formFunction && it.state != itemHeld:
 		return t.argumentsDelta(dst, it, raw)
-	case formCustom:
+	case it.form == formCustom:
 		return t.customDelta(dst, it, raw)
 	}
 	if !t.hold(len(raw)) {
@@ -213,6 +213,7 @@ func (t *Turn) argumentsDelta(dst []byte, it *outItem, raw []byte) []byte {
 // emitArguments is argumentsDelta without a look at the bound.
 func (t *Turn) emitArguments(dst []byte, it *outItem, raw []byte) []byte {
 	it.text = append(it.text, raw...)
+	it.pieces++
 	if !t.events {
 		return dst
 	}
@@ -247,7 +248,7 @@ func (t *Turn) announce(dst []byte, i int) []byte {
 	}
 	early := append([]byte(nil), it.text...)
 	it.text = it.text[:0]
-	if it.builtin() || t.holdsInput(it) {
+	if it.builtin() || t.holdsInput(it) || t.holdsArguments(it) {
 		it.state = itemHeld
 		t.holding++
 	} else {
@@ -319,6 +320,9 @@ func (t *Turn) closeArguments(dst []byte, it *outItem, status string) []byte {
 	}
 	if len(it.text) == 0 && status == "completed" { // a function without parameters
 		dst = t.emitArguments(dst, it, []byte("{}"))
+	}
+	if status == "completed" {
+		t.checkArguments(it)
 	}
 	if !t.events {
 		return dst

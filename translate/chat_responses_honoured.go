@@ -19,6 +19,7 @@ const (
 	noticedNamed                       // it did not call the function that it was told to call
 	noticedFormat                      // its answer is no JSON in spite of response_format
 	noticedDetails                     // it gives reasoning_details, with what it wants to have back
+	noticedTypes                       // arguments that came in pieces would have had to be mended
 )
 
 // checkHonoured holds a complete reply against what the backend was told.
@@ -94,6 +95,9 @@ func (t *Turn) Noticed() (facts []Fact) {
 		if d.Reasoning.Replay == ReplayNone {
 			facts = append(facts, Fact{"reasoning.replay", string(ReplayLoop)})
 		}
+	}
+	if t.noticed&noticedTypes != 0 {
+		facts = append(facts, Fact{"tools.hold_arguments", "true"})
 	}
 	return facts
 }

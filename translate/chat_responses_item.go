@@ -72,6 +72,7 @@ type outItem struct {
 	finished     bool   // all of input has been taken in
 	payload      []byte // of a client-run tool's call: what its item holds
 	commandsAt   int    // where in payload the list of a shell's commands begins
+	pieces       int    // of a function's call: how many its arguments came in
 
 	givenID    []byte // the backend's id for the item, if it has one that can stay
 	members    []byte // members that a Responses backend gave the item: ,"key":value…

@@ -9,39 +9,107 @@ import (
 // maxMend bounds how deep arguments are looked into.
 const maxMend = 8
 
-// mendedArguments holds a call's arguments, which came in one piece, against the
-// types that the tool's schema declares, and mends what can only be meant in one way:
-// 5.0 for an integer, "5" for a number, "true" for a boolean, an object or a list in
-// a string, a number for a string, and all of it in a string once more. Servers that
-// make calls out of what a model has written do that (Qwen's and GLM's XML parsers give
-// strings). raw is the inside of a JSON string, and so is what comes back. What comes in
-// pieces is given as it comes: it cannot be taken back.
+// mendedArguments holds a call's arguments against the types that the tool's schema
+// declares, and mends what can only be meant in one way: 5.0 for an integer, "5" for a
+// number, "true" for a boolean, an object or a list in a string, a number for a string,
+// and all of it in a string once more. Servers that make calls out of what a model has
+// written do that (Qwen's and GLM's XML parsers give strings). raw is the inside of a
+// JSON string, and so is what comes back.
 func (t *Turn) mendedArguments(it *outItem, raw []byte) []byte {
-	if last := raw[len(raw)-1]; last != '}' && last != '"' && last != 'n' && last != ' ' {
-		return raw
-	}
-	tool := it.tool
-	if tool == nil {
-		tool, _ = t.opt.Request.tools.called(it.said)
-	}
-	if tool == nil {
-		return raw
-	}
-	schema := tool.doc.Get(tool.node, "parameters")
-	if tool.doc.Kind(schema) != jsonx.Object {
-		return raw
-	}
-	t.scratch = jsonx.AppendUnescaped(t.scratch[:0], raw)
-	if t.args.Parse(t.scratch, upstreamLimits) != nil {
-		return raw
-	}
-	m := mender{schema: tool.doc}
-	out := m.value(nil, &t.args, jsonx.Root, schema, 0)
-	if !m.changed {
+	out, changed := t.mend(it, raw)
+	if !changed {
 		return raw
 	}
 	t.lose(ruleReplyArgumentsMended, outputPath(it.index)+".arguments", string(it.said))
 	return jsonx.AppendEscaped(nil, out)
+}
+
+// mend is mendedArguments without a report. What it returns is JSON itself, and good
+// until the next call.
+func (t *Turn) mend(it *outItem, raw []byte) (out []byte, changed bool) {
+	if len(raw) == 0 {
+		return nil, false
+	}
+	if last := raw[len(raw)-1]; last != '}' && last != '"' && last != 'n' && last != ' ' {
+		return nil, false
+	}
+	tool, schema := t.declared(it)
+	if schema == 0 {
+		return nil, false
+	}
+	t.scratch = jsonx.AppendUnescaped(t.scratch[:0], raw)
+	if t.args.Parse(t.scratch, upstreamLimits) != nil {
+		return nil, false
+	}
+	m := mender{schema: tool.doc}
+	t.plain = m.value(t.plain[:0], &t.args, jsonx.Root, schema, 0)
+	return t.plain, m.changed
+}
+
+// declared is the tool of a function's call, and the schema of its arguments, or 0.
+func (t *Turn) declared(it *outItem) (tool *tool, schema uint32) {
+	if tool = it.tool; tool == nil {
+		tool, _ = t.opt.Request.tools.called(it.said)
+	}
+	if tool == nil {
+		return nil, 0
+	}
+	if schema = tool.doc.Get(tool.node, "parameters"); tool.doc.Kind(schema) != jsonx.Object {
+		return tool, 0
+	}
+	return tool, schema
+}
+
+// holdsArguments reports whether a function's call is to be held back until its
+// arguments are whole, because they may have to be mended.
+func (t *Turn) holdsArguments(it *outItem) bool {
+	if can := &t.opt.Dialect.Tools; !can.HoldArguments || !can.RepairArguments || it.form != formFunction {
+		return false
+	}
+	_, schema := t.declared(it)
+	return schema != 0
+}
+
+// closeHeldArguments announces and finishes a function's call that was held back, with
+// its arguments mended.
+func (t *Turn) closeHeldArguments(dst []byte, i int, status string) []byte {
+	it := &t.items[i]
+	t.holding--
+	if len(it.half) > 0 {
+		it.text = append(it.text, `\ufffd`...)
+		it.half = it.half[:0]
+	}
+	arguments := bytes.Clone(it.text)
+	it.text = it.text[:0]
+	dst = t.add(dst, i, prefixCall)
+	it.head = itemPlace(it.head[:0], it)
+	it.head = append(it.head, `,"delta":"`...)
+	if status == "completed" {
+		arguments = t.mendedArguments(it, arguments)
+	}
+	if len(arguments) > 0 {
+		dst = t.emitArguments(dst, it, arguments)
+	}
+	return t.close(dst, i, status)
+}
+
+// checkArguments reports what is wrong with the arguments of a function's call that is
+// done. They have gone out as they came, and what is done must say what the deltas said;
+// but where they came in pieces, and would have been mended in one, it is noticed that
+// such calls should be held.
+func (t *Turn) checkArguments(it *outItem) {
+	t.scratch = jsonx.AppendUnescaped(t.scratch[:0], it.text)
+	if t.args.Parse(t.scratch, upstreamLimits) != nil {
+		t.lose(ruleReplyArgumentsBroken, outputPath(it.index)+".arguments", string(it.said))
+		return
+	}
+	if it.pieces < 2 || t.given || !t.opt.Dialect.Tools.RepairArguments {
+		return
+	}
+	if _, changed := t.mend(it, it.text); changed {
+		t.noticed |= noticedTypes
+		t.lose(ruleReplyArgumentsTypes, outputPath(it.index)+".arguments", string(it.said))
+	}
 }
 
 // mender mends arguments.

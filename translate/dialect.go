@@ -124,10 +124,15 @@ type ToolAbilities struct {
 	// ones of a turn follow in messages of their own, each with its result.
 	SingleCalls bool `yaml:"single_calls"`
 
-	// RepairArguments says that arguments which come in one piece are held against the
-	// types that the tool's schema declares, and mended where they can only be meant in
-	// one way.
+	// RepairArguments says that arguments are held against the types that the tool's
+	// schema declares, and mended where they can only be meant in one way. Those that
+	// come in pieces have gone out by then, unless HoldArguments is set: what is wrong
+	// with them is reported.
 	RepairArguments bool `yaml:"repair_arguments"`
+
+	// HoldArguments says that arguments of declared functions which come in pieces wait
+	// until they are whole, so that RepairArguments can mend them.
+	HoldArguments bool `yaml:"hold_arguments"`
 
 	// CallPlaceholder is what the first call of a message gets in their place where
 	// there are none, because it was not made by this server: members of a JSON

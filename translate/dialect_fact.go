@@ -36,6 +36,7 @@ func (d *Dialect) set(f Fact) (changed bool) {
 		"refusal_field": &d.RefusalField, "reasoning.details": &d.Reasoning.Details, "reasoning.stream_only": &d.Reasoning.StreamOnly,
 		"reasoning.excludes_format": &d.Reasoning.ExcludesFormat, "tools.excludes_logprobs": &d.Tools.ExcludesLogprobs,
 		"tools.single_calls": &d.Tools.SingleCalls, "tools.repair_arguments": &d.Tools.RepairArguments,
+		"tools.hold_arguments": &d.Tools.HoldArguments,
 	}
 	if flag := flags[f.Key]; flag != nil {
 		changed, *flag = *flag != yes, yes

@@ -70,6 +70,8 @@ const (
 	ruleReplyLateArguments
 	ruleReplyArgumentsObject
 	ruleReplyArgumentsMended
+	ruleReplyArgumentsTypes
+	ruleReplyArgumentsBroken
 	ruleReplyFinish
 	ruleReplyChoices
 	ruleReplyAudio
@@ -156,6 +158,8 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyLateArguments:   {"reply.late_arguments", Dropped, true, "Arguments that came after a call's JSON was complete were left out."},
 	ruleReplyArgumentsObject: {"reply.arguments_object", Repaired, true, "A call's arguments came as an object rather than a string."},
 	ruleReplyArgumentsMended: {"reply.arguments_mended", Repaired, true, "A call's arguments did not have the types that the tool declares, and could only be meant in one way."},
+	ruleReplyArgumentsTypes:  {"reply.arguments_types", Dropped, true, "A call's arguments did not have the types that the tool declares; they came in pieces and had gone out before that could be known."},
+	ruleReplyArgumentsBroken: {"reply.arguments_broken", Dropped, true, "A call's arguments are no JSON. They are given as they came."},
 	ruleReplyFinish:          {"reply.finish", Defaulted, true, "The backend did not say why it stopped, though its reply was whole; \"stop\" is assumed."},
 	ruleReplyChoices:         {"reply.choices", Dropped, true, "The backend sent more than one choice; the first is given."},
 	ruleReplyAudio:           {"reply.audio", Dropped, true, "Audio in a reply has no place in a response's output."},
