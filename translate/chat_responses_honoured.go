@@ -41,7 +41,7 @@ func (t *Turn) checkHonoured() {
 			t.noticed |= noticedNamed
 			t.lose(ruleReplyChoice, "tool_choice", "")
 		}
-	case s.choice == choiceRequired && d.Tools.Choices.Has(ChoiceRequired):
+	case s.choice == choiceRequired, s.choice == choiceNamed: // of the other tools none was shown
 		if !t.called(func(*outItem) bool { return true }) {
 			t.lose(ruleReplyChoice, "tool_choice", "")
 		}

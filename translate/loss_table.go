@@ -119,7 +119,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleToolStrict:      {"tool.strict", Dropped, false, "The backend cannot be held to a function's schema."},
 	ruleChoiceNone:      {"tool_choice.none", Emulated, true, "The backend cannot be told to call nothing, so it is not shown any tools."},
 	ruleChoiceNamed:     {"tool_choice.named", Emulated, true, "The backend cannot be told to call a certain function, so it is only shown that one."},
-	ruleChoiceRequired:  {"tool_choice.required", Dropped, false, "The backend cannot be made to call a function."},
+	ruleChoiceRequired:  {"tool_choice.required", Emulated, false, "The backend cannot be made to call a function, so the model is told to. It may not."},
 	ruleParallelCalls:   {"parallel_tool_calls", Emulated, true, "The backend cannot be told to make one call at a time; further calls of a reply are left out."},
 
 	ruleItemUnsupported:    {"item.unsupported", Dropped, false, "An input item that a chat backend cannot make sense of is not sent."},

@@ -106,7 +106,7 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	r.config, r.instruction = configuration{}, r.instruction[:0]
 	if !opt.Summarize {
 		r.config = r.configured(h)
-		r.instruction = r.appendInstruction(r.instruction, dialect)
+		r.instruction = r.tools.appendInstruction(r.appendInstruction(r.instruction, dialect), dialect)
 	}
 	r.head(m, h)
 	m.start(h, slices.ContainsFunc(r.items, func(it item) bool { return it.kind == kindUser }))

@@ -119,6 +119,23 @@ func (r *Request) appendTools(dst []byte, dialect *Dialect, losses *Losses) []by
 	return dst
 }
 
+// appendInstruction appends what the model is told of a tool_choice that the backend
+// cannot be held to, escaped, after what it is told besides.
+func (s *toolSet) appendInstruction(dst []byte, dialect *Dialect) []byte {
+	can := dialect.Tools.Choices
+	forced := s.choice == choiceRequired || s.choice == choiceNamed && !can.Has(ChoiceNamed)
+	if !forced || can.Has(ChoiceRequired) {
+		return dst
+	}
+	if len(dst) > 0 {
+		dst = append(dst, `\n\n`...)
+	}
+	if s.choice == choiceNamed {
+		return append(dst, "Your next message must call the function that you have. Do not answer with text alone."...)
+	}
+	return append(dst, "Your next message must call at least one of the functions that you have. Do not answer with text alone."...)
+}
+
 func (s *toolSet) anyAllowed() bool {
 	for i := range s.tools {
 		if t := &s.tools[i]; t.allowed && s.offered(t) {
