@@ -58,7 +58,10 @@ func (x *exchange) peekEvent() []byte {
 		p, more := x.peek()
 		x.events.Feed(p)
 		for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
-			if len(bytes.TrimSpace(e.Data)) > 0 {
+			switch {
+			case bytes.HasPrefix(e.Data, []byte(`{"type":"response.`)): // a response, as it begins nearly always
+				return nil
+			case len(bytes.TrimSpace(e.Data)) > 0:
 				return bytes.Clone(e.Data)
 			}
 		}
