@@ -46,6 +46,7 @@ const (
 	ruleReasoningForgotten
 	ruleReasoningSealed
 	ruleReasoningMissing
+	ruleMessageName
 	ruleMessagePhase
 	ruleSystemMoved
 	ruleAssistantAfterTool
@@ -55,6 +56,7 @@ const (
 	ruleMissingOutput
 	ruleAsyncOutput
 	ruleOrphanOutput
+	ruleOutputMoved
 	ruleSurrogates
 	ruleReplyCallDropped
 	ruleReplyCallForbidden
@@ -133,6 +135,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleReasoningForgotten: {"reasoning.forgotten", Dropped, true, "The backend does not take earlier reasoning back, or only that of a tool loop that is still going on."},
 	ruleReasoningSealed:    {"reasoning.encrypted", Dropped, false, "Encrypted reasoning that this server did not make for this client, or that was changed, is not sent."},
 	ruleReasoningMissing:   {"reasoning.missing", Repaired, true, "The backend insists on reasoning beside a call. There is none, because the client did not send it or the model had none, so a placeholder was put there."},
+	ruleMessageName:        {"message.name", Dropped, false, "A message of the Responses API has no name, so that of an input item is not sent."},
 	ruleMessagePhase:       {"message.phase", Dropped, true, "A chat message has no phase."},
 	ruleSystemMoved:        {"message.system_moved", Repaired, true, "The backend takes one system message at the head, so a later one was moved there."},
 	ruleAssistantAfterTool: {"message.assistant_after_tool", Repaired, true, "The backend wants the assistant to speak between a tool and the user, so a short message was put there."},
@@ -142,6 +145,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleMissingOutput:      {"call.missing_output", Repaired, false, "A call without output was given one that says so."},
 	ruleAsyncOutput:        {"call.async_output", Repaired, true, "The backend knows no calls that go on while it speaks: one without output yet was given one that says so."},
 	ruleOrphanOutput:       {"call.orphan_output", Repaired, false, "An output without a call was given a call."},
+	ruleOutputMoved:        {"call.output_moved", Repaired, true, "An output that came after something else was said was moved to its call, where chat backends insist on it."},
 	ruleSurrogates:         {"text.surrogates", Repaired, true, "Half a character (a lone UTF-16 surrogate) was replaced by U+FFFD."},
 
 	ruleReplyCallDropped:     {"reply.parallel_call", Dropped, true, "A further call was left out, because the request allows one at a time."},

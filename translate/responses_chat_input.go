@@ -76,13 +76,18 @@ func (m *messages) segment(items []item, outs *outputIndex, open []string, keepO
 			m.lastUser = i
 		}
 	}
+	behind := m.behind(0)
 	for n, id := range open {
+		m.moved(outs.open[n], behind)
 		m.result([]byte(id), output(items, outs.open[n]), -1)
 	}
 	m.illustrate()
 
 	for i := range items {
 		it := &items[i]
+		if it.name != 0 && it.kind <= kindAssistant && !emptyString(it.doc, it.name) {
+			m.lose(ruleMessageName, itemPath(i)+".name", it.doc.Text(it.name))
+		}
 		switch it.kind {
 		case kindSystem:
 			if m.dialect.SystemMessages == SystemAnywhere {
@@ -161,6 +166,7 @@ func (m *messages) flush(i int, keepOpen bool) (open []string) {
 	for _, it := range m.turn {
 		keepOpen = keepOpen && (it.kind != kindCall || m.outs.calls[it.at] < 0)
 	}
+	behind := m.behind(i)
 	for _, it := range m.turn {
 		if it.kind == kindCall && m.outs.calls[it.at] < 0 {
 			m.run(it)
@@ -170,12 +176,36 @@ func (m *messages) flush(i int, keepOpen bool) (open []string) {
 		case keepOpen:
 			open = append(open, string(callID(it)))
 		default:
+			m.moved(m.outs.calls[it.at], behind)
 			m.result(callID(it), output(m.items, m.outs.calls[it.at]), it.at)
 		}
 	}
 	m.turn = m.turn[:0]
 	m.illustrate()
 	return open
+}
+
+// behind is the first item from i on that says or calls something: outputs of
+// earlier calls that stand behind it have to be moved.
+func (m *messages) behind(i int) int {
+	for ; i < len(m.items); i++ {
+		switch m.items[i].kind {
+		case kindUser, kindAssistant, kindCall:
+			return i
+		case kindSystem:
+			if m.dialect.SystemMessages == SystemAnywhere {
+				return i
+			}
+		}
+	}
+	return i
+}
+
+// moved reports the output at index out, or -1, if it stands behind that item.
+func (m *messages) moved(out int32, behind int) {
+	if int(out) > behind {
+		m.lose(ruleOutputMoved, itemPath(int(out)), "")
+	}
 }
 
 func (m *messages) lose(rule Rule, path, detail string) {
