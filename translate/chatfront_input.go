@@ -15,7 +15,7 @@ const maxCallID = 64
 func (r *ChatRequest) appendInput(dst []byte, opt *ResponsesOptions) ([]byte, *Error) {
 	from := 0
 	if opt.Dialect.Responses.Instructions {
-		dst, from = r.appendInstructions(dst)
+		dst, from = r.appendInstructions(dst, opt)
 	}
 	dst = append(dst, `,"input":[`...)
 	w := inputWriter{r: r, d: &r.doc, opt: opt, dst: dst, start: len(dst)}
@@ -32,13 +32,15 @@ func (r *ChatRequest) appendInput(dst []byte, opt *ResponsesOptions) ([]byte, *E
 
 // appendInstructions sends the system messages at the head as instructions, when
 // they are plain text.
-func (r *ChatRequest) appendInstructions(dst []byte) (out []byte, from int) {
+func (r *ChatRequest) appendInstructions(dst []byte, opt *ResponsesOptions) (out []byte, from int) {
 	d := &r.doc
+	w := inputWriter{r: r, d: d, opt: opt}
 	for from < len(r.messages) {
 		m := &r.messages[from]
-		if m.role > byDeveloper || d.Kind(m.content) != jsonx.String || m.name != 0 {
+		if m.role > byDeveloper || d.Kind(m.content) != jsonx.String || w.speaks(m) {
 			break
 		}
+		w.unknownMembers(m, from)
 		if from == 0 {
 			dst = append(dst, `,"instructions":"`...)
 		} else {
@@ -60,6 +62,7 @@ type inputWriter struct {
 	opt   *ResponsesOptions
 	dst   []byte
 	start int
+	named bool // the name of the message at hand has been put before its text
 }
 
 // item begins an item that comes from message i.
@@ -74,6 +77,7 @@ func (w *inputWriter) item(i int, head string) {
 func (w *inputWriter) message(i int) {
 	m := &w.r.messages[i]
 	w.unknownMembers(m, i)
+	w.named = false
 	switch m.role {
 	case byAssistant:
 		w.assistant(m, i)
@@ -87,6 +91,15 @@ func (w *inputWriter) message(i int) {
 		}
 		w.said(m, i, role)
 	}
+	if w.opt.NamePrefix && w.speaks(m) && !w.named { // it has no text
+		w.opt.Losses.add(ruleChatName, messagePath(i)+".name", w.d.Text(m.name))
+	}
+}
+
+// speaks reports whether a message has a name that says who speaks: that of a
+// tool says what was called, as the call itself does.
+func (w *inputWriter) speaks(m *frontMessage) bool {
+	return m.name != 0 && m.role != byTool && m.role != byFunction && len(w.d.Str(m.name)) > 0
 }
 
 // messageMembers are the members of messages that have a fate of their own.
@@ -100,8 +113,13 @@ func (w *inputWriter) unknownMembers(m *frontMessage, i int) {
 		switch string(keyOf(d, k)) {
 		case "role", "content", "tool_calls", "function_call", "tool_call_id", "refusal":
 		case "name":
-			if !w.opt.NamePrefix && m.role != byTool && m.role != byFunction {
-				w.opt.Losses.add(ruleChatName, messagePath(i)+".name", d.Text(v))
+			switch {
+			case w.speaks(m):
+				if !w.opt.NamePrefix {
+					w.opt.Losses.add(ruleChatName, messagePath(i)+".name", d.Text(v))
+				}
+			case m.role == byTool && !emptyString(d, v) && !d.SameStr(v, d, w.r.calls[m.answered].name):
+				w.opt.Losses.add(ruleChatMessageMember, messagePath(i)+".name", d.Text(v))
 			}
 		case "audio":
 			if m.role == byAssistant {
@@ -119,12 +137,15 @@ func (w *inputWriter) unknownMembers(m *frontMessage, i int) {
 	}
 }
 
-// prefix writes "name: " into a text that has been begun, if that is wanted.
-func (w *inputWriter) prefix(m *frontMessage) {
-	if w.opt.NamePrefix && m.name != 0 && m.role != byTool && m.role != byFunction {
+// text writes the inside of a text that has been begun: the first of a message
+// that is not empty after "name: ", if that is wanted.
+func (w *inputWriter) text(m *frontMessage, raw []byte) {
+	if w.opt.NamePrefix && !w.named && len(raw) > 0 && w.speaks(m) {
+		w.named = true
 		w.dst = append(w.dst, w.d.Str(m.name)...)
 		w.dst = append(w.dst, ": "...)
 	}
+	w.dst = append(w.dst, raw...)
 }
 
 // said writes a message of anybody but the assistant.
@@ -136,13 +157,12 @@ func (w *inputWriter) said(m *frontMessage, i int, role string) {
 	w.dst = append(w.dst, `","content":`...)
 	if d.Kind(m.content) == jsonx.String {
 		w.dst = append(w.dst, '"')
-		w.prefix(m)
-		w.dst = append(w.dst, d.Str(m.content)...)
+		w.text(m, d.Str(m.content))
 		w.dst = append(w.dst, `"}`...)
 		return
 	}
 	w.dst = append(w.dst, '[')
-	if n := w.parts(m, messagePath(i)+".content", false); n == 0 { // nothing is left of it
+	if n := w.parts(m, messagePath(i)+".content"); n == 0 { // nothing is left of it
 		w.dst, w.r.itemFrom = w.dst[:mark], w.r.itemFrom[:items]
 		return
 	}
@@ -150,10 +170,9 @@ func (w *inputWriter) said(m *frontMessage, i int, role string) {
 }
 
 // parts writes the parts of a message or of a call's output, and counts them.
-func (w *inputWriter) parts(m *frontMessage, path string, output bool) (count int) {
+func (w *inputWriter) parts(m *frontMessage, path string) (count int) {
 	d, habits := w.d, &w.opt.Dialect.Responses
 	j := -1
-	named := false
 	for v, end := d.First(m.content), d.End(m.content); v < end; v = d.Next(v) {
 		j++
 		typ := d.Get(v, "type")
@@ -176,11 +195,7 @@ func (w *inputWriter) parts(m *frontMessage, path string, output bool) (count in
 		switch {
 		case d.Is(typ, "text"):
 			w.dst = append(w.dst, `{"type":"input_text","text":"`...)
-			if !named && !output {
-				w.prefix(m)
-				named = true
-			}
-			w.dst = append(w.dst, d.Str(inner)...)
+			w.text(m, d.Str(inner))
 			w.dst = append(w.dst, '"')
 		case d.Is(typ, "image_url"):
 			w.dst = append(w.dst, `{"type":"input_image","image_url":`...)
@@ -266,10 +281,11 @@ func (w *inputWriter) answer(m *frontMessage, i int) {
 		w.dst = append(w.dst, `","`...)
 		w.dst = append(w.dst, key...)
 		w.dst = append(w.dst, `":"`...)
-		if count == 0 {
-			w.prefix(m)
+		if kind == "refusal" {
+			w.dst = append(w.dst, d.Str(n)...)
+		} else {
+			w.text(m, d.Str(n))
 		}
-		w.dst = append(w.dst, d.Str(n)...)
 		w.dst = append(w.dst, '"')
 		if kind == "output_text" {
 			w.dst = append(w.dst, `,"annotations":[]`...)
@@ -379,7 +395,7 @@ func (w *inputWriter) output(m *frontMessage, i int) {
 		w.joined(m, i)
 	default:
 		w.dst = append(w.dst, '[')
-		w.parts(m, messagePath(i)+".content", true)
+		w.parts(m, messagePath(i)+".content")
 		w.dst = append(w.dst, ']')
 	}
 	w.dst = append(w.dst, '}')

@@ -3,6 +3,7 @@ package translate
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -67,14 +68,24 @@ func partsOf(raw json.RawMessage) (all []string) {
 }
 
 // ofChat is the conversation in a chat request.
-func ofChat(body []byte) (all []string) {
+func ofChat(body []byte) []string {
+	all, _ := sentOfChat(body, false)
+	return all
+}
+
+// sentOfChat is the conversation in a chat request, as a Responses backend has to
+// be told it, and what has to be in the loss report ("rule path"): names, unless
+// they are put before the text, and what is made up for legacy calls that nobody
+// answers. A legacy call and its answer have no id, so they get a number.
+func sentOfChat(body []byte, prefix bool) (all, lost []string) {
 	var req struct {
 		Messages []struct {
-			Role      string
-			Content   json.RawMessage
-			Refusal   string
-			CallID    string `json:"tool_call_id"`
-			ToolCalls []struct {
+			Role, Name string
+			Content    json.RawMessage
+			Refusal    string
+			CallID     string                            `json:"tool_call_id"`
+			Legacy     *struct{ Name, Arguments string } `json:"function_call"`
+			ToolCalls  []struct {
 				ID       string
 				Function *struct{ Name, Arguments string }
 				Custom   *struct{ Name, Input string }
@@ -84,26 +95,118 @@ func ofChat(body []byte) (all []string) {
 	if err := json.Unmarshal(body, &req); err != nil {
 		panic(err)
 	}
-	for _, m := range req.Messages {
-		if m.Role == "tool" {
-			all = append(all, saidBy("answer", m.CallID, strings.ReplaceAll(strings.Join(partsOf(m.Content), ""), "text ", "")))
+	type open struct{ name, id, path string }
+	var legacy []open // calls that wait for their answers
+	count := 0
+	names := map[string]string{} // of what is called, by id
+	for i, m := range req.Messages {
+		path := fmt.Sprintf("messages[%d]", i)
+		result := strings.ReplaceAll(strings.Join(partsOf(m.Content), ""), "text ", "")
+		switch m.Role {
+		case "tool":
+			all = append(all, saidBy("answer", m.CallID, result))
+			if m.Name != "" && m.Name != names[m.CallID] {
+				lost = append(lost, "chat.message.member "+path+".name")
+			}
+			continue
+		case "function":
+			for j := len(legacy) - 1; j >= 0; j-- {
+				if legacy[j].name == m.Name {
+					all = append(all, saidBy("answer", legacy[j].id, result))
+					legacy = slices.Delete(legacy, j, j+1)
+					break
+				}
+			}
 			continue
 		}
-		for _, p := range partsOf(m.Content) {
-			all = append(all, saidBy(m.Role, p))
-		}
+		parts := partsOf(m.Content)
 		if m.Refusal != "" {
-			all = append(all, saidBy(m.Role, "refusal "+m.Refusal))
+			parts = append(parts, "refusal "+m.Refusal)
+		}
+		if m.Name != "" {
+			at := slices.IndexFunc(parts, func(s string) bool { return strings.HasPrefix(s, "text ") })
+			if prefix && at >= 0 {
+				parts[at] = "text " + m.Name + ": " + parts[at][len("text "):]
+			} else {
+				lost = append(lost, "chat.message.name "+path+".name")
+			}
+		}
+		for _, p := range parts {
+			all = append(all, saidBy(m.Role, p))
 		}
 		for _, c := range m.ToolCalls {
 			if c.Custom != nil {
-				all = append(all, saidBy("custom", c.ID, c.Custom.Name, c.Custom.Input))
+				all, names[c.ID] = append(all, saidBy("custom", c.ID, c.Custom.Name, c.Custom.Input)), c.Custom.Name
 			} else {
-				all = append(all, saidBy("call", c.ID, c.Function.Name, c.Function.Arguments))
+				all, names[c.ID] = append(all, saidBy("call", c.ID, c.Function.Name, c.Function.Arguments)), c.Function.Name
 			}
+		}
+		if c := m.Legacy; c != nil {
+			id := fmt.Sprintf("legacy_%d", count)
+			count++
+			all = append(all, saidBy("call", id, c.Name, c.Arguments))
+			legacy = append(legacy, open{c.Name, id, path})
+		}
+	}
+	for _, c := range legacy {
+		lost = append(lost, "chat.call.unanswered "+c.path+".function_call")
+		at := slices.IndexFunc(all, func(s string) bool { return strings.HasPrefix(s, "call: "+c.id+" ") })
+		all = slices.Insert(all, at+1, saidBy("answer", c.id, ""))
+	}
+	slices.Sort(lost)
+	return numbered(all), lost
+}
+
+var madeUpID = regexp.MustCompile(`^(call|answer): (call_[0-9a-f]{32}) `)
+
+// numbered gives ids that were made up for legacy calls the numbers that
+// sentOfChat gives them.
+func numbered(all []string) []string {
+	ids := map[string]string{}
+	for i, s := range all {
+		if m := madeUpID.FindStringSubmatch(s); m != nil {
+			if m[1] == "call" { // a second one of the same id is another
+				ids[m[2]] = fmt.Sprintf("legacy_%d", len(ids))
+			}
+			all[i] = strings.Replace(s, m[2], ids[m[2]], 1)
 		}
 	}
 	return all
+}
+
+// inOrder is a conversation whose answers follow their calls at once, which chat
+// backends insist on, and how many had to be moved for that.
+func inOrder(all []string) (moved []string, late int) {
+	moved = slices.Clone(all)
+	for i := 0; i < len(moved); i++ {
+		rest, ok := strings.CutPrefix(moved[i], "answer: ")
+		if !ok {
+			continue
+		}
+		id, _, _ := strings.Cut(rest, " ")
+		to := i
+		for !strings.HasPrefix(moved[to-1], "call: "+id+" ") && !strings.HasPrefix(moved[to-1], "custom: "+id+" ") {
+			to--
+		}
+		for to < i && (strings.HasPrefix(moved[to], "call: ") || strings.HasPrefix(moved[to], "custom: ") || strings.HasPrefix(moved[to], "answer: ")) {
+			to++ // of the same turn
+		}
+		if to < i {
+			late++
+			s := moved[i]
+			moved = slices.Insert(slices.Delete(moved, i, i+1), to, s)
+		}
+	}
+	return moved, late
+}
+
+// lostOf is a loss report in the form of sentOfChat.
+func lostOf(l *Losses) (lost []string) {
+	for _, e := range l.Entries {
+		lost = append(lost, e.Rule.Info().ID+" "+e.Path)
+	}
+	slices.Sort(lost)
+	return lost
 }
 
 // ofResponses is the conversation in a Responses request.
@@ -133,7 +236,7 @@ func ofResponses(body []byte) (all []string) {
 			}
 		}
 	}
-	return all
+	return numbered(all)
 }
 
 // chatHistory draws chat conversations.
@@ -168,12 +271,35 @@ func (h *chatHistory) content(user bool) string {
 	return "[" + strings.Join(parts, ",") + "]"
 }
 
+// name draws the name of a message, which most have not.
+func (h *chatHistory) name() string {
+	return h.pick("name", ``, ``, ``, `,"name":"ada"`, `,"name":"\u00e9 \"x"`, `,"name":""`, `,"name":null`)
+}
+
+// legacy draws a call in the form that has no id, and its answer, if there is one.
+func (h *chatHistory) legacy() (all []string) {
+	name := h.pick("function", "f", "h")
+	all = append(all, `{"role":"assistant","content":`+h.pick("with", `null`, `""`, `"I look."`)+h.name()+
+		`,"function_call":{"name":"`+name+`","arguments":`+h.pick("arguments", `"{}"`, `"{\"a\":\"b\\n\"}"`)+`}}`)
+	answer := `{"role":"function","name":"` + name + `","content":` + h.pick("answer", `null`, h.text(), `[{"type":"text","text":`+h.text()+`}]`) + `}`
+	switch h.pick("answered", "at once", "at once", "later", "never") {
+	case "later":
+		all = append(all, `{"role":"user","content":"Wait."}`, answer)
+	case "at once":
+		all = append(all, answer)
+	}
+	return all
+}
+
 func (h *chatHistory) messages() string {
 	var all []string
 	for range rapid.IntRange(1, 7).Draw(h.t, "messages") {
-		switch h.pick("role", "user", "user", "assistant", "calls", "system", "developer") {
+		switch h.pick("role", "user", "user", "assistant", "calls", "legacy", "system", "developer") {
+		case "legacy":
+			all = append(all, h.legacy()...)
 		case "assistant":
-			all = append(all, `{"role":"assistant","content":`+h.pick("answer", h.text(), `[{"type":"text","text":"x"},{"type":"refusal","refusal":"no"}]`)+`}`)
+			all = append(all, `{"role":"assistant","content":`+h.pick("answer", h.text(), `[{"type":"text","text":"x"},{"type":"refusal","refusal":"no"}]`,
+				`null,"refusal":"no"`)+h.name()+`}`)
 		case "calls":
 			var calls, answers []string
 			for range rapid.IntRange(1, 3).Draw(h.t, "calls") {
@@ -182,13 +308,14 @@ func (h *chatHistory) messages() string {
 				calls = append(calls, h.pick("call",
 					`{"id":"`+id+`","type":"function","function":{"name":"f","arguments":`+h.pick("arguments", `"{}"`, `"{\"a\":\"b\\n\"}"`)+`}}`,
 					`{"id":"`+id+`","type":"custom","custom":{"name":"g","input":`+h.text()+`}}`))
-				answers = append(answers, `{"role":"tool","tool_call_id":"`+id+`","content":`+h.pick("answer", h.text(), `[{"type":"text","text":`+h.text()+`}]`)+`}`)
+				answers = append(answers, `{"role":"tool","tool_call_id":"`+id+`","content":`+h.pick("answer", h.text(), `[{"type":"text","text":`+h.text()+`}]`)+
+					h.pick("of", ``, ``, `,"name":"f"`, `,"name":"g"`, `,"name":""`)+`}`)
 			}
-			all = append(all, `{"role":"assistant","content":`+h.pick("with", `null`, `""`, `"I look."`)+`,"tool_calls":[`+strings.Join(calls, ",")+`]}`)
+			all = append(all, `{"role":"assistant","content":`+h.pick("with", `null`, `""`, `"I look."`)+h.name()+`,"tool_calls":[`+strings.Join(calls, ",")+`]}`)
 			all = append(all, answers...)
 		default:
 			role := h.pick("who", "user", "user", "system", "developer")
-			all = append(all, `{"role":"`+role+`","content":`+h.content(role == "user")+`}`)
+			all = append(all, `{"role":"`+role+`","content":`+h.content(role == "user")+h.name()+`}`)
 		}
 	}
 	return strings.Join(all, ",")
@@ -204,10 +331,40 @@ var roundTripParams = []string{
 	`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}},"strict":true}},{"type":"custom","custom":{"name":"g"}}],"tool_choice":"required","parallel_tool_calls":false`,
 	`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}],"tool_choice":{"type":"function","function":{"name":"f"}}`,
 	`"stream":true,"stream_options":{"include_usage":true}`,
+	`"functions":[{"name":"f","description":"d","parameters":{"type":"object","properties":{}}},{"name":"h"}]`,
+	`"functions":[{"name":"f","parameters":{"type":"object","properties":{}}}],"function_call":{"name":"f"}`,
+	`"functions":[{"name":"f","parameters":{"type":"object","properties":{}}}],"function_call":"none"`,
+	`"functions":[{"name":"f","parameters":{"type":"object","properties":{}}}],"function_call":"auto"`,
+}
+
+// withTools says in the form with tools what roundTripParams say in the form with
+// functions: that one does not come back from the other side.
+func withTools(params map[string]any) map[string]any {
+	functions, ok := params["functions"].([]any)
+	if !ok {
+		return params
+	}
+	var tools []any
+	for _, f := range functions {
+		f := f.(map[string]any)
+		if f["parameters"] == nil { // the Responses API insists
+			f["parameters"] = map[string]any{"type": "object", "properties": map[string]any{}}
+		}
+		tools = append(tools, map[string]any{"type": "function", "function": f})
+	}
+	out := map[string]any{"tools": tools, "parallel_tool_calls": false}
+	switch choice := params["function_call"].(type) {
+	case string:
+		out["tool_choice"] = choice
+	case map[string]any:
+		out["tool_choice"] = map[string]any{"type": "function", "function": choice}
+	}
+	return out
 }
 
 // TestRoundTripChat: chat → responses → chat keeps what was said, and every
-// parameter that both have.
+// parameter that both have; what it does not keep, and nothing else, is in the
+// loss report.
 func TestRoundTripChat(t *testing.T) {
 	checks(t, 1500)
 	openai, _ := LookupDialect("openai")
@@ -220,22 +377,25 @@ func TestRoundTripChat(t *testing.T) {
 			t.Fatal(err, body)
 		}
 		var losses Losses
-		up, err := chat.AppendResponses(nil, ResponsesOptions{Dialect: &openai, Losses: &losses})
+		prefix := rapid.Bool().Draw(t, "prefix")
+		said, lost := sentOfChat([]byte(body), prefix)
+		up, err := chat.AppendResponses(nil, ResponsesOptions{Dialect: &openai, NamePrefix: prefix, Losses: &losses})
 		if err != nil {
-			if len(ofChat([]byte(body))) > 0 {
+			if len(said) > 0 {
 				t.Fatal(err, body)
 			}
 			return
 		}
-		if !losses.Empty() {
-			t.Fatalf("lost %s of\n%s", lossLines(&losses), body)
+		if is := lostOf(&losses); !slices.Equal(is, lost) {
+			t.Fatalf("lost %q, reported %q of\n%s", lost, is, body)
 		}
 		if faults := lawful(up); len(faults) > 0 {
 			t.Fatalf("%s\n%s", faults, up)
 		}
-		if a, b := ofChat([]byte(body)), ofResponses(up); !slices.Equal(a, b) {
-			t.Fatalf("chat\n%q\nresponses\n%q\n%s", a, b, up)
+		if is := ofResponses(up); !slices.Equal(said, is) {
+			t.Fatalf("chat\n%q\nresponses\n%q\n%s", said, is, up)
 		}
+		losses = Losses{}
 		var r Request
 		if err := r.Parse(slices.Clone(up), RequestLimits{}); err != nil {
 			t.Fatal(err)
@@ -246,14 +406,15 @@ func TestRoundTripChat(t *testing.T) {
 		}
 		// The first direction gives audio and files back as they are, and joins
 		// answers' texts.
-		if a, b := ofChat([]byte(body)), ofChat(back); !slices.Equal(a, b) {
-			t.Fatalf("there\n%q\nback\n%q\n%s", a, b, back)
+		moved, late := inOrder(said)
+		if is := ofChat(back); !slices.Equal(moved, is) || len(losses.Entries) != late || late > 0 && losses.Entries[0].Rule != ruleOutputMoved {
+			t.Fatalf("there\n%q\nback\n%q\n%s\nlost %s", moved, is, back, lossLines(&losses))
 		}
 		var was, is map[string]any
 		if json.Unmarshal([]byte(`{`+param+`}`), &was) != nil || json.Unmarshal(back, &is) != nil {
 			t.Fatal("not JSON")
 		}
-		for key, want := range was {
+		for key, want := range withTools(was) {
 			if got := is[key]; fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Fatalf("%s was %v and is %v\n%s\n%s", key, want, got, up, back)
 			}
@@ -282,7 +443,8 @@ func TestRoundTripResponses(t *testing.T) {
 		if err := r.Parse(slices.Clone(first), RequestLimits{}); err != nil {
 			t.Fatal(err)
 		}
-		down, err := r.AppendChat(nil, ChatOptions{Dialect: &openai, Losses: new(Losses)})
+		var losses Losses
+		down, err := r.AppendChat(nil, ChatOptions{Dialect: &openai, Losses: &losses})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -294,7 +456,11 @@ func TestRoundTripResponses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a, b := ofResponses(first), ofResponses(second); !slices.Equal(a, b) {
+		said, late := inOrder(ofResponses(first))
+		if len(losses.Entries) != late || late > 0 && losses.Entries[0].Rule != ruleOutputMoved {
+			t.Fatalf("%d outputs are late in\n%s\nlost %s", late, first, lossLines(&losses))
+		}
+		if a, b := said, ofResponses(second); !slices.Equal(a, b) {
 			t.Fatalf("there\n%q\nback\n%q\n%s", a, b, down)
 		}
 		// From here on nothing changes any more.
@@ -359,7 +525,32 @@ func TestRoundTripReply(t *testing.T) {
 		if err := inner.Parse([]byte(`{"model":"m","input":"x","stream":true,"tools":[{"type":"function","name":"f"}]}`), RequestLimits{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := outer.Parse([]byte(`{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f"}}]}`), RequestLimits{}); err != nil {
+		tools := `"tools":[{"type":"function","function":{"name":"f"}}]`
+		var lost []string
+		legacy := rapid.Bool().Draw(t, "legacy")
+		if legacy { // one call, without an id
+			tools = `"functions":[{"name":"f"}]`
+			if finish == "tool_calls" {
+				finish = "function_call"
+			}
+			if len(calls) > 1 {
+				at := 0 // in the output
+				if thought != "" {
+					at++
+				}
+				if len(strings.Join(texts, "")) > 0 {
+					at++
+				}
+				for i := range calls[1:] {
+					lost = append(lost, fmt.Sprintf("chat.reply.parallel_call output[%d]", at+i+1))
+				}
+				calls = calls[:1]
+			}
+			for i := range calls {
+				calls[i] = strings.TrimPrefix(calls[i], fmt.Sprintf("call_%d", i))
+			}
+		}
+		if err := outer.Parse([]byte(`{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"x"}],`+tools+`}`), RequestLimits{}); err != nil {
 			t.Fatal(err)
 		}
 		var turn Turn
@@ -370,8 +561,12 @@ func TestRoundTripReply(t *testing.T) {
 		}
 		events = turn.Terminal(turn.Done(events), 2, false, false)
 		var back ChatTurn
-		back.Reset(ChatTurnOptions{Request: &outer, Dialect: &openai, Seed: testSeed, Created: 1, Events: true, Reasoning: true, Losses: new(Losses)})
+		var losses Losses
+		back.Reset(ChatTurnOptions{Request: &outer, Dialect: &openai, Seed: testSeed, Created: 1, Events: true, Reasoning: true, Losses: &losses})
 		out := back.Terminal(chatPieces(nil, &back, events))
+		if is := lostOf(&losses); !slices.Equal(is, lost) {
+			t.Fatalf("lost %q, reported %q of\n%s", lost, is, events)
+		}
 		f, err := streamcheck.FoldChat(out, streamcheck.ChatOptions{Usage: true})
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -386,7 +581,8 @@ func TestRoundTripReply(t *testing.T) {
 			Choices []struct {
 				Message struct {
 					Content, Refusal *string
-					Reasoning        string `json:"reasoning_content"`
+					Reasoning        string                            `json:"reasoning_content"`
+					Legacy           *struct{ Name, Arguments string } `json:"function_call"`
 					ToolCalls        []struct {
 						ID       string
 						Function struct{ Name, Arguments string }
@@ -415,6 +611,9 @@ func TestRoundTripReply(t *testing.T) {
 		var is []string
 		for _, call := range c.Message.ToolCalls {
 			is = append(is, call.ID+" "+call.Function.Name+" "+call.Function.Arguments)
+		}
+		if call := c.Message.Legacy; call != nil {
+			is = append(is, " "+call.Name+" "+call.Arguments)
 		}
 		if !slices.Equal(is, calls) {
 			t.Fatalf("%q became %q", calls, is)
