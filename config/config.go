@@ -197,6 +197,11 @@ type Upstream struct {
 	// API is what the server speaks.
 	API UpstreamAPI `yaml:"api"`
 
+	// NamePrefix puts the name of a chat message before its text ("Ada: Hello") for
+	// an upstream that speaks Responses, whose messages have no names; otherwise the
+	// name is left out, and reported. Models may take to answering in the same way.
+	NamePrefix bool `yaml:"name_prefix"`
+
 	// Learn says whether a refusal that names what the server does not take changes
 	// its dialect for the model, for LearnTTL. What Overrides set is not changed.
 	Learn    bool     `yaml:"learn"`
@@ -385,6 +390,12 @@ type Stream struct {
 	// as reasoning_content, which is not of the Chat API but known to many of them.
 	ChatReasoning bool `yaml:"chat_reasoning"`
 
+	// ChatCommentary gives chat clients of a Responses upstream also what the model
+	// says on the way to its answer (messages of the phase "commentary"), which the
+	// Chat API has no other place for than the answer's text. Without it they get
+	// the answer alone.
+	ChatCommentary bool `yaml:"chat_commentary"`
+
 	// UsageGrace is how long to wait for token counts that come after the
 	// finish; 0 is not at all.
 	UsageGrace Duration `yaml:"usage_grace"`
@@ -547,6 +558,7 @@ func Default() *Config {
 			HeartbeatStyle: DefaultHeartbeatStyle,
 			Obfuscation:    DefaultObfuscation,
 			ChatReasoning:  true,
+			ChatCommentary: true,
 			UsageGrace:     DefaultUsageGrace,
 		},
 		Background: Background{

@@ -393,6 +393,8 @@ func TestWarnings(t *testing.T) {
 	f(`{auth: {api_keys_file: k}}`)
 	f(`{admin: ":9090"}`, "admin: metrics and profiles")
 	f(`{upstream: {url: "http://example.com", key: x}}`, "upstream.url: upstream.key travels in clear")
+	f(`{upstream: {name_prefix: true}}`, "upstream.name_prefix: says nothing")
+	f(`{upstream: {api: responses, name_prefix: true}}`)
 	f(`{upstream: {url: "http://10.1.2.3", key: x}}`)
 	f(`{upstream: {url: "http://vllm:8000", key: x}}`)
 	f(`{upstream: {url: "https://x", tls: {insecure_skip_verify: true}}}`, "upstream.tls.insecure_skip_verify")

@@ -43,6 +43,8 @@ func (c *Config) Warnings() []string {
 		d, err := u.EffectiveDialect()
 		warn(err == nil && d.Name == "azure" && !strings.Contains(target.BasePath, "/openai"),
 			section+".url: Azure's path is /openai/v1, or /openai/deployments/NAME with ?api-version=…")
+		warn(u.NamePrefix && u.API != APIResponses,
+			section+".name_prefix: says nothing, because the upstream speaks the Chat API, whose messages have names")
 		for _, effort := range u.unknownEfforts() {
 			warn(true, section+".overrides.reasoning.efforts: "+effort+" is not an effort that this version knows")
 		}

@@ -143,6 +143,7 @@ func (x *exchange) chatTurnOptions() translate.ChatTurnOptions {
 		Created:   x.start.Unix(),
 		Events:    f.req.Stream,
 		Reasoning: s.cfg.Stream.ChatReasoning,
+		FinalOnly: !s.cfg.Stream.ChatCommentary,
 		Obfuscate: f.req.HasObfuscation && f.req.Obfuscation && s.cfg.Stream.Obfuscation != config.ObfuscationNever ||
 			s.cfg.Stream.Obfuscation == config.ObfuscationAlways && (!f.req.HasObfuscation || f.req.Obfuscation),
 		MaxBytes: int(x.backend.cfg.MaxResponseBytes),
@@ -159,6 +160,7 @@ func (x *exchange) toResponses() (err *translate.Error) {
 		Dialect: x.dialect, Model: x.backend.modelName(model), Losses: &x.losses,
 		KeepReasoning: x.dialect.Responses.EncryptedReasoning,
 		Kept:          f.lookup,
+		NamePrefix:    x.backend.cfg.NamePrefix,
 	})
 	if err == nil && s.cfg.Loss == config.LossStrict {
 		err = x.losses.Refusal()

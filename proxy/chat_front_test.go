@@ -251,6 +251,39 @@ func TestChatFrontReasoning(t *testing.T) {
 	}
 }
 
+// TestChatFrontSettings: names before texts, and answers without commentary, where
+// that is wanted.
+func TestChatFrontSettings(t *testing.T) {
+	t.Parallel()
+	said := func(phase, text string) string {
+		return `{"id":"msg_` + phase + `","type":"message","role":"assistant","status":"completed","phase":"` + phase + `","content":[{"type":"output_text","text":"` + text + `","annotations":[],"logprobs":[]}]}`
+	}
+	up := upstreamtest.NewFunc(t, 0, func(*upstreamtest.Request) string {
+		return `json 200 {"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"m","output":[` +
+			said("commentary", "I look.") + `,` + said("final_answer", "Rain.") + `]}`
+	})
+	for _, c := range []struct {
+		set               func(*setup)
+		sent, text, names string
+	}{
+		{func(*setup) {}, `"content":"Hello"`, "I look.\n\nRain.", `chat.message.name;action=dropped;path="messages[0].name"`},
+		{func(s *setup) { s.cfg.Upstream.NamePrefix, s.cfg.Stream.ChatCommentary = true, false }, `"content":"Ada: Hello"`, "Rain.", ""},
+	} {
+		front := newRig(t, up.URL(), func(s *setup) { s.cfg.Upstream.API = config.APIResponses }, c.set)
+		got := front.chat(`{"model":"m","messages":[{"role":"user","name":"Ada","content":"Hello"}]}`)
+		got.want(t, 200, "")
+		if texts := chatText(t, got); len(texts) != 1 || texts[0] != c.text {
+			t.Errorf("%q instead of %q", texts, c.text)
+		}
+		if sent := string(up.Next().Body); !strings.Contains(sent, c.sent) {
+			t.Errorf("%s is not in %s", c.sent, sent)
+		}
+		if names := got.header.Get("Antiphon-Loss"); names != c.names {
+			t.Errorf("lost %q instead of %q", names, c.names)
+		}
+	}
+}
+
 // TestChatFrontFallback: a chat backend stands in for a Responses one.
 func TestChatFrontFallback(t *testing.T) {
 	t.Parallel()

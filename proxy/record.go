@@ -21,6 +21,8 @@ type Recording struct {
 	Model   string // the backend's name for the model, if it is another
 	Strict  bool
 
+	NamePrefix, FinalOnly bool // of a chat request for a Responses backend
+
 	Client     []byte   // the client's request
 	History    []byte   // stored turns before it: [{"input":…,"output":…}, …], or nil
 	References [][]byte // the stored items that item references stand for
@@ -67,6 +69,7 @@ func (x *exchange) recorded() {
 	var model string
 	if x.front != nil {
 		r.Chat, model = true, x.front.req.Model()
+		r.NamePrefix, r.FinalOnly = x.backend.cfg.NamePrefix, !x.server.cfg.Stream.ChatCommentary
 	} else {
 		model = x.req.Model()
 		r.History = x.recordedHistory()

@@ -20,7 +20,9 @@ type ResponsesOptions struct {
 	// kept.
 	Kept func(key []byte) *KeptReasoning
 	// NamePrefix says that a message's name shall be put before its text
-	// ("name: text") rather than be lost.
+	// ("name: text") rather than be lost; that of a message without text is lost
+	// still. Where names matter, as in talks of several, models need them; others
+	// imitate the form. The setting upstream.name_prefix.
 	NamePrefix bool
 	// Losses receives what the translation loses.
 	Losses *Losses

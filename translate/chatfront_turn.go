@@ -67,7 +67,8 @@ type ChatTurnOptions struct {
 	// the Chat API but known to many clients.
 	Reasoning bool
 	// FinalOnly leaves out what the model says before its final answer (messages
-	// with the phase "commentary").
+	// with the phase "commentary"); of a reply that has nothing else, the text is
+	// empty. The setting stream.chat_commentary turned off.
 	FinalOnly bool
 	// Obfuscate pads chunks with random letters.
 	Obfuscate bool

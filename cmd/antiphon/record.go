@@ -88,6 +88,12 @@ func formatRecording(r *proxy.Recording) []byte {
 	if r.Strict {
 		options.WriteString("loss: strict\n")
 	}
+	if r.NamePrefix {
+		options.WriteString("name_prefix: true\n")
+	}
+	if r.FinalOnly {
+		options.WriteString("final_only: true\n")
+	}
 	if options.Len() > 0 {
 		add("options", []byte(options.String()))
 	}

@@ -82,6 +82,10 @@ func replay(path, against, key string, stdout, stderr io.Writer) error {
 			t.model = value
 		case "loss":
 			t.loss = value
+		case "name_prefix":
+			t.namePrefix = value == "true"
+		case "final_only":
+			t.finalOnly = value == "true"
 		case "set":
 			overrides = append(overrides, value)
 		}

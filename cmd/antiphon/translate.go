@@ -35,8 +35,11 @@ type translateOptions struct {
 	request   string // file
 	loss      string
 	explain   bool
-	showDiff  bool
-	pretty    bool
+
+	namePrefix, finalOnly bool // of chat requests and their answers
+
+	showDiff bool
+	pretty   bool
 }
 
 // runTranslate is the translator without a server: request, response or stream,
@@ -59,6 +62,8 @@ func runTranslate(c *command, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.loss, "loss", "warn", "`policy` for what is lost: allow, warn (say it on standard error) or strict (exit 1)")
 	fs.BoolVar(&o.explain, "explain", false, "print the loss report as a table, on standard error")
 	fs.BoolVar(&o.showDiff, "diff", false, "print the difference between input and output in place of the output")
+	fs.BoolVar(&o.namePrefix, "name-prefix", false, "put the name of a chat message before its text, as upstream.name_prefix does")
+	fs.BoolVar(&o.finalOnly, "final-only", false, "leave commentary out of a chat client's answer, as stream.chat_commentary: false does")
 	fs.BoolVar(&o.pretty, "pretty", false, "indent JSON")
 	// The kind comes first, options and the file in any order after it.
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
@@ -324,7 +329,7 @@ func (t *translation) chatRequest(in []byte) ([]byte, error) {
 	if err := r.Parse(in, translate.RequestLimits{}); err != nil {
 		return nil, err
 	}
-	out, err := r.AppendResponses(nil, translate.ResponsesOptions{Dialect: &t.d, Model: t.model, Losses: &t.losses})
+	out, err := r.AppendResponses(nil, translate.ResponsesOptions{Dialect: &t.d, Model: t.model, NamePrefix: t.namePrefix, Losses: &t.losses})
 	if err != nil {
 		return nil, err
 	}
@@ -393,7 +398,7 @@ func (t *translation) chatTurn(model string, created int64, events bool) (*trans
 	}
 	turn := new(translate.ChatTurn)
 	turn.Reset(translate.ChatTurnOptions{
-		Request: r, Dialect: &t.d, Created: created, Events: events, Reasoning: true, Losses: &t.losses,
+		Request: r, Dialect: &t.d, Created: created, Events: events, Reasoning: true, FinalOnly: t.finalOnly, Losses: &t.losses,
 	})
 	return turn, nil
 }
