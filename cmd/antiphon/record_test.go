@@ -126,13 +126,15 @@ func TestRecordReplay(t *testing.T) {
 				}
 			}
 		}
-		var out, errs bytes.Buffer
-		asked := up.Count()
-		if code := run([]string{"replay", "--against", up.URL() + "/v1/chat/completions", filepath.Join(dir, "one.txtar")}, &out, &errs); code != exitOK || up.Count() != asked+1 {
-			t.Errorf("exit %d: %s", code, errs.String())
-		}
-		if !strings.Contains(out.String(), "Hello Ada") {
-			t.Errorf("%s", out.String())
+		for _, path := range []string{"", "/v1", "/v1/chat/completions"} {
+			var out, errs bytes.Buffer
+			asked := up.Count()
+			if code := run([]string{"replay", "--against", up.URL() + path, filepath.Join(dir, "one.txtar")}, &out, &errs); code != exitOK || up.Count() != asked+1 {
+				t.Errorf("%s: exit %d: %s", path, code, errs.String())
+			}
+			if !strings.Contains(out.String(), "Hello Ada") {
+				t.Errorf("%s", out.String())
+			}
 		}
 	}
 	var out, errs bytes.Buffer
@@ -141,5 +143,17 @@ func TestRecordReplay(t *testing.T) {
 	}
 	if code := run([]string{"replay", "record_test.go"}, &out, &errs); code != exitError {
 		t.Errorf("exit %d", code)
+	}
+}
+
+// TestRedactNames: who speaks is nobody's business, what is called is needed.
+func TestRedactNames(t *testing.T) {
+	r := &proxy.Recording{Chat: true, Client: []byte(`{"model":"m","messages":[{"name":"Ada","role":"user","content":"Hi"},` +
+		`{"role":"assistant","content":null,"function_call":{"name":"look","arguments":"{}"}},{"role":"function","name":"look","content":"1"}]}`)}
+	redactRecording(r)
+	want := `{"model":"m","messages":[{"name":"xxx","role":"user","content":"xx"},` +
+		`{"role":"assistant","content":null,"function_call":{"name":"look","arguments":"{}"}},{"role":"function","name":"look","content":"0"}]}`
+	if string(r.Client) != want {
+		t.Errorf("%s", r.Client)
 	}
 }

@@ -29,10 +29,12 @@ var jsonText = map[string]bool{"arguments": true}
 // redactor remembers where in its JSON a text that comes in fragments is.
 type redactor struct {
 	quoted, escaped map[string]bool
+
+	speakers map[string]bool // names of who speaks; those of what is called stay
 }
 
 func redactRecording(r *proxy.Recording) {
-	red := &redactor{map[string]bool{}, map[string]bool{}}
+	red := &redactor{map[string]bool{}, map[string]bool{}, speakersOf(r.Client)}
 	r.Client, r.History = red.document(r.Client), red.document(r.History)
 	for i := range r.References {
 		r.References[i] = red.document(r.References[i])
@@ -53,6 +55,26 @@ func redactRecording(r *proxy.Recording) {
 		out.WriteByte('\n')
 	}
 	r.Reply = out.Bytes()
+}
+
+// speakersOf are the names of the messages in a request that are not those of
+// tools.
+func speakersOf(request []byte) map[string]bool {
+	type message struct{ Role, Name string }
+	names := map[string]bool{}
+	for _, key := range []string{"messages", "input"} {
+		var members map[string]json.RawMessage
+		var messages []message
+		if json.Unmarshal(request, &members) != nil || json.Unmarshal(members[key], &messages) != nil {
+			continue
+		}
+		for _, m := range messages {
+			if m.Role != "" && m.Role != "tool" && m.Role != "function" {
+				names[m.Name] = true
+			}
+		}
+	}
+	return names
 }
 
 // document redacts one JSON document; what is none becomes a word that says so.
@@ -109,6 +131,8 @@ func (red *redactor) value(dec *json.Decoder, out *bytes.Buffer, key, path strin
 		}
 	case string:
 		switch {
+		case key == "name" && (path == ".messages.name" || path == ".input.name") && red.speakers[t]:
+			t = veil(t)
 		case structural[key]:
 		case jsonText[key]:
 			t = red.insideQuotes(t, path)

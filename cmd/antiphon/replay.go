@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"antiphon/config"
 )
 
 // runReplay takes an exchange that was recorded through the translator again:
@@ -24,7 +26,7 @@ func runReplay(c *command, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "usage: antiphon replay %s\n\n%s.\n\n", c.args, c.what)
 		fs.PrintDefaults()
 	}
-	fs.StringVar(&against, "against", "", "`URL` of a backend's endpoint, such as http://127.0.0.1:8000/v1/chat/completions, to ask anew")
+	fs.StringVar(&against, "against", "", "`URL` of a backend, with or without /v1, to ask anew")
 	fs.StringVar(&keyEnv, "key-env", "", "`NAME` of the environment variable with the backend's key")
 	for {
 		if err := fs.Parse(args); err != nil {
@@ -109,6 +111,9 @@ func replay(path, against, key string, stdout, stderr io.Writer) error {
 		reply, kind = append(sse, "\n\n"...), "stream"
 	}
 	if against != "" {
+		if against, err = endpoint(against, t.other()); err != nil {
+			return err
+		}
 		if reply, kind, err = ask(against, key, request); err != nil {
 			return err
 		}
@@ -138,6 +143,29 @@ func replay(path, against, key string, stdout, stderr io.Writer) error {
 	}
 	t.table()
 	return nil
+}
+
+// endpoint is where a backend of that API is asked. The URL is one that --upstream
+// takes, or that of the endpoint itself.
+func endpoint(url, api string) (string, error) {
+	path := "/chat/completions"
+	if api == apiResponses {
+		path = "/responses"
+	}
+	if before, _, _ := strings.Cut(url, "?"); strings.HasSuffix(strings.TrimRight(before, "/"), path) {
+		return url, nil
+	}
+	u := config.Default().Upstream
+	u.URL = url
+	target, err := u.Target()
+	if err != nil {
+		return "", fmt.Errorf("--against: %w", err)
+	}
+	all := target.Scheme + "://" + target.Host + target.BasePath + path
+	if target.Query != "" {
+		all += "?" + target.Query
+	}
+	return all, nil
 }
 
 // ask sends a translated request to a backend.

@@ -152,7 +152,7 @@ func (t *translation) open(files []string) error {
 		return err
 	}
 	if t.d, err = u.EffectiveDialect(); err != nil {
-		return err
+		return fmt.Errorf("--dialect: %w", err)
 	}
 	t.in = os.Stdin
 	if len(files) == 1 && files[0] != "-" {
@@ -196,7 +196,7 @@ func (t *translation) run() error {
 	case "response " + apiResponses:
 		out, err = t.responsesResponse(in)
 	default:
-		return errors.New("this does not look like chat or Responses; say which with --from")
+		return t.unknown(in)
 	}
 	if err != nil {
 		return err
@@ -219,14 +219,38 @@ func (t *translation) other() string {
 	return apiChat
 }
 
+// unknown says what it can of a document that is of neither API.
+func (t *translation) unknown(in []byte) error {
+	other := "request"
+	if t.what == "request" {
+		other = "response"
+	}
+	message := jsonx.Lookup(in, "error", "message")
+	switch {
+	case len(in) == 0:
+		return errors.New("there is nothing to read")
+	case !jsonx.Valid(in):
+		return errors.New("this is not JSON")
+	case t.what != "stream" && apiOf(other, in) != "":
+		return fmt.Errorf("this looks like a %s: antiphon translate %s", other, other)
+	case message.Exists():
+		return fmt.Errorf("this is an error (%s); say of which API with --from", message.String())
+	}
+	return errors.New("this does not look like chat or Responses; say which with --from")
+}
+
 // apiOf tells the API of a document, or "".
 func apiOf(what string, doc []byte) string {
 	has := func(key string) bool { return jsonx.Lookup(doc, key).Exists() }
 	switch {
-	case what == "request" && has("messages"), has("choices"):
+	case what == "request" && has("messages"):
 		return apiChat
-	case what == "request" && (has("input") || has("previous_response_id") || has("conversation")), has("output"), has("response"),
-		strings.HasPrefix(jsonx.Lookup(doc, "type").String(), "response."):
+	case what == "request" && (has("input") || has("previous_response_id") || has("conversation")):
+		return apiResponses
+	case what == "request":
+	case has("choices"):
+		return apiChat
+	case has("output"), has("response"), strings.HasPrefix(jsonx.Lookup(doc, "type").String(), "response."):
 		return apiResponses
 	}
 	return ""
@@ -529,7 +553,7 @@ func (t *translation) reader(e sse.Event) (streamReader, error) {
 		turn, err := t.chatTurn(jsonx.Lookup(e.Data, "response", "model").String(), jsonx.Lookup(e.Data, "response", "created_at").Int(), true)
 		return fromResponses{turn}, err
 	}
-	return nil, errors.New("this does not look like a stream of chat or Responses; say which with --from")
+	return nil, fmt.Errorf("event 1: %w", t.unknown(e.Data))
 }
 
 // report says what was lost, and what the exit code is.
