@@ -13,6 +13,7 @@ require (
 	github.com/tidwall/match v1.1.1 // indirect
 	github.com/tidwall/pretty v1.2.1 // indirect
 	github.com/tidwall/sjson v1.2.7 // indirect
+	go.yaml.in/yaml/v3 v3.0.6 // indirect
 )
 
 replace antiphon => ../

@@ -17,6 +17,8 @@ type Stage struct {
 	Proxy *Process
 	Tap   *Tap
 
+	Zoo *Zoo // with Options.Zoo: what stands behind the proxy besides the model
+
 	behind    *Process // of a chain: what Proxy has as its upstream
 	behindTap *Tap
 	options   Options
@@ -38,6 +40,9 @@ type Options struct {
 	// the first has an upstream that speaks Responses. Chat completions then go
 	// through both translations: chat → responses → chat. Flags are for the first.
 	Chained bool
+
+	// Zoo puts all members of the zoo behind the proxy, each under a name of its own.
+	Zoo bool
 
 	// Streams says what is legal in a stream.
 	Streams streamcheck.Options
@@ -61,6 +66,14 @@ func Open(opt Options) (*Stage, error) {
 		}
 	}
 	flags := opt.Flags
+	if opt.Zoo {
+		z, more, err := OpenZoo()
+		if err != nil {
+			s.kill()
+			return nil, err
+		}
+		s.Zoo, flags = z, append(more, flags...)
+	}
 	if opt.Chained {
 		if s.behind, err = StartProcess(upstream, opt.Env); err == nil {
 			s.behindTap, err = NewTap(s.behind.Addr)
@@ -92,6 +105,9 @@ func (s *Stage) kill() {
 	if s.behindTap != nil {
 		s.behindTap.Close()
 	}
+	if s.Zoo != nil {
+		s.Zoo.Close()
+	}
 	s.Model.Close()
 }
 
@@ -121,6 +137,9 @@ func (s *Stage) Close() (faults []string) {
 	if s.behind != nil {
 		faults = append(faults, s.behind.Stop()...)
 		s.behindTap.Close()
+	}
+	if s.Zoo != nil {
+		s.Zoo.Close()
 	}
 	s.Model.Close()
 	return append(s.Check(), faults...)

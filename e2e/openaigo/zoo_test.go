@@ -2,9 +2,6 @@ package openaigo
 
 import (
 	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,45 +13,26 @@ import (
 	"antiphon/proxy/zoo"
 )
 
-// TestZoo: the SDK gets along with every member of the zoo behind one proxy that is
-// told nothing of them: what they refuse is learned on the way.
+// TestZoo: the SDK gets along with every member of the zoo, by its preset, by what a
+// probe has found out, and behind a proxy that is told nothing, where what they refuse
+// is learned on the way.
 func TestZoo(t *testing.T) {
-	var config strings.Builder
-	config.WriteString("upstream: {dialect: generic}\nupstreams:\n")
-	members := make([]*zoo.Server, len(zoo.Families))
-	for i := range zoo.Families {
-		members[i] = zoo.New(t, &zoo.Families[i])
-		fmt.Fprintf(&config, "  member%d: {url: %q, dialect: generic, models: {%q: %q}}\n", i, members[i].Base(), alias(i), zoo.Families[i].Model())
-	}
-	file := filepath.Join(t.TempDir(), "antiphon.yml")
-	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p, err := harness.StartProcess(members[0].Base(), nil, "--config", file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		p.Signal(os.Interrupt)
-		for _, fault := range p.Wait() {
-			t.Error(fault)
-		}
-	})
-	c := newClient(t, "http://"+p.Addr+"/v1", option.WithMaxRetries(0))
-	for i := range zoo.Families {
-		t.Run(zoo.Families[i].Name, func(t *testing.T) {
-			visit(t, c, alias(i), &zoo.Families[i])
-			// What is known is asked once, and nothing of it is refused.
-			members[i].Forget()
-			visit(t, c, alias(i), &zoo.Families[i])
-			if _, refused := members[i].Asked(); len(refused) > 0 {
-				t.Errorf("it has not been learned: %s", refused[0])
+	stage := harness.New(t, harness.Options{Zoo: true})
+	c := newClient(t, stage.URL(), option.WithMaxRetries(0))
+	for _, m := range stage.Zoo.Members {
+		t.Run(m.Model, func(t *testing.T) {
+			t.Parallel()
+			visit(t, c, m.Model, m.Family)
+			if m.Mode == "learning" { // what is known is asked once, and nothing of it is refused
+				m.Forget()
+				visit(t, c, m.Model, m.Family)
+			}
+			if refused := m.Surprises(); len(refused) > 0 {
+				t.Errorf("it was not known, or has not been learned: %s", refused[0])
 			}
 		})
 	}
 }
-
-func alias(i int) string { return fmt.Sprintf("member-%d", i) }
 
 // visit does what applications do.
 func visit(t *testing.T, c openai.Client, name string, f *zoo.Family) {

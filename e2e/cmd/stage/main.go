@@ -5,6 +5,9 @@
 //	model    the model: see fakemodel for its control endpoints
 //	control  GET /faults: what was wrong since the last time it was asked
 //	         GET /exchanges: what has gone over the wire so far
+//	zoo      with -zoo: the members, by the names of their models
+//	         GET /surprises?model=NAME: what a member has refused that the proxy
+//	         should have known of, since the last time it was asked
 //
 // It ends when its standard input does, and with exit code 1 if anything was
 // wrong that nobody has asked for.
@@ -29,9 +32,10 @@ func main() { os.Exit(run()) }
 // run takes the flags for antiphon as its arguments, after --.
 func run() int {
 	chained := flag.Bool("chained", false, "a second antiphon is the upstream of the first, which gets the flags")
+	withZoo := flag.Bool("zoo", false, "all members of the zoo are behind antiphon, each under a name of its own")
 	flag.Parse()
 	defer harness.RemoveBinary()
-	stage, err := harness.Open(harness.Options{Flags: flag.Args(), Chained: *chained})
+	stage, err := harness.Open(harness.Options{Flags: flag.Args(), Chained: *chained, Zoo: *withZoo})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -46,10 +50,11 @@ func run() int {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /faults", w.faults)
 	mux.HandleFunc("GET /exchanges", w.exchanges)
+	mux.HandleFunc("GET /surprises", w.surprises)
 	server := http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(ln) }()
-	_ = json.NewEncoder(os.Stdout).Encode(map[string]string{
-		"url": stage.URL(), "model": stage.Model.URL, "control": "http://" + ln.Addr().String(),
+	_ = json.NewEncoder(os.Stdout).Encode(map[string]any{
+		"url": stage.URL(), "model": stage.Model.URL, "control": "http://" + ln.Addr().String(), "zoo": members(stage.Zoo),
 	})
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	_ = server.Close()
@@ -59,6 +64,37 @@ func run() int {
 		code = 1
 	}
 	return code
+}
+
+// member is a member of the zoo, as clients see it.
+type member struct {
+	Model string `json:"model"`
+	Mode  string `json:"mode"`
+	Tools bool   `json:"tools"`
+}
+
+func members(z *harness.Zoo) (list []member) {
+	if z == nil {
+		return nil
+	}
+	for _, m := range z.Members {
+		list = append(list, member{m.Model, m.Mode, m.Family.NoTools == ""})
+	}
+	return list
+}
+
+// surprises answers with the refusals of a member of the zoo that should not have
+// been.
+func (w *watch) surprises(out http.ResponseWriter, in *http.Request) {
+	list := []string{}
+	if z := w.stage.Zoo; z != nil {
+		if m := z.Member(in.FormValue("model")); m != nil {
+			list = append(list, m.Surprises()...)
+			m.Forget()
+		}
+	}
+	out.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(out).Encode(list)
 }
 
 // exchanges answers with what clients have said and were told, oldest first on

@@ -20,11 +20,12 @@ function command(flags) {
 
 /**
  * useStage sets a stage up for all tests of the file that calls it: with flags
- * for antiphon, or with two of them in a chain (see harness.Options).
+ * for antiphon, with two of them in a chain, or with the zoo behind it (see
+ * harness.Options).
  */
-export function useStage({ flags = [], chained = false } = {}) {
+export function useStage({ flags = [], chained = false, zoo = false } = {}) {
   const stage = new Stage();
-  before(() => stage.open([...(chained ? ['-chained'] : []), '--', ...flags]), { timeout: 180_000 });
+  before(() => stage.open([...(chained ? ['-chained'] : []), ...(zoo ? ['-zoo'] : []), '--', ...flags]), { timeout: 180_000 });
   afterEach(() => stage.check());
   after(() => stage.close(), { timeout: 120_000 });
   return stage;
@@ -45,8 +46,9 @@ class Stage {
       once(lines, 'line').then(([line]) => line),
       once(this.#child, 'exit').then(() => assert.fail(`the stage has not opened: ${this.#stderr}`)),
     ]);
-    const { url, model, control } = JSON.parse(first);
+    const { url, model, control, zoo } = JSON.parse(first);
     this.url = url;
+    this.zoo = zoo;
     this.#model = model;
     this.#control = control;
   }
@@ -61,6 +63,11 @@ class Stage {
   /** exchanges returns what clients have said and were told; see cmd/stage. */
   async exchanges() {
     return (await fetch(`${this.#control}/exchanges`)).json();
+  }
+
+  /** surprises returns what a member of the zoo has refused since the last time, though it was known. */
+  async surprises(model) {
+    return (await fetch(`${this.#control}/surprises?model=${encodeURIComponent(model)}`)).json();
   }
 
   async close() {
