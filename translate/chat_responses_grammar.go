@@ -23,7 +23,7 @@ const (
 type Rejected struct {
 	Tool   string // the backend's name for the tool
 	CallID string // as the backend gave it, or made up
-	Input  string
+	Input  string // that does not match
 	Reason string // what does not match, in words for the model
 }
 

@@ -154,8 +154,8 @@ func (b *ConversationBody) Items(seed *Seed) []ListedItem {
 
 // ListedItem is an item in its full form.
 type ListedItem struct {
-	ID   string
-	JSON []byte
+	ID   string // of the item
+	JSON []byte // the whole item
 }
 
 func listed(item []byte) ListedItem {

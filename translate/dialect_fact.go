@@ -10,10 +10,11 @@ import (
 // the key is the configuration's, with dots ("accepts.verbosity", "tools.call_ids",
 // "extra_params.top_k", "reasoning.efforts.minimal"), and so is the value.
 type Fact struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
+	Key   string `json:"key"`   // of the field
+	Value string `json:"value"` // as text: "true", "false", a word or a number
 }
 
+// String is the fact as recordings have it: key=value.
 func (f Fact) String() string { return f.Key + "=" + f.Value }
 
 // With returns the dialect with a fact in it. ok is false, and the dialect the same,

@@ -23,6 +23,17 @@
 // data. All types that are meant to be pooled have a Reset, or a Parse that starts
 // over; none may be used by two goroutines at once.
 //
+// # What to use from elsewhere
+//
+// A program that only wants translation needs the types above, their options,
+// LookupDialect, Losses and Error, as the examples show; package sse takes streams
+// apart. These are what antiphon translate is made of. The rest is what a server
+// needs besides: history, stored objects, conversations, compaction, learning from
+// refusals. Units are in the names or the comments: times are Unix seconds, sizes
+// are bytes. SPEC §… in a comment is a chapter of the notes on the two APIs that
+// the project keeps beside its source; what came of them is in
+// docs/COMPATIBILITY.md.
+//
 // # Where is …?
 //
 // File names are arrows, <from>_<to>_<what>, for what the first direction does:

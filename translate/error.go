@@ -26,7 +26,7 @@ type Error struct {
 	Code    string // such as "missing_required_parameter"; "" is null on the wire
 	Param   string // path of the bad part, such as "input[0].content"; "" is null
 	Message string // for a human, with what to do about it
-	Origin  Origin
+	Origin  Origin // whose fault it is
 }
 
 // Error implements error.

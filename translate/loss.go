@@ -15,13 +15,15 @@ const (
 	Forwarded               // sent as it is, though nobody knows what it means
 )
 
+// String is the action's word in reports: "dropped", "emulated", "repaired" or
+// "defaulted".
 func (a Action) String() string {
 	return [...]string{"dropped", "emulated", "repaired", "defaulted", "forwarded"}[a]
 }
 
 // Rule is one way in which translation loses, emulates or repairs something.
-// The tables lossRules and chatLossRules
-// describe each; docs/COMPATIBILITY.md is made from it.
+// The tables lossRules and chatLossRules describe each; docs/COMPATIBILITY.md is
+// made from them.
 type Rule uint8
 
 // RuleInfo describes a Rule.
@@ -77,7 +79,7 @@ func Rules() []Rule {
 
 // Loss is one entry of a loss report.
 type Loss struct {
-	Rule   Rule
+	Rule   Rule   // which kind of loss
 	Path   string // where, such as "input[3].content[0]"; of the reply: "output[1]"
 	Detail string // more about it, such as a value or a name; may be empty
 }
@@ -85,8 +87,8 @@ type Loss struct {
 // Losses is the loss report of one exchange. The zero value is an empty report.
 // Entries beyond a bound are counted, not kept.
 type Losses struct {
-	Entries []Loss
-	More    int // entries that were not kept
+	Entries []Loss // in the order in which they were met; 64 at most
+	More    int    // entries that were not kept
 }
 
 // maxLosses bounds a report: a request with thousands of odd items should not

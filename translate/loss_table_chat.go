@@ -13,6 +13,7 @@ const (
 	ResponsesToResponses
 )
 
+// String is the direction as the documentation writes it, such as "chat→responses".
 func (d Direction) String() string {
 	return [...]string{"responses→chat", "chat→responses", "responses→responses"}[d]
 }
