@@ -35,6 +35,7 @@ type choiceReply struct {
 	up     *upstream.Exchange
 	own    upstream.Exchange
 	err    error // of the request
+	stream bool  // its body is a stream of events
 	events sse.Decoder
 	whole  []byte // of a reply that is no stream
 
@@ -191,6 +192,7 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 		status := 0
 		if r.err == nil {
 			status = r.up.Header.StatusCode()
+			r.stream = isEventStream(&r.up.Header)
 		}
 		if !x.noteReply(r.err, status) {
 			elsewhere = false
@@ -420,7 +422,7 @@ func (x *exchange) feedChoice(i int, data []byte, err error) {
 	if turn.Ended() {
 		return
 	}
-	if !isEventStream(&r.up.Header) {
+	if !r.stream {
 		r.whole = append(r.whole, data...)
 		switch {
 		case errors.Is(err, io.EOF):
@@ -434,7 +436,7 @@ func (x *exchange) feedChoice(i int, data []byte, err error) {
 		x.endChoice(turn)
 		return
 	}
-	x.out = room(x.out, eventRoom(data))
+	x.out = room(x.out, chunkRoom(data))
 	r.events.Feed(data)
 	for e, ok := r.events.Next(); ok && !turn.Ended(); e, ok = r.events.Next() {
 		if x.out = turn.Feed(x.out, e.Name, e.Data); turn.Ended() {

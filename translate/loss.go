@@ -15,8 +15,8 @@ const (
 	Forwarded               // sent as it is, though nobody knows what it means
 )
 
-// String is the action's word in reports: "dropped", "emulated", "repaired" or
-// "defaulted".
+// String is the action's word in reports: "dropped", "emulated", "repaired",
+// "defaulted" or "forwarded".
 func (a Action) String() string {
 	return [...]string{"dropped", "emulated", "repaired", "defaulted", "forwarded"}[a]
 }
