@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -325,4 +326,23 @@ func TestNoticingTypes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// learnedFacts are the facts that a rig's server has learned of the model m.
+func learnedFacts(r *rig) (facts []string) {
+	rec := httptest.NewRecorder()
+	r.srv.Admin().ServeHTTP(rec, httptest.NewRequest("GET", "/dialects", nil))
+	var known []struct{ Learned []struct{ Key, Value string } }
+	_ = json.Unmarshal(rec.Body.Bytes(), &known)
+	for _, u := range known {
+		for _, f := range u.Learned {
+			value := f.Value
+			if len(value) > 40 {
+				value = "…"
+			}
+			facts = append(facts, f.Key+"="+value)
+		}
+	}
+	slices.Sort(facts)
+	return facts
 }

@@ -1,12 +1,14 @@
+//go:build !race
+
+// Under the race detector the zoo takes minutes; the real clients (e2e) go to all of
+// it with the race detector in the proxy.
+
 package proxy
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"net/http/httptest"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,23 +150,4 @@ func dialectsPage(rows []memberRow) []byte {
 		}
 	}
 	return b.Bytes()
-}
-
-// learnedFacts are the facts that a rig's server has learned of the model m.
-func learnedFacts(r *rig) (facts []string) {
-	rec := httptest.NewRecorder()
-	r.srv.Admin().ServeHTTP(rec, httptest.NewRequest("GET", "/dialects", nil))
-	var known []struct{ Learned []struct{ Key, Value string } }
-	_ = json.Unmarshal(rec.Body.Bytes(), &known)
-	for _, u := range known {
-		for _, f := range u.Learned {
-			value := f.Value
-			if len(value) > 40 {
-				value = "…"
-			}
-			facts = append(facts, f.Key+"="+value)
-		}
-	}
-	slices.Sort(facts)
-	return facts
 }

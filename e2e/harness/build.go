@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync"
 )
 
@@ -45,15 +44,21 @@ func RemoveBinary() {
 	}
 }
 
-// productDir is the directory of the product's module: the one above e2e.
+// productDir is the directory of the product's module: one above the directory that
+// a test or stage runs in.
 func productDir() (string, error) {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		return "", errors.New("the source of the harness cannot be found")
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
 	}
-	dir := filepath.Dir(filepath.Dir(filepath.Dir(file)))
-	if _, err := os.Stat(filepath.Join(dir, "cmd", "antiphon")); err != nil {
-		return "", fmt.Errorf("the product is not above e2e: %w", err)
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "cmd", "antiphon")); err == nil {
+			return dir, nil
+		}
+		above := filepath.Dir(dir)
+		if above == dir {
+			return "", errors.New("the product is not above the working directory")
+		}
+		dir = above
 	}
-	return dir, nil
 }
