@@ -57,7 +57,7 @@ unit() {
 long="translate/jsonx:FuzzParse translate/sse:FuzzDecoder translate:FuzzRequest translate:FuzzTurn"
 
 fuzz() {
-  local time=${1:-60s} pattern=${2:-.} logs target package name t failed=0
+  local time=${1:-60s} pattern=${2:-.} logs fuzzers target package name t failed=0
   local -a targets=() running=()
   for target in $long; do
     grep -qs "^func ${target#*:}(" "${target%:*}"/*_test.go || { echo "there is no fuzz target $target"; exit 1; }
@@ -69,7 +69,11 @@ fuzz() {
   mapfile -t targets < <(printf '%s\n' "${targets[@]}" | grep -E "$pattern")
   say "${#targets[@]} fuzz targets"
   logs=$(mktemp -d)
+  fuzzers=$logs/bin
   trap 'rm -rf "$logs"' RETURN
+  for package in $(printf '%s\n' "${targets[@]%%:*}" | sort -u); do
+    go test -c -fuzz . -o "$fuzzers/${package//\//.}.test" "./$package"
+  done
   for target in "${targets[@]}"; do
     read -r target t <<<"$target"
     if [ ${#running[@]} = 2 ]; then
@@ -91,13 +95,22 @@ fuzz() {
 fuzz1() {
   local log
   echo "fuzz $1 $2 ($3)"
-  log=$(go test "./$1" -run '^$' -fuzz "^$2\$" -fuzztime "$3" -parallel 1 2>&1) && { tail -n 2 <<<"$log"; return; }
+  log=$(fuzzer "$@" 2>&1) && { tail -n 2 <<<"$log"; return; }
   if grep -q 'context deadline exceeded' <<<"$log" && ! grep -q 'Failing input' <<<"$log"; then
-    go test "./$1" -run '^$' -fuzz "^$2\$" -fuzztime "$3" -parallel 1
+    fuzzer "$@"
     return
   fi
   echo "$log"
   return 1
+}
+
+# fuzzer PACKAGE TARGET TIME is what go test -fuzz does, with the binary that is
+# there: go test would link it again for each target.
+fuzzer() {
+  local cache
+  cache=$(go env GOCACHE)/fuzz/antiphon/$1
+  (cd "$1" && "$fuzzers/${1//\//.}.test" -test.run '^$' -test.fuzz "^$2\$" -test.fuzztime "$3" -test.parallel 1 \
+    -test.fuzzcachedir "$cache" -test.paniconexit0)
 }
 
 # fuzzed PID:LOG waits for a target, shows what it said, and is its result.
