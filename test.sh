@@ -139,7 +139,7 @@ meanwhile() {
   log=$(mktemp)
   { staticcheck && ./e2e/ollama/run.sh build; } >"$log" 2>&1 &
   other=$!
-  nice -n 19 ./test.sh fuzz 30s || result=1
+  nice -n 19 ./test.sh fuzz 20s || result=1
   say "staticcheck, and the build of a real chat server"
   wait "$other" || result=1
   cat "$log"
