@@ -132,14 +132,14 @@ ollama() {
 }
 
 # meanwhile does what needs no more than a processor while the fuzzers run: those
-# take their time whatever else the machine does. They go second, and staticcheck
-# and the build of ollama's server are minutes of work.
+# take their time whatever else the machine does, while staticcheck and the build of
+# ollama's server are minutes of work.
 meanwhile() {
   local log other result=0
   log=$(mktemp)
   { staticcheck && ./e2e/ollama/run.sh build; } >"$log" 2>&1 &
   other=$!
-  nice -n 19 ./test.sh fuzz 20s || result=1
+  nice ./test.sh fuzz 20s || result=1
   say "staticcheck, and the build of a real chat server"
   wait "$other" || result=1
   cat "$log"
