@@ -206,7 +206,13 @@ func killOnce(t *testing.T, path string, from int, acked map[int]string) (last i
 		_ = cmd.Wait()
 		t.Fatalf("the writer says %q, %v: %s", line, err, stderr.String())
 	}
-	time.AfterFunc(time.Duration(rand.IntN(150))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+	// At a random moment of a random write, however slow the disk is.
+	kill := func() { _ = cmd.Process.Kill() }
+	defer time.AfterFunc(20*time.Second, kill).Stop()
+	until, pause := rand.IntN(100), time.Duration(rand.IntN(5000))*time.Microsecond
+	if until == 0 {
+		time.AfterFunc(pause, kill)
+	}
 	for last = from; ; {
 		line, err := lines.ReadString('\n')
 		if err != nil { // a part of a line was not acknowledged
@@ -219,6 +225,9 @@ func killOnce(t *testing.T, path string, from int, acked map[int]string) (last i
 		}
 		acked[n] = what
 		last = max(last, n)
+		if until--; until == 0 {
+			time.AfterFunc(pause, kill)
+		}
 	}
 	_, _ = io.Copy(io.Discard, out)
 	_ = cmd.Wait()

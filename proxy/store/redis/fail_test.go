@@ -106,13 +106,16 @@ func eachWorks(t *testing.T, s *Store, methods ...map[string]func(context.Contex
 	}
 }
 
-// back demands that the server is asked again within a second of its return.
+// soon is when a proxy of a busy machine has noticed what it should notice.
+const soon = 5 * time.Second
+
+// back demands that the server is asked again soon after its return.
 func back(t *testing.T, s *Store) {
 	t.Helper()
 	start := time.Now()
 	for everyRead["Get"](t.Context(), s) != nil {
-		if time.Since(start) > time.Second {
-			t.Fatal("not asked again a second after the server's return")
+		if time.Since(start) > soon {
+			t.Fatal("not asked again after the server's return")
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -120,7 +123,7 @@ func back(t *testing.T, s *Store) {
 }
 
 // slack is what a busy machine may add to a deadline.
-const slack = 150 * time.Millisecond
+const slack = outageTimeout / 2
 
 // eachFails demands that all methods fail as in an outage, within the deadline.
 func eachFails(t *testing.T, s *Store, most time.Duration) {
@@ -145,7 +148,7 @@ func eachFails(t *testing.T, s *Store, most time.Duration) {
 func failsAtOnce(t *testing.T, s *Store) {
 	t.Helper()
 	for start := time.Now(); s.guard.phase.Load().down == nil; time.Sleep(time.Millisecond) {
-		if time.Since(start) > time.Second {
+		if time.Since(start) > soon {
 			t.Fatal("the server is not taken for down")
 		}
 	}
@@ -210,18 +213,18 @@ func TestFrozenUnderLoad(t *testing.T) {
 	}
 	time.Sleep(50 * time.Millisecond)
 	server.Freeze()
-	time.Sleep(2 * time.Second)
+	time.Sleep(5 * time.Second)
 	server.Thaw()
 	back(t, s)
 	stop.Store(true)
 	all.Wait()
-	t.Logf("in an outage of 2s a caller waited %v at most, for one call %v", slices.Max(slow[:]), slices.Max(longest[:]))
+	t.Logf("in an outage of 5s a caller waited %v at most, for one call %v", slices.Max(slow[:]), slices.Max(longest[:]))
 	if slices.Max(longest[:]) > s.timeout+slack {
 		t.Errorf("a call took %v", slices.Max(longest[:]))
 	}
 	// One that failed by its deadline, and one that was begun before the server
 	// was found to be down.
-	if slices.Max(slow[:]) > s.timeout+suspectTime+3*slack {
+	if slices.Max(slow[:]) > s.timeout+s.timeout/suspectPart+3*slack {
 		t.Errorf("a caller has waited %v in all", slices.Max(slow[:]))
 	}
 }
@@ -287,7 +290,7 @@ func TestStartsWithoutServer(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if time.Since(start) > time.Second {
+		if time.Since(start) > soon {
 			t.Fatal(err)
 		}
 	}
@@ -383,8 +386,8 @@ func TestReadOnly(t *testing.T) {
 	must(t, server.Promote())
 	start := time.Now()
 	for everyWrite["Put"](t.Context(), s) != nil {
-		if time.Since(start) > time.Second {
-			t.Fatal("not written to a second after the promotion")
+		if time.Since(start) > soon {
+			t.Fatal("not written to after the promotion")
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -419,7 +422,9 @@ func TestShortDeadline(t *testing.T) {
 // cut off, what was confirmed is there once, and what was not, at most once.
 func TestNothingTwiceNothingLost(t *testing.T) {
 	server := own(t, redistest.Durable...)
-	s := open(t, options(server))
+	o := options(server)
+	o.Timeout = 0 // the default, which the pauses below exceed
+	s := open(t, o)
 	defer s.Close()
 
 	const workers = 16

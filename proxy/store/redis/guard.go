@@ -29,9 +29,9 @@ func (e *DownError) Unwrap() error { return e.Cause }
 var errClosed = errors.New("store: redis: closed")
 
 const (
-	// suspectTime is how long a server that has let a call down may take to
-	// answer a PING.
-	suspectTime = 50 * time.Millisecond
+	// suspectPart is the part of a call's time that a server which has let a call
+	// down may take to answer a PING.
+	suspectPart = 5
 	// probePause is the pause between two probes of a server that is down. A
 	// probe that fails takes the timeout, at most.
 	probePause = 100 * time.Millisecond
@@ -51,7 +51,7 @@ const (
 //	        every probePause. Answered: up.
 //
 // So a frozen server costs the calls that it freezes their deadline, and those
-// that come after suspectTime nothing; and one slow script does not turn a
+// that come a fifth of it later nothing; and one slow script does not turn a
 // server down that answers others.
 type guard struct {
 	opt     valkey.ClientOption
@@ -109,7 +109,7 @@ func (g *guard) suspect(cause error) {
 	}
 	g.probing = true
 	g.work.Go(func() {
-		if g.ping(min(suspectTime, g.timeout)) == nil {
+		if g.ping(g.timeout/suspectPart) == nil {
 			g.probed()
 			return
 		}

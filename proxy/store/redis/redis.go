@@ -24,6 +24,8 @@ type Store struct {
 	calls   chan struct{}
 	waits   waits
 	samples samples
+
+	firstLook time.Duration // of Wait; longer in a test
 }
 
 var _ store.Store = (*Store)(nil)
@@ -42,6 +44,8 @@ func Open(o Options) (*Store, error) {
 		prefix: o.Prefix, timeout: o.Timeout, now: o.Now,
 		calls: make(chan struct{}, maxCalls),
 		guard: guard{opt: opt, timeout: o.Timeout, log: o.Log},
+
+		firstLook: firstLook,
 	}
 	s.guard.start()
 	return s, nil

@@ -46,6 +46,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// outageTimeout is that of a call in tests of outages: long beside what a busy
+// machine, or a slow disk, adds to each.
+const outageTimeout = time.Second
+
 // testTimeout leaves tests that are not about time alone.
 const testTimeout = 20 * time.Second
 
@@ -53,7 +57,7 @@ var stores atomic.Int64
 
 // options are those of an empty store on that server.
 func options(s *redistest.Server) Options {
-	return Options{URL: s.URL(), Prefix: fmt.Sprintf("test%d:", stores.Add(1))}
+	return Options{URL: s.URL(), Prefix: fmt.Sprintf("test%d:", stores.Add(1)), Timeout: outageTimeout}
 }
 
 func open(tb testing.TB, o Options) *Store {

@@ -58,7 +58,7 @@ func slowNetwork(t *testing.T, server *redistest.Server, perSecond int) (addr st
 // waiting, and does not make the server pass for down.
 func TestLongWrite(t *testing.T) {
 	o := options(server)
-	o.URL = "redis://" + slowNetwork(t, server, 10<<20)
+	o.URL = "redis://" + slowNetwork(t, server, 4<<20)
 	s := open(t, o)
 	defer s.Close()
 	prepare(t, s)

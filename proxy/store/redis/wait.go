@@ -21,9 +21,9 @@ func (s *Store) Wait(ctx context.Context, tenant, log string, from uint64) error
 	w := s.waits.join(tenant, log)
 	defer s.waits.leave(tenant, log, w)
 	head, _ := logKeys(s.tenantPrefix(tenant), log)
-	timer := time.NewTimer(firstLook)
+	timer := time.NewTimer(s.firstLook)
 	defer timer.Stop()
-	for pause := firstLook; ; pause = min(pause*3/2, lastLook) {
+	for pause := s.firstLook; ; pause = min(pause*3/2, max(s.firstLook, lastLook)) {
 		next, err := s.next(ctx, head)
 		if err != nil || next > from {
 			return err
