@@ -114,30 +114,27 @@ func zooRunOn(t *testing.T, m *zoo.Server, mode *zooMode) (results []zooResult, 
 	return results, learnedFacts(r)
 }
 
-// TestZoo: what clients do works in front of every family, with its preset, and from
-// nothing but what refusals teach.
+// TestZoo: what clients do works in front of every family, in one of the modes. In
+// all of them it is what TestDocsDialects tells.
 func TestZoo(t *testing.T) {
 	t.Parallel()
 	for i := range zoo.Families {
-		family := &zoo.Families[i]
-		for j := range zooModes {
-			mode := &zooModes[j]
-			t.Run(family.Name+"/"+mode.name, func(t *testing.T) {
-				t.Parallel()
-				results, _ := zooRun(t, family, mode)
-				for k, res := range results {
-					if len(res.refused) > 0 {
-						var rules []string
-						for _, refused := range res.refused {
-							if !slices.Contains(rules, refused.Rule.Name) {
-								rules = append(rules, refused.Rule.Name)
-							}
+		family, mode := &zoo.Families[i], &zooModes[i%len(zooModes)]
+		t.Run(family.Name+"/"+mode.name, func(t *testing.T) {
+			t.Parallel()
+			results, _ := zooRun(t, family, mode)
+			for k, res := range results {
+				if len(res.refused) > 0 {
+					var rules []string
+					for _, refused := range res.refused {
+						if !slices.Contains(rules, refused.Rule.Name) {
+							rules = append(rules, refused.Rule.Name)
 						}
-						t.Logf("%s: %d tries; refused: %s", zooFeatures[k].name, res.tries, strings.Join(rules, ", "))
 					}
+					t.Logf("%s: %d tries; refused: %s", zooFeatures[k].name, res.tries, strings.Join(rules, ", "))
 				}
-			})
-		}
+			}
+		})
 	}
 }
 

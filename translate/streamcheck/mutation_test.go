@@ -78,6 +78,9 @@ func (d *draft) setNth(typ string, n int, path string, v any) {
 	put(d.events[d.find(typ, n)].body, path, v)
 }
 
+// gone is, instead of a value, that there is no such member.
+type gone struct{}
+
 func (d *draft) del(typ, path string) { d.set(typ, path, gone{}) }
 
 // both sets a member of the item of output_item.done and of the terminal output alike.

@@ -1,3 +1,7 @@
+//go:build !race
+
+// A minute under the race detector, for code that starts no goroutine.
+
 package streamcheck
 
 import (
@@ -20,8 +24,6 @@ type change struct {
 	name string
 	do   func(v any) (any, bool)
 }
-
-type gone struct{} // instead of a value: remove the member
 
 var changes = []change{
 	{"removed", func(any) (any, bool) { return gone{}, true }},

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	// than where a question takes a microsecond.
 	flag.Parse()
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		_ = checks.Value.Set("10")
+		_ = checks.Value.Set("5")
 	}
 	var err error
 	if server, err = redistest.Start(); err != nil {
@@ -77,7 +77,7 @@ func TestConformance(t *testing.T) {
 			o.Timeout = testTimeout
 			return open(t, o)
 		},
-		storetest.Capabilities{Operations: 20_000})
+		storetest.Capabilities{Operations: 5_000})
 }
 
 func BenchmarkStore(b *testing.B) {
