@@ -5,10 +5,11 @@ import (
 	"sync"
 )
 
-// Buffers for request and reply bodies. Small ones stay with their exchange;
-// large ones are shared by all exchanges, by size, so that a server that sees a
-// large body now and then does not keep one for each connection, and one that
-// sees many does not make a new one for each.
+// Buffers for request and reply bodies. Small ones stay with their exchange, but
+// for a stream that waits, which lends them to others: a thousand streams wait
+// nearly all the time. Large ones are shared by all exchanges, by size, so that a
+// server that sees a large body now and then does not keep one for each
+// connection, and one that sees many does not make a new one for each.
 
 const (
 	// smallBuffer is what an exchange may keep for its next request.
@@ -19,7 +20,38 @@ const (
 
 // Sizes go up in quarters of a power of two, so that a buffer is at most a
 // quarter larger than what it was made for.
-var bufferPools [4 * 16]sync.Pool
+var bufferPools [4 * 16]bufferPool
+
+// lent are the small buffers of requests that have been sent, and outs those, all
+// of smallBuffer, in which streams make what goes to their clients.
+var lent, outs bufferPool
+
+// bufferPool is a pool of buffers.
+type bufferPool struct{ pool sync.Pool }
+
+// box is what a buffer is in while it is in a pool, so that its slice is not
+// allocated each time.
+type box struct{ b []byte }
+
+var boxes = sync.Pool{New: func() any { return new(box) }}
+
+func (p *bufferPool) put(b []byte) {
+	full := boxes.Get().(*box) // the pool's only type
+	full.b = b[:0]
+	p.pool.Put(full)
+}
+
+// get returns an empty buffer, or nil.
+func (p *bufferPool) get() []byte {
+	full, ok := p.pool.Get().(*box)
+	if !ok {
+		return nil
+	}
+	b := full.b
+	full.b = nil
+	boxes.Put(full)
+	return b
+}
 
 // sizeClass returns the smallest class whose buffers hold n bytes, and their
 // size. n must be over smallBuffer and at most largestBuffer.
@@ -39,13 +71,16 @@ func grow(b []byte, n int) []byte {
 	release(b)
 	switch {
 	case n <= smallBuffer:
+		if b := lent.get(); cap(b) >= n {
+			return b
+		}
 		return make([]byte, 0, max(n, 1<<10))
 	case n > largestBuffer:
 		return make([]byte, 0, n)
 	}
 	class, size := sizeClass(n)
-	if p, ok := bufferPools[class].Get().(*[]byte); ok {
-		return (*p)[:0]
+	if b := bufferPools[class].get(); b != nil {
+		return b
 	}
 	return make([]byte, 0, size)
 }
@@ -83,12 +118,16 @@ func release(b []byte) []byte {
 		class--
 	}
 	if class >= 0 {
-		giveBack(class, b[:0])
+		bufferPools[class].put(b)
 	}
 	return nil
 }
 
-// giveBack is apart from release so that only large buffers pay for the pointer.
-//
-//go:noinline
-func giveBack(class int, b []byte) { bufferPools[class].Put(&b) }
+// lend gives any buffer away until grow or room are asked for one. It returns what
+// the owner has left, which is nothing.
+func lend(b []byte) []byte {
+	if b = release(b); b != nil {
+		lent.put(b)
+	}
+	return nil
+}

@@ -59,3 +59,47 @@ func TestRoom(t *testing.T) {
 		}
 	}
 }
+
+// TestLend: what was lent is used again, by those who need no more than it has.
+func TestLend(t *testing.T) {
+	if lend(nil) != nil {
+		t.Error("something became of nothing")
+	}
+	b := append(make([]byte, 0, 3000), "old"...)
+	if lend(b) != nil {
+		t.Error("what is lent is still there")
+	}
+	if c := grow(nil, 2000); cap(c) < 2000 || len(c) != 0 {
+		t.Errorf("room for 2000: %d of %d", len(c), cap(c))
+	}
+	lend(make([]byte, 0, 100))
+	if c := grow(nil, 200); cap(c) < 200 {
+		t.Errorf("room for 200: %d", cap(c))
+	}
+	lend(make([]byte, 0, 2*smallBuffer)) // has its own pool
+}
+
+// TestRest: a stream that waits has no buffer, unless there is something in it.
+func TestRest(t *testing.T) {
+	var x exchange
+	x.rest()
+	x.wake(10)
+	if cap(x.out) != smallBuffer {
+		t.Errorf("a buffer of %d bytes", cap(x.out))
+	}
+	x.out = append(x.out, "event"...)
+	if x.rest(); string(x.out) != "event" {
+		t.Errorf("%q is left", x.out)
+	}
+	x.out = x.out[:0]
+	if x.rest(); x.out != nil {
+		t.Error("it has kept its buffer")
+	}
+	x.wake(3 * smallBuffer)
+	if cap(x.out) < 3*smallBuffer {
+		t.Errorf("room for %d: %d", 3*smallBuffer, cap(x.out))
+	}
+	if x.rest(); x.out != nil {
+		t.Error("it has kept a large buffer")
+	}
+}

@@ -128,7 +128,7 @@ func (s *Server) answerChat(x *exchange, err *translate.Error) (streaming bool) 
 	h.Set("X-Accel-Buffering", "no")
 	x.streaming = true
 	s.metrics.Streams.Add(1)
-	x.wire, x.parts = release(x.wire), release(x.parts)
+	x.wire, x.parts = lend(x.wire), lend(x.parts)
 	_ = x.ctx.SetWriteDeadline(time.Now().Add(s.cfg.Limits.WriteTimeout.Std()))
 	x.ctx.SetBodyStream(chatReply{x}, -1)
 	return true
@@ -394,6 +394,7 @@ func (x *exchange) carryOne(out func() error) error {
 			if err := out(); err != nil {
 				return err
 			}
+			x.rest()
 		}
 		p, err := x.up.Read(wait)
 		if errors.Is(err, upstream.ErrTimeout) && x.up.Cancelled() == nil && time.Since(last) < idle {
@@ -436,7 +437,7 @@ func (x *exchange) feedChoice(i int, data []byte, err error) {
 		x.endChoice(turn)
 		return
 	}
-	x.out = room(x.out, chunkRoom(data))
+	x.wake(chunkRoom(data))
 	r.events.Feed(data)
 	for e, ok := r.events.Next(); ok && !turn.Ended(); e, ok = r.events.Next() {
 		if x.out = turn.Feed(x.out, e.Name, e.Data); turn.Ended() {

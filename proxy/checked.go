@@ -41,9 +41,9 @@ func (x *exchange) prepareCheck() *translate.Error {
 // may have to be sent again.
 func (x *exchange) releaseRequest() {
 	if x.check == nil && !x.mayAskCallAgain() {
-		x.wire = release(x.wire)
+		x.wire = lend(x.wire)
 	}
-	x.parts = release(x.parts)
+	x.parts = lend(x.parts)
 }
 
 // settle checks the answer of a turn that has ended. take takes in the reply to a

@@ -191,6 +191,10 @@ func (x *exchange) recycle() {
 	x.up.Reset()
 	x.events.Reset()
 	x.losses.Reset()
+	if x.streaming {
+		x.out = x.out[:0]
+		x.rest()
+	}
 	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
 	x.held, x.check, x.holding = release(x.held), nil, false
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil

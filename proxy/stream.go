@@ -53,6 +53,9 @@ func (x *exchange) Close() error {
 // hand.
 const flushAt = 32 << 10
 
+// beginRoom is what the events take that open a stream, unless the request is large.
+const beginRoom = 4 << 10
+
 // errStop ends a stream whose client is not there any more.
 var errStop = errors.New("stream stopped")
 
@@ -72,7 +75,9 @@ func (x *exchange) run(w io.Writer) (err error) {
 			err = x.afterPanic(w)
 		}
 	}()
-	x.out = x.reader.Begin(x.out[:0])
+	x.out = x.out[:0]
+	x.wake(beginRoom)
+	x.out = x.reader.Begin(x.out)
 	if x.compacts != "" {
 		err = x.compactInStream(w)
 	}
@@ -161,6 +166,7 @@ func (x *exchange) pump(w io.Writer) error {
 			if err := x.flush(w); err != nil {
 				return err
 			}
+			x.rest()
 		}
 		wait := idle
 		if !last.IsZero() { // some of it is over
@@ -217,7 +223,7 @@ func (x *exchange) pump(w io.Writer) error {
 
 // feedPiece takes in a piece of the upstream's stream.
 func (x *exchange) feedPiece(p []byte) {
-	x.out = room(x.out, eventRoom(p))
+	x.wake(eventRoom(p))
 	x.events.Feed(p)
 	for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
 		x.out = x.feed(x.out, e)
@@ -353,6 +359,28 @@ func (x *exchange) flush(w io.Writer) error {
 		return errStop
 	}
 	return nil
+}
+
+// rest lends the buffer of what goes to the client to other streams, until the
+// upstream has something at hand.
+func (x *exchange) rest() {
+	if len(x.out) > 0 || x.out == nil {
+		return
+	}
+	if x.out = release(x.out); cap(x.out) == smallBuffer {
+		outs.put(x.out)
+		x.out = nil
+	}
+}
+
+// wake gives x.out room for n more bytes.
+func (x *exchange) wake(n int) {
+	if x.out == nil {
+		if x.out = outs.get(); x.out == nil {
+			x.out = make([]byte, 0, smallBuffer)
+		}
+	}
+	x.out = room(x.out, n)
 }
 
 // lossComment says in a comment what the reply has lost: it comes too late for

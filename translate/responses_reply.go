@@ -152,11 +152,8 @@ func (r *reply) feed(dst, name, data []byte) []byte {
 		}
 	}
 	r.shape.clear()
-	if !r.parse(data) {
-		return r.fail(dst, malformed(data))
-	}
-	d := &r.doc
-	if d.Kind(jsonx.Root) != jsonx.Object {
+	defer r.doc.Free() // the next event may take its time
+	if !r.parse(data) || r.doc.Kind(jsonx.Root) != jsonx.Object {
 		return r.fail(dst, malformed(data))
 	}
 	return r.event(dst, name)
@@ -289,6 +286,7 @@ func (r *reply) message(dst, body []byte) []byte {
 		return dst
 	}
 	r.shape.clear()
+	defer r.doc.Free()
 	if !r.parse(body) {
 		return r.fail(dst, malformed(body))
 	}

@@ -21,7 +21,7 @@ type body struct {
 	left    int64 // bytes left of the body or the chunk
 	lineEnd bool  // the line end after a chunk's data comes next
 	taken   int   // bytes of the reader that were handed out last
-	full    bool  // the reader was full then: more comes at once than it has room for
+	full    int   // how often the reader was full: more came at once than it has room for
 	total   int64 // bytes handed out
 	ended   bool
 }
@@ -32,7 +32,8 @@ func (b *body) next(c *conn, most int64) ([]byte, error) {
 	if b.taken > 0 {
 		_, _ = c.br.Discard(b.taken)
 		b.taken = 0
-		if b.full {
+		// What is full once may be the beginning of a slow stream.
+		if b.full > 1 || b.full == 1 && b.framing == framedLength {
 			c.widen()
 		}
 	}
@@ -56,7 +57,9 @@ func (b *body) next(c *conn, most int64) ([]byte, error) {
 		return nil, err
 	}
 	n := br.Buffered()
-	b.full = n > br.Size()-64 // a chunk's size is off already
+	if n > br.Size()-64 { // a chunk's size is off already
+		b.full++
+	}
 	if b.framing != framedClose {
 		n = int(min(int64(n), b.left))
 		b.left -= int64(n)

@@ -74,6 +74,7 @@ func TestReaderWidens(t *testing.T) {
 		wide              bool
 	}{
 		{"small", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi", false},
+		{"long beginning", chunked + chunk("", long[:5<<10]) + "0\r\n\r\n", long[:5<<10], false},
 		{"long head", "HTTP/1.1 200 OK\r\nX-Long: " + long[:9<<10] + "\r\nContent-Length: 2\r\n\r\nhi", "hi", true},
 		{"long extension", chunked + chunk(";x="+long[:9<<10], "hi") + "0\r\n\r\n", "hi", true},
 		{"long body", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(long), long), long, true},

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"math/bits"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -75,11 +77,9 @@ type node struct {
 // parsed again and again: it keeps its memory. Methods on node numbers are in
 // walk.go. All slices it hands out alias the parsed bytes.
 type Doc struct {
-	src   []byte
-	nodes []node
-	stack []uint32
-
-	keys map[uint64]uint32 // scratch of wideDuplicate
+	src []byte
+	memory
+	shared *memory // where that came from, and goes back to with Free; or nil
 
 	// Multiline says that there are line ends between values: spans of the
 	// document must be compacted before they go into an SSE event.
@@ -87,6 +87,16 @@ type Doc struct {
 	// Mended counts the lone surrogate escapes that were overwritten.
 	Mended int
 }
+
+// memory is what Parse needs.
+type memory struct {
+	nodes []node
+	stack []uint32
+	table []uint32 // of wideDuplicate
+}
+
+// memories are those that no Doc has, of *memory.
+var memories sync.Pool
 
 // maxKept bounds the nodes a Doc keeps from one Parse to the next (1 MiB).
 const maxKept = 1 << 16
@@ -99,6 +109,28 @@ func (d *Doc) Reset() {
 	}
 	d.nodes = d.nodes[:0]
 	d.Multiline, d.Mended = false, 0
+}
+
+// Free is Reset for a Doc that will not parse for a while: others may use its
+// memory until then.
+func (d *Doc) Free() {
+	d.Reset()
+	if d.shared == nil {
+		if d.nodes == nil {
+			return
+		}
+		d.shared = new(memory)
+	}
+	*d.shared = d.memory
+	memories.Put(d.shared)
+	d.memory, d.shared = memory{}, nil
+}
+
+// borrow gives the Doc memory that another has set free, if there is any.
+func (d *Doc) borrow() {
+	if shared, ok := memories.Get().(*memory); ok {
+		d.memory, d.shared = *shared, shared
+	}
 }
 
 // Root is the node of a document's outermost value.
@@ -114,6 +146,9 @@ func (d *Doc) Parse(src []byte, lim Limits) *SyntaxError {
 	}
 	if lim.Values <= 0 {
 		lim.Values = DefaultValues
+	}
+	if d.nodes == nil {
+		d.borrow()
 	}
 	d.Reset()
 	d.src = src
@@ -358,40 +393,48 @@ func (d *Doc) duplicate(nodes []node, object uint32) uint32 {
 var keySeed = maphash.MakeSeed()
 
 // wideDuplicate is duplicate for objects with many members, or with escapes in
-// keys ("a" and "\u0061" are one key).
+// keys ("a" and "\u0061" are one key). It has a table of the keys by their hashes,
+// at most half full.
 func (d *Doc) wideDuplicate(nodes []node, object uint32) uint32 {
-	if d.keys == nil {
-		d.keys = make(map[uint64]uint32)
-	}
-	clear(d.keys)
-	defer func() {
-		if len(d.keys) > maxKept/8 {
-			d.keys = nil
-		}
-	}()
 	d.nodes = nodes
+	end, count := nodes[object].next, 0
+	for k := object + 1; k < end; k = nodes[k+1].next {
+		count++
+	}
+	size := 1 << bits.Len(uint(2*count)) // count is not negative
+	table := d.table
+	if cap(table) < size {
+		table = make([]uint32, size)
+	}
+	if table = table[:size]; size <= maxKept {
+		d.table = table
+	}
+	clear(table)
+	mask := uint64(size - 1)
 	var scratch []byte
-	end := nodes[object].next
 	for k := object + 1; k < end; k = nodes[k+1].next {
 		text := d.Str(k)
 		if nodes[k].str&HasEscape != 0 {
 			scratch = AppendUnescaped(scratch[:0], text)
 			text = scratch
 		}
-		h := maphash.Bytes(keySeed, text)
-		if _, seen := d.keys[h]; !seen {
-			d.keys[h] = k
-			continue
-		}
-		// A key seen before, or (not in this universe's time) another one with
-		// the same hash.
-		for j := object + 1; j < k; j = nodes[j+1].next {
-			if d.Text(j) == string(text) {
+		at := maphash.Bytes(keySeed, text) & mask
+		for ; table[at] != 0; at = (at + 1) & mask {
+			if d.sameKey(table[at], text) {
 				return k
 			}
 		}
+		table[at] = k
 	}
 	return 0
+}
+
+// sameKey reports whether the key k, unescaped, is text.
+func (d *Doc) sameKey(k uint32, text []byte) bool {
+	if d.nodes[k].str&HasEscape == 0 {
+		return string(d.Str(k)) == string(text)
+	}
+	return d.Text(k) == string(text)
 }
 
 func unexpected(src []byte, i int) *SyntaxError {

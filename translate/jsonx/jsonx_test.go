@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -74,6 +75,8 @@ func TestParseRefuses(t *testing.T) {
 	f(`{"a":1,"\u0061":2}`, DuplicateKey, 7)
 	f(`[{"x":{"b":1,"c":2,"b":3}}]`, DuplicateKey, 19)
 	f(`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1,"a":1}`, DuplicateKey, 79)
+	f(`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1,"\u0061":1}`, DuplicateKey, 79)
+	f(`{"a":1,"b":1,"\u0063":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1,"c":1}`, DuplicateKey, 84)
 	f("[\"a\xff\"]", InvalidUTF8, 3)
 	f("[\"\xc0\x80\"]", InvalidUTF8, 2)
 	f("[\"\xed\xa0\x80\"]", InvalidUTF8, 2) // a surrogate in UTF-8
@@ -106,8 +109,35 @@ func TestParseLimits(t *testing.T) {
 		t.Error(err)
 	}
 	d.Reset()
-	if cap(d.nodes) > maxKept || len(d.keys) > maxKept {
+	if cap(d.nodes) > maxKept || cap(d.table) > maxKept {
 		t.Error("memory of an unusually large document is kept")
+	}
+}
+
+// TestFree: a document that was set free is empty, and no other's memory is its own
+// afterwards.
+func TestFree(t *testing.T) {
+	var docs [3]Doc
+	docs[0].Free() // of nothing
+	wide := []byte(`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":[1,2,3]}`)
+	for round := range 3 {
+		for i := range docs {
+			d := &docs[i]
+			src := bytes.ReplaceAll(wide, []byte{'1'}, strconv.AppendInt(nil, int64(round*10+i), 10))
+			if err := d.Parse(src, Limits{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range docs {
+			if n, ok := docs[i].Int(docs[i].Get(Root, "g")); !ok || n != int64(round*10+i) {
+				t.Errorf("round %d: document %d has %d", round, i, n)
+			}
+		}
+		for i := range docs {
+			if docs[i].Free(); docs[i].nodes != nil || docs[i].src != nil || docs[i].table != nil {
+				t.Errorf("document %d keeps something", i)
+			}
+		}
 	}
 }
 
