@@ -17,9 +17,19 @@ say() { printf '== %s\n' "$*"; }
 # inner loops, which are C, with -O3 whatever is said here.)
 flags="-O0 -g0"
 
+# merge DIR makes two of the C++ files in a directory, so that their headers are read twice and not a hundred times.
+merge() {
+  local n=0 file
+  mkdir "$1/parts"
+  mv "$1"/*.cpp "$1/parts"
+  for file in "$1"/parts/*.cpp; do
+    echo "#include \"parts/${file##*/}\"" >>"$1/merged$((n++ % 2)).cpp"
+  done
+}
+
 # server builds ollama, unless there is one of the same version from the same tools.
 server() {
-  local stamp headers
+  local stamp headers source=$cache/source
   stamp=$(echo "$flags"; cat server/go.mod server/go.sum headers/go.sum server/include/*/* | cksum; go version; gcc -dumpfullversion; g++ -dumpfullversion)
   [ -x "$cache/ollama" ] && [ "$(cat "$cache/ollama.stamp" 2>/dev/null)" = "$stamp" ] && return
   say "building ollama's server"
@@ -33,9 +43,18 @@ server() {
   cp "$headers/llama/llama.cpp/common/json.hpp" "$cache/include/nlohmann/json.hpp"
   chmod -R u+w "$cache/include"
   rm -f "$cache/ollama.stamp"
+  rm -rf "$source"
+  (cd server && go mod download github.com/ollama/ollama && cp -R "$(go list -m -f '{{.Dir}}' github.com/ollama/ollama)" "$source")
+  chmod -R u+w "$source"
+  merge "$source/llama/llama.cpp/src/models"
+  merge "$source/llama/llama.cpp/tools/mtmd/models"
+  cp server/go.sum "$cache/server.sum"
+  cp server/go.mod "$cache/server.mod"
+  go mod edit -replace "github.com/ollama/ollama=$source" "$cache/server.mod"
   (cd server &&
     CGO_ENABLED=1 CGO_CFLAGS=$flags CGO_CXXFLAGS="$flags -I$cache/include" \
-      nice go build -ldflags='-s -w' -o "$cache/ollama" github.com/ollama/ollama)
+      nice go build -modfile "$cache/server.mod" -ldflags='-s -w' -o "$cache/ollama" github.com/ollama/ollama)
+  rm -rf "$source"
   echo "$stamp" >"$cache/ollama.stamp"
 }
 
