@@ -23,8 +23,12 @@ const (
 var bufferPools [4 * 16]bufferPool
 
 // lent are the small buffers of requests that have been sent, and outs those, all
-// of smallBuffer, in which streams make what goes to their clients.
+// of outSize, in which streams make what goes to their clients.
 var lent, outs bufferPool
+
+// outSize is what a stream writes at once, nearly always: flushAt, and what comes
+// of the piece that goes beyond it.
+const outSize = 80 << 10
 
 // bufferPool is a pool of buffers.
 type bufferPool struct{ pool sync.Pool }
@@ -123,10 +127,19 @@ func release(b []byte) []byte {
 	return nil
 }
 
+// returnOut gives a buffer back in which a stream made what goes to its client.
+func returnOut(b []byte) {
+	if cap(b) == outSize {
+		outs.put(b)
+		return
+	}
+	lend(b)
+}
+
 // lend gives any buffer away until grow or room are asked for one. It returns what
 // the owner has left, which is nothing.
 func lend(b []byte) []byte {
-	if b = release(b); b != nil {
+	if b = release(b); cap(b) > 0 {
 		lent.put(b)
 	}
 	return nil

@@ -84,7 +84,7 @@ func TestRest(t *testing.T) {
 	var x exchange
 	x.rest()
 	x.wake(10)
-	if cap(x.out) != smallBuffer {
+	if cap(x.out) != outSize {
 		t.Errorf("a buffer of %d bytes", cap(x.out))
 	}
 	x.out = append(x.out, "event"...)
@@ -95,10 +95,13 @@ func TestRest(t *testing.T) {
 	if x.rest(); x.out != nil {
 		t.Error("it has kept its buffer")
 	}
-	x.wake(3 * smallBuffer)
-	if cap(x.out) < 3*smallBuffer {
-		t.Errorf("room for %d: %d", 3*smallBuffer, cap(x.out))
+	x.wake(10)
+	x.out = append(x.out, "event"...)
+	x.wake(2 * outSize)
+	if cap(x.out) < 2*outSize || string(x.out) != "event" {
+		t.Errorf("room for %d: %d, %q", 2*outSize, cap(x.out), x.out)
 	}
+	x.out = x.out[:0]
 	if x.rest(); x.out != nil {
 		t.Error("it has kept a large buffer")
 	}
