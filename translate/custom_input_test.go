@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"antiphon/translate/jsonx"
@@ -147,13 +146,13 @@ func TestCustomInputTakesItsTime(t *testing.T) {
 		"quotes": `" `, "members": `","a":"b`, "keys": `", "x`, "braces": `"}`, "halves": `\ud83d`, "values": `","k":[[[["`, "nothing": `","":"`,
 	} {
 		for _, tail := range []string{"", `" x`, `"} x`} {
-			args := []byte(`{"input":"` + strings.Repeat(unit, units) + tail)
-			start := time.Now()
-			var c customInput
-			out := c.finish(c.feed(nil, args), false)
-			if took := time.Since(start); took > 3*time.Second || len(out) > 8*len(args) {
-				t.Errorf("%s: %v for %d bytes, which became %d", name, took, len(args), len(out))
-			}
+			proportional(t, name, units, func(units int) {
+				args := []byte(`{"input":"` + strings.Repeat(unit, units) + tail)
+				var c customInput
+				if out := c.finish(c.feed(nil, args), false); len(out) > 8*len(args) {
+					t.Errorf("%s: %d bytes became %d", name, len(args), len(out))
+				}
+			})
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 )
 
 // What happens over a long time: hostile sizes, pooled memory, steady states.
@@ -16,37 +15,42 @@ import (
 // in proportion.
 func TestHostileSizes(t *testing.T) {
 	d, _ := LookupDialect("generic")
-	const n = 9_000
 	call := func(id string) string {
 		return `{"type":"function_call","call_id":"` + id + `","name":"f","arguments":"{}"}`
 	}
 	result := func(id string) string { return `{"type":"function_call_output","call_id":"` + id + `","output":"x"}` }
-	var same, apart, orphans, before, tools []string
-	for i := range n {
-		id := fmt.Sprint("c", i)
-		same, apart = append(same, call("c")), append(apart, call(id))
-		orphans, before = append(orphans, result(id)), append(before, result(id))
+	inputs := func(n int) map[string][]string {
+		var same, apart, orphans, before []string
+		for i := range n {
+			id := fmt.Sprint("c", i)
+			same, apart = append(same, call("c")), append(apart, call(id))
+			orphans, before = append(orphans, result(id)), append(before, result(id))
+		}
+		for i := range n {
+			id := fmt.Sprint("c", n-i)
+			same, apart, before = append(same, result("c")), append(apart, result(id)), append(before, call(id))
+		}
+		return map[string][]string{"same id": same, "ids apart": apart, "orphans": orphans, "outputs first": before}
 	}
-	for i := range n {
-		id := fmt.Sprint("c", n-i)
-		same, apart, before = append(same, result("c")), append(apart, result(id)), append(before, call(id))
-	}
+	var tools []string
 	for i := range maxTools {
 		tools = append(tools, fmt.Sprintf(`{"type":"function","name":"a name that is long and has spaces and so on and on %d"}`, i))
 	}
-	for name, input := range map[string][]string{"same id": same, "ids apart": apart, "orphans": orphans, "outputs first": before} {
-		start := time.Now()
-		r := parsed(t, `{"model":"m","input":[`+strings.Join(input, ",")+`],"tools":[`+strings.Join(tools, ",")+`]}`)
-		chat, err := r.AppendChat(nil, ChatOptions{Dialect: &d, Losses: new(Losses)})
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		if _, err := (&History{}).Extend([]byte(`[`+strings.Join(input, ",")+`]`), []byte(`[]`), &d); err != nil {
-			t.Fatal(name, err)
-		}
-		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%s: %v", name, took)
-		}
+	const most = 9_000
+	sized := map[int]map[string][]string{most / 32: inputs(most / 32), most: inputs(most)}
+	for name := range sized[most] {
+		var chat []byte
+		proportional(t, name, most, func(n int) {
+			input := strings.Join(sized[n][name], ",")
+			r := parsed(t, `{"model":"m","input":[`+input+`],"tools":[`+strings.Join(tools[:n*len(tools)/most], ",")+`]}`)
+			var bad *Error
+			if chat, bad = r.AppendChat(nil, ChatOptions{Dialect: &d, Losses: new(Losses)}); bad != nil {
+				t.Fatal(name, bad)
+			}
+			if _, err := (&History{}).Extend([]byte(`[`+input+`]`), []byte(`[]`), &d); err != nil {
+				t.Fatal(name, err)
+			}
+		})
 		if faults := legal(chat, &d); len(faults) > 0 {
 			t.Errorf("%s: %s", name, faults[0])
 		}
