@@ -22,13 +22,8 @@ const (
 // quarter larger than what it was made for.
 var bufferPools [4 * 16]bufferPool
 
-// lent are the small buffers of requests that have been sent, and outs those, all
-// of outSize, in which streams make what goes to their clients.
-var lent, outs bufferPool
-
-// outSize is what a stream writes at once, nearly always: flushAt, and what comes
-// of the piece that goes beyond it.
-const outSize = 80 << 10
+// lent are the small buffers of requests that have been sent.
+var lent bufferPool
 
 // bufferPool is a pool of buffers.
 type bufferPool struct{ pool sync.Pool }
@@ -125,15 +120,6 @@ func release(b []byte) []byte {
 		bufferPools[class].put(b)
 	}
 	return nil
-}
-
-// returnOut gives a buffer back in which a stream made what goes to its client.
-func returnOut(b []byte) {
-	if cap(b) == outSize {
-		outs.put(b)
-		return
-	}
-	lend(b)
 }
 
 // lend gives any buffer away until grow or room are asked for one. It returns what

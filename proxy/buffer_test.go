@@ -78,31 +78,3 @@ func TestLend(t *testing.T) {
 	}
 	lend(make([]byte, 0, 2*smallBuffer)) // has its own pool
 }
-
-// TestRest: a stream that waits has no buffer, unless there is something in it.
-func TestRest(t *testing.T) {
-	var x exchange
-	x.rest()
-	x.wake(10)
-	if cap(x.out) != outSize {
-		t.Errorf("a buffer of %d bytes", cap(x.out))
-	}
-	x.out = append(x.out, "event"...)
-	if x.rest(); string(x.out) != "event" {
-		t.Errorf("%q is left", x.out)
-	}
-	x.out = x.out[:0]
-	if x.rest(); x.out != nil {
-		t.Error("it has kept its buffer")
-	}
-	x.wake(10)
-	x.out = append(x.out, "event"...)
-	x.wake(2 * outSize)
-	if cap(x.out) < 2*outSize || string(x.out) != "event" {
-		t.Errorf("room for %d: %d, %q", 2*outSize, cap(x.out), x.out)
-	}
-	x.out = x.out[:0]
-	if x.rest(); x.out != nil {
-		t.Error("it has kept a large buffer")
-	}
-}

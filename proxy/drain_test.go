@@ -302,7 +302,7 @@ func TestSignals(t *testing.T) {
 	}
 	config := func(t *testing.T, url, drain string) string {
 		path := filepath.Join(t.TempDir(), "c.yaml")
-		text := "upstream:\n  url: " + url + "\nshutdown:\n  delay: 700ms\n  drain: " + drain + "\n"
+		text := "upstream:\n  url: " + url + "\nshutdown:\n  delay: 2s\n  drain: " + drain + "\n"
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

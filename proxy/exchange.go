@@ -51,6 +51,7 @@ type exchange struct {
 	wire         []byte // the request to the upstream: room for a head, then the body
 	head         []byte
 	out          []byte // what goes to the client
+	desk         *desk  // while the stream has something to do
 	parts        []byte // an upstream's reply that came in several pieces
 	replyStart   []byte // the beginning of a reply that is passed on, where that was looked at
 	replyErr     error  // that came after it
@@ -167,6 +168,8 @@ func (x *exchange) finish() {
 	if x.place != nil {
 		x.place.leave()
 	}
+	x.out = x.out[:0]
+	x.rest()
 	if x.front != nil {
 		x.front.recycle()
 		x.front = nil
@@ -191,10 +194,6 @@ func (x *exchange) recycle() {
 	x.up.Reset()
 	x.events.Reset()
 	x.losses.Reset()
-	if x.streaming {
-		x.out = x.out[:0]
-		x.rest()
-	}
 	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
 	x.held, x.check, x.holding = release(x.held), nil, false
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil

@@ -35,6 +35,7 @@ type turnReader interface {
 	Finish(dst []byte) []byte
 	Abort(dst []byte, err *translate.Error) []byte
 	Again(d *translate.Dialect)
+	Swap(m *jsonx.Memory)
 }
 
 type chatReader struct{ *translate.Turn }

@@ -361,31 +361,6 @@ func (x *exchange) flush(w io.Writer) error {
 	return nil
 }
 
-// rest lends the buffer of what goes to the client to other streams, until the
-// upstream has something at hand.
-func (x *exchange) rest() {
-	if len(x.out) == 0 {
-		returnOut(x.out)
-		x.out = nil
-	}
-}
-
-// wake gives x.out room for n more bytes.
-func (x *exchange) wake(n int) {
-	switch {
-	case cap(x.out)-len(x.out) >= n && x.out != nil:
-		return
-	case x.out == nil && n <= outSize:
-		if x.out = outs.get(); x.out == nil {
-			x.out = make([]byte, 0, outSize)
-		}
-		return
-	}
-	more := append(grow(nil, max(len(x.out)+n, outSize+1)), x.out...)
-	returnOut(x.out)
-	x.out = more
-}
-
 // lossComment says in a comment what the reply has lost: it comes too late for
 // the header.
 func (x *exchange) lossComment(dst []byte) []byte {

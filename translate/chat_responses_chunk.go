@@ -21,7 +21,6 @@ type choiceFields struct {
 func (t *Turn) feedChunk(dst, data []byte) []byte {
 	t.shape.clear()
 	d := &t.doc
-	defer d.Free() // the next chunk may take its time
 	if err := d.Parse(data, upstreamLimits); err != nil {
 		if err.Reason != jsonx.InvalidUTF8 {
 			return t.Abort(dst, malformed(data))

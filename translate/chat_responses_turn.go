@@ -452,6 +452,10 @@ func (t *Turn) FeedLast(dst, data []byte) []byte {
 	return t.Feed(dst, data)
 }
 
+// Swap exchanges the memory in which events are parsed for m: the turn needs it only
+// while it is fed. Turns that wait most of the time can share one.
+func (t *Turn) Swap(m *jsonx.Memory) { t.doc.Swap(m) }
+
 // Heartbeat appends an event that only says that the stream is alive, for
 // clients that count time from event to event.
 func (t *Turn) Heartbeat(dst []byte) []byte {

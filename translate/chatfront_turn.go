@@ -81,6 +81,9 @@ type ChatTurnOptions struct {
 // maxChatCalls is how many calls a completion holds: clients check the index.
 const maxChatCalls = 128
 
+// Swap is Turn.Swap.
+func (t *ChatTurn) Swap(m *jsonx.Memory) { t.in.doc.Swap(m) }
+
 // Reset makes the turn ready for another completion.
 func (t *ChatTurn) Reset(opt ChatTurnOptions) {
 	const most = 256 << 10

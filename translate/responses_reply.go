@@ -152,7 +152,6 @@ func (r *reply) feed(dst, name, data []byte) []byte {
 		}
 	}
 	r.shape.clear()
-	defer r.doc.Free() // the next event may take its time
 	if !r.parse(data) || r.doc.Kind(jsonx.Root) != jsonx.Object {
 		return r.fail(dst, malformed(data))
 	}
@@ -286,7 +285,6 @@ func (r *reply) message(dst, body []byte) []byte {
 		return dst
 	}
 	r.shape.clear()
-	defer r.doc.Free()
 	if !r.parse(body) {
 		return r.fail(dst, malformed(body))
 	}

@@ -25,6 +25,9 @@ type ResponsesTurn struct {
 	ownIDs bool
 }
 
+// Swap is Turn.Swap.
+func (t *ResponsesTurn) Swap(m *jsonx.Memory) { t.in.doc.Swap(m) }
+
 // Reset makes the turn ready for another response. ownIDs says that the response
 // and its items get ids of ours, because they are stored here; otherwise the
 // backend's stay.

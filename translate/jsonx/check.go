@@ -5,7 +5,6 @@ import (
 	"hash/maphash"
 	"math"
 	"math/bits"
-	"sync"
 	"unicode/utf8"
 )
 
@@ -79,7 +78,6 @@ type node struct {
 type Doc struct {
 	src []byte
 	memory
-	shared *memory // where that came from, and goes back to with Free; or nil
 
 	// Multiline says that there are line ends between values: spans of the
 	// document must be compacted before they go into an SSE event.
@@ -88,15 +86,16 @@ type Doc struct {
 	Mended int
 }
 
-// memory is what Parse needs.
+// Memory is what a Doc works in: Parse makes it, and keeps it for the next time. The
+// zero value is none. Docs that are seldom used at the same time can share one: see
+// Doc.Swap.
+type Memory struct{ memory }
+
 type memory struct {
 	nodes []node
 	stack []uint32
 	table []uint32 // of wideDuplicate
 }
-
-// memories are those that no Doc has, of *memory.
-var memories sync.Pool
 
 // maxKept bounds the nodes a Doc keeps from one Parse to the next (1 MiB).
 const maxKept = 1 << 16
@@ -111,26 +110,10 @@ func (d *Doc) Reset() {
 	d.Multiline, d.Mended = false, 0
 }
 
-// Free is Reset for a Doc that will not parse for a while: others may use its
-// memory until then.
-func (d *Doc) Free() {
+// Swap forgets the document, and exchanges the memory of the Doc for m.
+func (d *Doc) Swap(m *Memory) {
 	d.Reset()
-	if d.shared == nil {
-		if d.nodes == nil {
-			return
-		}
-		d.shared = new(memory)
-	}
-	*d.shared = d.memory
-	memories.Put(d.shared)
-	d.memory, d.shared = memory{}, nil
-}
-
-// borrow gives the Doc memory that another has set free, if there is any.
-func (d *Doc) borrow() {
-	if shared, ok := memories.Get().(*memory); ok {
-		d.memory, d.shared = *shared, shared
-	}
+	d.memory, m.memory = m.memory, d.memory
 }
 
 // Root is the node of a document's outermost value.
@@ -146,9 +129,6 @@ func (d *Doc) Parse(src []byte, lim Limits) *SyntaxError {
 	}
 	if lim.Values <= 0 {
 		lim.Values = DefaultValues
-	}
-	if d.nodes == nil {
-		d.borrow()
 	}
 	d.Reset()
 	d.src = src

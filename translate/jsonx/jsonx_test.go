@@ -114,29 +114,26 @@ func TestParseLimits(t *testing.T) {
 	}
 }
 
-// TestFree: a document that was set free is empty, and no other's memory is its own
-// afterwards.
-func TestFree(t *testing.T) {
+// TestSwap: documents share memory by turns.
+func TestSwap(t *testing.T) {
 	var docs [3]Doc
-	docs[0].Free() // of nothing
+	var m Memory
 	wide := []byte(`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":[1,2,3]}`)
-	for round := range 3 {
-		for i := range docs {
-			d := &docs[i]
-			src := bytes.ReplaceAll(wide, []byte{'1'}, strconv.AppendInt(nil, int64(round*10+i), 10))
-			if err := d.Parse(src, Limits{}); err != nil {
-				t.Fatal(err)
-			}
+	for round := range 9 {
+		d := &docs[round%3]
+		d.Swap(&m)
+		if had := cap(d.nodes) > 0; had != (round > 0) {
+			t.Errorf("round %d: there is memory: %v", round, had)
 		}
-		for i := range docs {
-			if n, ok := docs[i].Int(docs[i].Get(Root, "g")); !ok || n != int64(round*10+i) {
-				t.Errorf("round %d: document %d has %d", round, i, n)
-			}
+		src := bytes.ReplaceAll(wide, []byte{'1'}, strconv.AppendInt(nil, int64(round), 10))
+		if err := d.Parse(src, Limits{}); err != nil {
+			t.Fatal(err)
 		}
-		for i := range docs {
-			if docs[i].Free(); docs[i].nodes != nil || docs[i].src != nil || docs[i].table != nil {
-				t.Errorf("document %d keeps something", i)
-			}
+		if n, ok := d.Int(d.Get(Root, "g")); !ok || n != int64(round) {
+			t.Errorf("round %d: %d", round, n)
+		}
+		if d.Swap(&m); d.nodes != nil || d.src != nil || d.table != nil {
+			t.Errorf("round %d: the document keeps something", round)
 		}
 	}
 }

@@ -11,7 +11,6 @@ package sse
 import (
 	"bytes"
 	"errors"
-	"sync"
 )
 
 // Event is one server-sent event. Its slices are good until the next call of a
@@ -38,13 +37,10 @@ type Decoder struct {
 	// MaxEvent bounds what is kept of an unfinished event, in bytes.
 	MaxEvent int
 
+	scratch
 	piece []byte // what is left of the piece
-	line  []byte // the beginning of a line whose end has not come
 	name  []byte
-	data  []byte // copied data of the event
 	alias []byte // or its only data line so far, still in the piece or in data
-
-	scratch *scratch // where line and data are from; nil: they are nil
 
 	hasData bool // a data field was seen
 	skipLF  bool // the last line ended with CR: an LF right after belongs to it
@@ -53,33 +49,30 @@ type Decoder struct {
 	err     error
 }
 
-// scratch is what an event is put together in that comes in pieces. A decoder has
-// it while it holds such a piece: most streams wait between events, not in them.
-type scratch struct{ line, data []byte }
+// Scratch is what a Decoder puts an event together in that comes in pieces. The zero
+// value is none. Decoders that seldom wait in an event can share one: see
+// Decoder.Swap.
+type Scratch struct{ scratch }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+type scratch struct {
+	line []byte // the beginning of a line whose end has not come
+	data []byte // copied data of the event
+}
 
-// Reset makes the decoder ready for another stream.
+// Swap exchanges the scratch of the decoder for s, unless it holds a part of an
+// event. Events that were handed out before are not good any more.
+func (d *Decoder) Swap(s *Scratch) {
+	if d.emitted {
+		d.forget()
+	}
+	if len(d.line) == 0 && !d.hasData {
+		d.scratch, s.scratch = s.scratch, d.scratch
+	}
+}
+
+// Reset makes the decoder ready for another stream. It keeps its memory, unless
+// that was unusually large.
 func (d *Decoder) Reset() {
-	d.forget()
-	d.free()
-	*d = Decoder{MaxEvent: d.MaxEvent, name: d.name}
-}
-
-// borrow gets a scratch, unless there is one.
-func (d *Decoder) borrow() {
-	if d.scratch == nil {
-		d.scratch = scratches.Get().(*scratch) // the pool's only type
-		d.line, d.data = d.scratch.line, d.scratch.data
-	}
-}
-
-// free gives the scratch back; nothing may be in it. What is unusually large is
-// not kept.
-func (d *Decoder) free() {
-	if d.scratch == nil {
-		return
-	}
 	const most = 64 << 10
 	keep := func(b []byte) []byte {
 		if cap(b) > most {
@@ -87,9 +80,7 @@ func (d *Decoder) free() {
 		}
 		return b[:0]
 	}
-	*d.scratch = scratch{keep(d.line), keep(d.data)}
-	scratches.Put(d.scratch)
-	d.scratch, d.line, d.data = nil, nil, nil
+	*d = Decoder{MaxEvent: d.MaxEvent, scratch: scratch{keep(d.line), keep(d.data)}, name: keep(d.name)}
 }
 
 // Feed gives the decoder the next piece of the stream. The piece must not change
@@ -111,7 +102,6 @@ func (d *Decoder) bom() {
 	}
 	switch {
 	case len(head) < len(mark) && mark[:len(head)] == string(head):
-		d.borrow()
 		d.line = append(d.line[:0], head...)
 		d.piece = nil
 	case bytes.HasPrefix(head, []byte(mark)):
@@ -143,9 +133,6 @@ func (d *Decoder) Next() (e Event, ok bool) {
 	}
 	if len(d.piece) == 0 {
 		d.keepAlias()
-	}
-	if len(d.line) == 0 && !d.hasData {
-		d.free()
 	}
 	return Event{}, false
 }
@@ -186,7 +173,6 @@ func (d *Decoder) forget() {
 // keepAlias copies what still lies in the piece before the piece goes.
 func (d *Decoder) keepAlias() {
 	if d.alias != nil {
-		d.borrow()
 		d.data = append(d.data[:0], d.alias...)
 		d.alias = nil
 	}
@@ -218,7 +204,6 @@ func (d *Decoder) cut() (line []byte, whole bool) {
 	}
 	if n < 0 {
 		d.grow(len(d.piece))
-		d.borrow()
 		d.line = append(d.line, d.piece...)
 		d.piece = nil
 		return nil, false

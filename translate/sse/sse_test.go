@@ -103,6 +103,33 @@ func TestDecoderReset(t *testing.T) {
 	}
 }
 
+// TestDecoderSwap: decoders share scratch by turns; one that waits in an event keeps
+// its own.
+func TestDecoderSwap(t *testing.T) {
+	var one, other Decoder
+	var shared Scratch
+	one.Swap(&shared)
+	if got := run(&one, "data: a", "b\n", "\n"); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+	if one.Swap(&shared); cap(shared.line)+cap(shared.data) == 0 || one.line != nil || one.data != nil {
+		t.Error("nothing came back")
+	}
+	other.Swap(&shared)
+	for _, piece := range []string{"data: c", "d\n"} {
+		other.Feed([]byte(piece))
+		if e, ok := other.Next(); ok {
+			t.Errorf("%q", e.Data)
+		}
+	}
+	if other.Swap(&shared); shared.line != nil || shared.data != nil {
+		t.Error("it has given away what it holds")
+	}
+	if got := run(&other, "data: e\n\n"); len(got) != 1 || !strings.Contains(got[0], "cd\ne") {
+		t.Errorf("%q", got)
+	}
+}
+
 // reference is a slow decoder written from the specification of server-sent
 // events, with the two liberties of ours.
 func reference(stream string) (out []string) {

@@ -1,0 +1,48 @@
+package proxy
+
+import (
+	"testing"
+)
+
+// TestDesk: a stream that waits has no desk, unless there is something on it.
+func TestDesk(t *testing.T) {
+	var x exchange
+	x.turn, x.reader = &x.ownTurn, chatReader{&x.ownTurn}
+	x.rest()
+	x.wake(10)
+	if x.desk == nil || cap(x.out) != outSize {
+		t.Errorf("a buffer of %d bytes", cap(x.out))
+	}
+	x.out = append(x.out, "event"...)
+	if x.rest(); string(x.out) != "event" || x.desk == nil {
+		t.Errorf("%q is left", x.out)
+	}
+	x.wake(2 * outSize)
+	if cap(x.out) < 2*outSize || string(x.out) != "event" {
+		t.Errorf("room for %d: %d, %q", 2*outSize, cap(x.out), x.out)
+	}
+	x.out = x.out[:0]
+	if x.rest(); x.out != nil || x.desk != nil {
+		t.Error("it is still there")
+	}
+
+	// What the upstream has begun to say stays.
+	x.wake(10)
+	x.events.Feed([]byte("data: half"))
+	if _, ok := x.events.Next(); ok {
+		t.Error("half an event is an event")
+	}
+	x.rest()
+	var other exchange
+	other.turn, other.reader = &other.ownTurn, chatReader{&other.ownTurn}
+	other.wake(10)
+	other.events.Feed([]byte("data: another's"))
+	_, _ = other.events.Next()
+	x.wake(10)
+	x.events.Feed([]byte(" and half\n\n"))
+	if e, ok := x.events.Next(); !ok || string(e.Data) != "half and half" {
+		t.Errorf("%q, %v", e.Data, ok)
+	}
+	x.rest()
+	other.rest()
+}
