@@ -60,26 +60,28 @@ type scratch struct {
 }
 
 // Swap exchanges the scratch of the decoder for s, unless it holds a part of an
-// event. Events that were handed out before are not good any more.
+// event. What is unusually large is dropped. Events that were handed out before are not good any more.
 func (d *Decoder) Swap(s *Scratch) {
 	if d.emitted {
 		d.forget()
 	}
 	if len(d.line) == 0 && !d.hasData {
-		d.scratch, s.scratch = s.scratch, d.scratch
+		d.scratch, s.scratch = s.scratch, scratch{keep(d.line), keep(d.data)}
 	}
+}
+
+// keep empties a buffer for later, unless it is unusually large.
+func keep(b []byte) []byte {
+	const most = 64 << 10
+	if cap(b) > most {
+		return nil
+	}
+	return b[:0]
 }
 
 // Reset makes the decoder ready for another stream. It keeps its memory, unless
 // that was unusually large.
 func (d *Decoder) Reset() {
-	const most = 64 << 10
-	keep := func(b []byte) []byte {
-		if cap(b) > most {
-			return nil
-		}
-		return b[:0]
-	}
 	*d = Decoder{MaxEvent: d.MaxEvent, scratch: scratch{keep(d.line), keep(d.data)}, name: keep(d.name)}
 }
 

@@ -115,6 +115,13 @@ func TestDecoderSwap(t *testing.T) {
 	if one.Swap(&shared); cap(shared.line)+cap(shared.data) == 0 || one.line != nil || one.data != nil {
 		t.Error("nothing came back")
 	}
+	if run(&one, "data: "+strings.Repeat("a", 100<<10), "b\n\n"); cap(one.line)+cap(one.data) < 100<<10 {
+		t.Error("nothing large was put together")
+	}
+	if one.Swap(&shared); cap(shared.line)+cap(shared.data) > 100<<10 {
+		t.Error("large scratch is passed on")
+	}
+	one.Swap(&shared)
 	other.Swap(&shared)
 	for _, piece := range []string{"data: c", "d\n"} {
 		other.Feed([]byte(piece))
