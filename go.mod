@@ -1,4 +1,4 @@
-module antiphon
+module github.com/antiphon-proxy/antiphon
 
 go 1.26.0
 

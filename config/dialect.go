@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // Bounds of what an override may say.

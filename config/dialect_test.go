@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // Every field of a dialect can be overridden, and every legal value of it is

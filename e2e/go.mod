@@ -1,9 +1,9 @@
-module antiphon/e2e
+module github.com/antiphon-proxy/antiphon/e2e
 
 go 1.26.0
 
 require (
-	antiphon v0.0.0
+	github.com/antiphon-proxy/antiphon v0.0.0
 	github.com/openai/openai-go/v3 v3.96.0
 )
 
@@ -16,4 +16,4 @@ require (
 	go.yaml.in/yaml/v3 v3.0.6 // indirect
 )
 
-replace antiphon => ../
+replace github.com/antiphon-proxy/antiphon => ../

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // pageSigns are pages that only one family has. Other signs are translate's.

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"strings"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // fields is a JSON object.

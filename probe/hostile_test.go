@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/config"
+	"github.com/antiphon-proxy/antiphon/config"
 )
 
 // TestHostile: whatever a server does, a run ends: in time, without more requests,

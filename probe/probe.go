@@ -19,8 +19,8 @@ import (
 	"slices"
 	"time"
 
-	"antiphon/config"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // The bounds of a run.

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	"antiphon/config"
-	"antiphon/proxy/zoo"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/zoo"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 func run(t *testing.T, url, dialect, model string, more ...func(*Options)) *Report {

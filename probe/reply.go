@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"antiphon/translate"
-	"antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
 // said is what a reply says, however it says it.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // Write writes the report for people: a table of what was sent and seen, the habits

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 func fact(key, value string) []translate.Fact { return []translate.Fact{{Key: key, Value: value}} }

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 func tool(name, what string) fields {

@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
 )
 
 // account logs and counts an exchange that is over: one line, with what it took

@@ -6,7 +6,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
 )
 
 // health answers the probes on the main listener.

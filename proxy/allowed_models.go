@@ -4,8 +4,8 @@ import (
 	"net/url"
 	"strings"
 
-	"antiphon/translate"
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // What a key that is for certain models only may pass through. Which model a

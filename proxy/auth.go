@@ -3,7 +3,7 @@ package proxy
 import (
 	"bytes"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // anonymous is the tenant of requests without any credential.

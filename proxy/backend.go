@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/upstream"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstream"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // backend is one upstream: where it is, how it is spoken to, and with what

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/redis"
-	"antiphon/proxy/store/redistest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redis"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redistest"
 )
 
 // TestBackgroundOnRedis: two servers that share nothing but a Redis server.

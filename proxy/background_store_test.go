@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"sync"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // spyStore looks for a credential in what is written.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/store/memory"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/store/memory"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 const (

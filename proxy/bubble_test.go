@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // inBubble runs a test in which time passes at once and only when everybody waits

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"io"
 
-	"antiphon/config"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // A custom tool's input that does not match the tool's grammar is asked for once

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // fronts is a server for chat clients in front of one that speaks Responses, which

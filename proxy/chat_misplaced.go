@@ -5,9 +5,9 @@ import (
 	"io"
 	"slices"
 
-	"antiphon/config"
-	"antiphon/translate"
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Some clients, Cursor among them, send the body of a Responses request to

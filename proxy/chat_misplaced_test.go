@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // Responses bodies that come to /chat/completions, as from Cursor, get chat

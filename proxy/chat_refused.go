@@ -4,7 +4,7 @@ import (
 	"errors"
 	"io"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // Refusals with status 200 (refused.go), of a backend that speaks Responses to a chat

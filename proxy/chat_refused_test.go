@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // The ways in which an upstream that speaks Responses refuses with status 200: %s is

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"strings"
 
-	"antiphon/proxy/metrics"
-	"antiphon/proxy/store"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // The endpoints of stored chat completions (SPEC §1.1, §6.7). Where the

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/upstreamtest"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 type completionObject struct {

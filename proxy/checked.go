@@ -3,11 +3,11 @@ package proxy
 import (
 	"io"
 
-	"antiphon/config"
-	"antiphon/proxy/metrics"
-	"antiphon/translate"
-	"antiphon/translate/schema"
-	"antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/schema"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
 // Where the backend cannot be held to text.format, or is not trusted to keep it,

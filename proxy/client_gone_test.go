@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // A client that leaves stops the upstream within a second, whatever its exchange

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // The end of a response: it is stored, and then the client hears of it.

@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/seal"
-	"antiphon/proxy/upstream"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/seal"
+	"github.com/antiphon-proxy/antiphon/proxy/upstream"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // A compaction is a summary that the backend itself writes of a conversation, in

@@ -3,8 +3,8 @@ package proxy
 import (
 	"strings"
 
-	"antiphon/proxy/store"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 func errNoItem(id string) *translate.Error {

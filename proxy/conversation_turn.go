@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"antiphon/proxy/store"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // A response that is made in a conversation holds a lock from before the items

@@ -5,9 +5,9 @@ import (
 	"strconv"
 	"time"
 
-	"antiphon/proxy/store"
-	"antiphon/translate"
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // A conversation (SPEC §1.6) is a document, whose body is the object as clients

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // conversation is a conversation object.

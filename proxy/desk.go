@@ -3,8 +3,8 @@ package proxy
 import (
 	"sync"
 
-	"antiphon/translate/jsonx"
-	"antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
 // desk is the memory that a stream works in when its upstream has said something.

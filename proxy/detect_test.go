@@ -11,8 +11,8 @@ import (
 	"sync"
 	"testing"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // shows is an upstream that lists models as the script says, and answers with what

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
 )
 
 var update = flag.Bool("update", false, "write what the code says into the docs")

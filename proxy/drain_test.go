@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // A server that stops loses nothing that ends in time, and says so to the rest.
@@ -198,7 +198,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "antiphon")
-	out, err := exec.Command("go", "build", "-o", path, "antiphon/cmd/antiphon").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", path, "github.com/antiphon-proxy/antiphon/cmd/antiphon").CombinedOutput()
 	if err != nil {
 		err = &buildError{string(out)}
 	}

@@ -7,12 +7,12 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"antiphon/config"
-	"antiphon/proxy/metrics"
-	"antiphon/proxy/upstream"
-	"antiphon/translate"
-	"antiphon/translate/schema"
-	"antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/upstream"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/schema"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
 // exchange is one request of a client and all that it takes to answer it. Its

@@ -12,10 +12,10 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"antiphon/proxy/fetch"
-	"antiphon/proxy/store"
-	"antiphon/proxy/upstream"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/proxy/fetch"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/upstream"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // fetches reports whether anything is fetched for upstreams.

@@ -21,11 +21,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"antiphon/config"
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/memory"
-	"antiphon/proxy/upstreamtest"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/memory"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // What all tests of this package do without saying so:

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
 )
 
 // maxLossHeader bounds the antiphon-loss header.

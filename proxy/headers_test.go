@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // TestOwnHeaders: answers carry the headers that the live API's do, also errors

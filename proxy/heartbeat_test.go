@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // A silent stream shows signs of life, so that what is in between keeps it open;

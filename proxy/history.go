@@ -7,8 +7,8 @@ import (
 
 	"github.com/dgraph-io/ristretto/v2"
 
-	"antiphon/proxy/store"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // histories caches translated histories by tenant and response. It may forget

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // responseID is the id of a response that was answered whole.

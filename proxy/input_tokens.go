@@ -8,7 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // inputTokens answers POST /responses/input_tokens: how many tokens the request

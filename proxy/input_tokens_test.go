@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 type tokenCount struct {

@@ -13,9 +13,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"antiphon/config"
-	"antiphon/proxy/store"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // learning is what an upstream's refusals have taught about its models. It is kept

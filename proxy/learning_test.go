@@ -10,9 +10,9 @@ import (
 	"sync"
 	"testing"
 
-	"antiphon/config"
-	"antiphon/proxy/store/memory"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/store/memory"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // picky is an upstream that refuses requests by what is in them, and answers

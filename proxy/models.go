@@ -10,9 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"antiphon/proxy/upstream"
-	"antiphon/translate"
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/proxy/upstream"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // modelsTime is how long the list of models waits for an upstream.

@@ -4,9 +4,9 @@ import (
 	"slices"
 	"strconv"
 
-	"antiphon/proxy/store"
-	"antiphon/translate"
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // The bounds of a page of a list.

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"errors"
 
-	"antiphon/proxy/upstream"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/proxy/upstream"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // A reply of an upstream with the whole Responses API passes through as it is. An

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // inPlace reports whether an upstream that refuses that way gives no response at all.

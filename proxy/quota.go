@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"antiphon/config"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // quotas hold what each tenant has used up of what it may use, in this process.

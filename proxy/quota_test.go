@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // withKeys is a setup with a file of API keys.

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/config"
-	"antiphon/proxy/store/memory"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/store/memory"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // What a model thinks beside a call comes back to its backend in the next turn,

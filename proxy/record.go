@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 
-	"antiphon/config"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // Recording is one exchange as a bug report needs it: what went in on both sides.

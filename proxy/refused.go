@@ -4,8 +4,8 @@ import (
 	"errors"
 	"io"
 
-	"antiphon/config"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // Some backends refuse a request with status 200: the error is the whole reply

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // late is an upstream that refuses with status 200 what picky refuses with 400:

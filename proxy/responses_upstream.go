@@ -7,11 +7,11 @@ import (
 	"strings"
 	"sync"
 
-	"antiphon/config"
-	"antiphon/proxy/metrics"
-	"antiphon/proxy/store"
-	"antiphon/translate"
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Responses clients in front of a backend that speaks Responses itself. One that

@@ -5,7 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
 )
 
 // handler serves one exchange. id is the path's variable part, if it has one.

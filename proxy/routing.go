@@ -11,10 +11,10 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"antiphon/config"
-	"antiphon/proxy/upstream"
-	"antiphon/translate"
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstream"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // router finds the upstreams for a model. It never changes once it is made.

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"time"
 
-	"antiphon/proxy/store"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // errRunOver says that a response has ended already.

@@ -7,9 +7,9 @@ import (
 	"github.com/valyala/fasthttp"
 	"go.uber.org/zap"
 
-	"antiphon/proxy/metrics"
-	"antiphon/proxy/store"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // maxAttempts is how often a response is begun.

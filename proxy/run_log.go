@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 const (

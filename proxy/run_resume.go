@@ -8,11 +8,11 @@ import (
 	"strconv"
 	"time"
 
-	"antiphon/proxy/metrics"
-	"antiphon/proxy/store"
-	"antiphon/translate"
-	"antiphon/translate/jsonx"
-	"antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
 // padding says whether the deltas of a stream that is read again are padded.

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"antiphon/proxy/seal"
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/seal"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // What is kept of a background response. The first three belong to its tenant;

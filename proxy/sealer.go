@@ -3,10 +3,10 @@ package proxy
 import (
 	"crypto/rand"
 
-	"antiphon/config"
-	"antiphon/proxy/seal"
-	"antiphon/proxy/store"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/seal"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // newSealer makes the keeper of what clients carry for us: with the keys that

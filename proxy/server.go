@@ -12,12 +12,12 @@ import (
 	"github.com/valyala/fasthttp"
 	"go.uber.org/zap"
 
-	"antiphon/config"
-	"antiphon/proxy/fetch"
-	"antiphon/proxy/metrics"
-	"antiphon/proxy/seal"
-	"antiphon/proxy/store"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/fetch"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/seal"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // Options are what a Server is made of.

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // The kinds of upstreams, by what clients of each API get from them.

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/memory"
-	"antiphon/proxy/store/redis"
-	"antiphon/proxy/store/redistest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/memory"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redis"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redistest"
 )
 
 // TestStoreFailure is the table of how stores fail, over all that needs one: an

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/proxy/store/bolt"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/proxy/store/bolt"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 func openFile(t *testing.T, path string, maxBytes int64) *bolt.Store {

@@ -8,9 +8,9 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"antiphon/proxy/store"
-	"antiphon/translate"
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // storeTime is how long an exchange waits for the store. One that cannot answer

@@ -8,11 +8,11 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"antiphon/config"
-	"antiphon/proxy/metrics"
-	"antiphon/proxy/upstream"
-	"antiphon/translate"
-	"antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/upstream"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
 // A stream is written by WriteTo, which fasthttp calls after the handler has

@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"antiphon/proxy/seal"
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/seal"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // tenantNames names the tenants of credentials by a hash, so that names that get

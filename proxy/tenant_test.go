@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/store/memory"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/store/memory"
 )
 
 // onStore is a setup with a store that others may share.

@@ -11,11 +11,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/bolt"
-	"antiphon/proxy/store/memory"
-	"antiphon/proxy/store/redis"
-	"antiphon/proxy/store/redistest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/bolt"
+	"github.com/antiphon-proxy/antiphon/proxy/store/memory"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redis"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redistest"
 )
 
 // turnText is what each side says in a turn.

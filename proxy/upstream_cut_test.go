@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // Whatever the upstream does, a stream has one terminal event (streamcheck sees

@@ -11,7 +11,7 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/zap"
 
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // Twenty tool calls of an agent: each turn continues the one before with the

@@ -13,8 +13,8 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/valyala/fasthttp"
 
-	"antiphon/translate"
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // socket is one connection in WebSocket mode. One goroutine reads it, one keeps

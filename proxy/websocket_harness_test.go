@@ -12,7 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // peer is a client in WebSocket mode, with a library that is not the server's.

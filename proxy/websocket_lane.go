@@ -8,8 +8,8 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/valyala/fasthttp"
 
-	"antiphon/proxy/metrics"
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // lane is one of the queues of a connection: its responses come one after the

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // wsState is what a connection can continue though it is stored nowhere: the most

@@ -12,9 +12,9 @@ import (
 
 	"github.com/coder/websocket"
 
-	"antiphon/config"
-	"antiphon/proxy/upstreamtest"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // TestSocketSaysTheSame: the messages of a turn are the events of the same turn

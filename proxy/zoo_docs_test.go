@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"antiphon/proxy/zoo"
+	"github.com/antiphon-proxy/antiphon/proxy/zoo"
 )
 
 const dialectsFile = "../docs/DIALECTS.md"

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/config"
-	"antiphon/probe"
-	"antiphon/proxy/zoo"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/probe"
+	"github.com/antiphon-proxy/antiphon/proxy/zoo"
 )
 
 // zooMode is what is known of a backend before the first request.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 // TestTranscriptsThroughTheProxy: what real servers have said, byte by byte, comes

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // backgroundTurn is a turn of a streamed background response.

@@ -3,7 +3,7 @@ package translate
 import (
 	"slices"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // ChatFold adds the chunks of a chat completion stream up to the chat.completion

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Calls of client-run tools become items that hold what the function's arguments

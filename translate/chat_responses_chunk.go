@@ -3,7 +3,7 @@ package translate
 import (
 	"bytes"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // upstreamLimits bound the JSON of one chunk of an upstream.

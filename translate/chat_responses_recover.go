@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"strings"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Recovery adds up the events of a response whose turn is lost, as far as they

@@ -3,7 +3,7 @@ package translate
 import (
 	"bytes"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // A reasoning item carries, encrypted, what its backend wants back one day: the

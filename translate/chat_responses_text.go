@@ -3,7 +3,7 @@ package translate
 import (
 	"strconv"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 func appendInt(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n), 10) }

@@ -3,7 +3,7 @@ package translate
 import (
 	"strconv"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Completion appends the final chat.completion object. After a failure there is

@@ -11,8 +11,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"antiphon/translate/sse"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // frontCheck holds what a Responses backend sends against all that is promised of

@@ -14,8 +14,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"antiphon/translate/sse"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // Golden cases of the other direction are in testdata/cases/chat_responses: a

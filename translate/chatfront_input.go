@@ -5,7 +5,7 @@ import (
 	"hash/fnv"
 	"strconv"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // maxCallID is the longest call id that the Responses API takes, in characters.

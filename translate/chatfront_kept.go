@@ -3,7 +3,7 @@ package translate
 import (
 	"hash/fnv"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Chat clients cannot send reasoning back, and reasoning models lose their chain

@@ -1,7 +1,7 @@
 package translate
 
 import (
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Moderation is asked for in the same way in both APIs. What it has found is one

@@ -1,7 +1,7 @@
 package translate
 
 import (
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // chatParam numbers the parameters of POST /chat/completions in the order in

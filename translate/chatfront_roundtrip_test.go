@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // The round trips: what goes through both directions means what it meant. A

@@ -6,8 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"antiphon/translate/sse"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // frontStream is something that a Responses backend streamed, with the request

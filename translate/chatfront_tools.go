@@ -3,7 +3,7 @@ package translate
 import (
 	"strconv"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // chatTools is what a chat request says about tools.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // responsesTranscript is an exchange with the own Responses API of a real server.

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // ChatTurn is the mirror of Turn: it makes a chat completion out of what a

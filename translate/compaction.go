@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // A compaction item stands for what was said before it (SPEC §1.8, §1.9). Its

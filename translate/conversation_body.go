@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // maxNewItems is how many items one request may put into a conversation.

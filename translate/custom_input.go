@@ -3,7 +3,7 @@ package translate
 import (
 	"bytes"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // customInput takes the text out of the arguments of a function that stands for

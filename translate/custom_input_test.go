@@ -8,7 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // standsAlone reports whether raw is the inside of a JSON string, with both halves

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // docs/COMPATIBILITY.md is not written but found out: a sample of every parameter,

@@ -3,7 +3,7 @@ package translate
 import (
 	"strconv"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Origin says who is to blame for an Error. It decides how loudly the error is

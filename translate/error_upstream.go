@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // UpstreamError makes the API's error out of what a chat backend answered with a

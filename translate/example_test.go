@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"antiphon/translate"
-	"antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
 // A request of the Responses API, for a chat backend.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // FuzzRequest: whatever a client sends, it gets an error of the API, or its

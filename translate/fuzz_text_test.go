@@ -12,7 +12,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // FuzzUpstreamError: whatever a backend answers with an error status, the client

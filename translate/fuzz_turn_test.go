@@ -11,7 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // turnCheck holds what a backend sends against all that is promised of a turn.

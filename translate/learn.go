@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Learn finds out from a backend's refusal (a status of 400, 422, 500 or 501, with its body)

@@ -1,7 +1,7 @@
 package translate
 
 import (
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // LearnResponses is Learn for a backend that speaks Responses and has refused

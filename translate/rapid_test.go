@@ -11,7 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 var nightly = flag.Bool("nightly", false, "run the random tests 100,000 times each")

@@ -1,6 +1,6 @@
 package translate
 
-import "antiphon/translate/jsonx"
+import "github.com/antiphon-proxy/antiphon/translate/jsonx"
 
 // ResponsesRefusal is how a Responses backend refuses a request with status 200.
 type ResponsesRefusal uint8

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // assistant writes the turn as one message: text, refusal, reasoning, calls. It

@@ -1,7 +1,7 @@
 package translate
 
 import (
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // A custom tool takes any text, perhaps within a grammar. A backend that has

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Some backends want the bytes of what a client only names: images and files by

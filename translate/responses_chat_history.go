@@ -5,7 +5,7 @@ import (
 	"errors"
 	"slices"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // History is the beginning of a conversation, ready to be sent: the messages of

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // A chat backend knows functions by one name each. assign gives every tool such

@@ -3,7 +3,7 @@ package translate
 import (
 	"slices"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // picture is a tool's output with parts that must follow in a user message.

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // ChatOptions are what AppendChat needs besides the request.

@@ -3,7 +3,7 @@ package translate
 import (
 	"bytes"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // splitCalls rewrites the messages that stand in dst from start on, an array, for

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strconv"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // prepareTools settles which tools the model may call, and what the backend

@@ -3,7 +3,7 @@ package translate
 import (
 	"strings"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Truncate makes a chat request shorter, for truncation "auto" after a backend

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // The faults of a request, in the words of the live API (SPEC §5.6).

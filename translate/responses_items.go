@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // itemKind groups the types of input items by what becomes of them.

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Some input items say nothing to the model, but change what is asked of it from

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // partKind is the kind of a content part.

@@ -3,7 +3,7 @@ package translate
 import (
 	"bytes"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 func kindOfItem(d *jsonx.Doc, typ uint32) inKind {

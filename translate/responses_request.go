@@ -1,7 +1,7 @@
 package translate
 
 import (
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // param numbers the parameters of POST /responses in the order in which the

@@ -10,8 +10,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"antiphon/translate/sse"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // Golden cases of responses that are completed on the way are in

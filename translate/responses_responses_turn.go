@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // ResponsesTurn makes whole what a Responses backend says by halves, for clients

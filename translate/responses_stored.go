@@ -4,7 +4,7 @@ import (
 	"encoding/hex"
 	"strings"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // StorableInput is the request's own input as it is stored: as the client sent

@@ -3,7 +3,7 @@ package translate
 import (
 	"strconv"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // hostedChoices are the types in tool_choice that force a tool which only the

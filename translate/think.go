@@ -1,6 +1,6 @@
 package translate
 
-import "antiphon/translate/jsonx"
+import "github.com/antiphon-proxy/antiphon/translate/jsonx"
 
 // thinkSplitter parts text in which reasoning stands between <think> and
 // </think>, as chat templates write it when the server does not. The tags may

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/translate/sse"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // pump is a turn behind an SSE decoder, as the proxy runs it.

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Frame is a message of a client in WebSocket mode (SPEC §1.10), read as far as

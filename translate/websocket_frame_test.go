@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 func TestFrame(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"antiphon/proxy/zoo"
+	"github.com/antiphon-proxy/antiphon/proxy/zoo"
 )
 
 // TestRandomRequestsInTheZoo: whatever a valid request holds, alone or after stored

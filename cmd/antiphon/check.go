@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"antiphon/config"
+	"github.com/antiphon-proxy/antiphon/config"
 )
 
 // runCheck reads a configuration as serve would, without connecting anywhere.

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"antiphon/config"
+	"github.com/antiphon-proxy/antiphon/config"
 )
 
 // runDemo runs the proxy in front of the demo backend, shows three exchanges

@@ -8,7 +8,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"go.uber.org/zap"
 
-	"antiphon/config"
+	"github.com/antiphon-proxy/antiphon/config"
 )
 
 // gcPercent is how much the heap may grow between two collections, in percent of

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"antiphon/config"
+	"github.com/antiphon-proxy/antiphon/config"
 )
 
 // TestLimitMemory: the container's limit holds, but for what the environment says,

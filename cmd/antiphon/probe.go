@@ -10,8 +10,8 @@ import (
 	"os/signal"
 	"time"
 
-	"antiphon/config"
-	"antiphon/probe"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/probe"
 )
 
 // runProbe asks a server what it takes and how it answers, and prints a table and a

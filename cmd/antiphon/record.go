@@ -16,8 +16,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"antiphon/config"
-	"antiphon/proxy"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy"
 )
 
 // runRecord is serve, with each translated exchange kept as a file: a bug report

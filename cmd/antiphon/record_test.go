@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"testing"
 
-	"antiphon/config"
-	"antiphon/proxy"
-	"antiphon/proxy/upstreamtest"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy"
+	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 
-	"antiphon/proxy"
+	"github.com/antiphon-proxy/antiphon/proxy"
 )
 
 // Redaction keeps the shape of an exchange and nothing of what was said in it:

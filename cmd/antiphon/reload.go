@@ -6,8 +6,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"antiphon/config"
-	"antiphon/proxy"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy"
 )
 
 // keysEvery is how often the file of API keys is looked at.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"antiphon/config"
+	"github.com/antiphon-proxy/antiphon/config"
 )
 
 // runReplay takes an exchange that was recorded through the translator again:

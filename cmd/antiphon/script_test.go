@@ -11,7 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"antiphon/proxy/zoo"
+	"github.com/antiphon-proxy/antiphon/proxy/zoo"
 )
 
 // The sessions of testdata/script are run with this program as antiphon.

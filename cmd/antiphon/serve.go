@@ -17,12 +17,12 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"antiphon/config"
-	"antiphon/proxy"
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/bolt"
-	"antiphon/proxy/store/memory"
-	"antiphon/proxy/store/redis"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/bolt"
+	"github.com/antiphon-proxy/antiphon/proxy/store/memory"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redis"
 )
 
 func runServe(c *command, args []string, stdout, stderr io.Writer) int {

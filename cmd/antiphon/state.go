@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 
-	"antiphon/config"
-	"antiphon/proxy/store/bolt"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/proxy/store/bolt"
 )
 
 // stateActions are what can be done to a state file.

@@ -13,10 +13,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
-	"antiphon/config"
-	"antiphon/translate"
-	"antiphon/translate/jsonx"
-	"antiphon/translate/sse"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
 // The two APIs, as options name them.

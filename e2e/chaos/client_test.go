@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"antiphon/e2e/fakemodel"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // The models: one answers at once, the other takes its time.

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"testing"
 
-	"antiphon/e2e/fakemodel"
-	"antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }

@@ -11,9 +11,9 @@ import (
 	"sync"
 	"testing"
 
-	"antiphon/e2e/fakemodel"
-	"antiphon/e2e/harness"
-	"antiphon/proxy/store/redistest"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redistest"
 )
 
 // spoken is what both sides of a turn say: 1 KB that compresses to a half, as text

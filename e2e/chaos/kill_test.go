@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/e2e/harness"
-	"antiphon/proxy/store/redistest"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redistest"
 )
 
 // cycles is how often TestKilled kills, for each store.

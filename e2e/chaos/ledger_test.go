@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // ledger is what clients were told. Methods hold mu.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store/redistest"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redistest"
 )
 
 const (

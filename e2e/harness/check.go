@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // Check returns what is wrong with exchanges: with each by itself, and with what

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // createsChat reports whether the exchange creates a chat completion.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/e2e/fakemodel"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // Stage is everything that a test needs: a model, the binary in front of it, and

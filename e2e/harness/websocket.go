@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // messages reads the text messages out of one direction of a WebSocket, as far

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync"
 
-	"antiphon/config"
-	"antiphon/probe"
-	"antiphon/proxy/zoo"
+	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/probe"
+	"github.com/antiphon-proxy/antiphon/proxy/zoo"
 )
 
 // ZooModes are what a proxy is told of a member of the zoo: its preset, what a

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // body is a request's JSON, list an array in it.

@@ -1,7 +1,7 @@
-module antiphon/e2e/ollama
+module github.com/antiphon-proxy/antiphon/e2e/ollama
 
 go 1.26.0
 
-require antiphon v0.0.0
+require github.com/antiphon-proxy/antiphon v0.0.0
 
-replace antiphon => ../..
+replace github.com/antiphon-proxy/antiphon => ../..

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // open begins a stream of the endless model and reads until it has some deltas.

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/e2e/ollama/ggufmake"
+	"github.com/antiphon-proxy/antiphon/e2e/ollama/ggufmake"
 )
 
 // The binaries, which run.sh builds. Without run.sh they are looked for where it puts them.

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"testing"
 
-	"antiphon/e2e/fakemodel"
-	"antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
 )
 
 // TestAClientThatLeavesStopsTheModel at any time.

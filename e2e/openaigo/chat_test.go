@@ -13,8 +13,8 @@ import (
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/shared"
 
-	"antiphon/e2e/fakemodel"
-	"antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
 )
 
 // bothWays runs a test of chat completions twice: with a chat backend, whose

@@ -14,7 +14,7 @@ import (
 	"github.com/openai/openai-go/v3/responses"
 	"github.com/openai/openai-go/v3/shared"
 
-	"antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
 )
 
 // itemTexts lists a whole conversation, page by page.

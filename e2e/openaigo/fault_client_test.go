@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/e2e/fakemodel"
-	"antiphon/e2e/faultproxy"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/faultproxy"
 )
 
 // TestClientBreaksTheRequestAnywhere: what is not a whole request does not reach

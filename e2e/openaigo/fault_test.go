@@ -9,9 +9,9 @@ import (
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/packages/ssestream"
 
-	"antiphon/e2e/fakemodel"
-	"antiphon/e2e/faultproxy"
-	"antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/faultproxy"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
 )
 
 // faulty is a stage with a network that breaks, on one side of antiphon.

@@ -11,9 +11,9 @@ import (
 
 	"github.com/openai/openai-go/v3/option"
 
-	"antiphon/e2e/fakemodel"
-	"antiphon/e2e/faultproxy"
-	"antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/faultproxy"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
 )
 
 // offsets are bytes at which to break a connection that carries length bytes:

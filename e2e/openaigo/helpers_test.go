@@ -10,7 +10,7 @@ import (
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/packages/ssestream"
 
-	"antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
 )
 
 type harnessStage = harness.Stage

@@ -10,7 +10,7 @@ import (
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
 
-	"antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
 )
 
 // TestLongConversation follows a chain of turns, each with instructions of its

@@ -8,7 +8,7 @@ import (
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
 
-	"antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
 )
 
 // flawed are requests that no backend takes as they are, and what becomes of them.

@@ -12,8 +12,8 @@ import (
 	"github.com/openai/openai-go/v3/packages/ssestream"
 	"github.com/openai/openai-go/v3/responses"
 
-	"antiphon/e2e/fakemodel"
-	"antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }

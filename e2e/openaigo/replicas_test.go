@@ -13,10 +13,10 @@ import (
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
 
-	"antiphon/e2e/fakemodel"
-	"antiphon/e2e/harness"
-	"antiphon/proxy/store/redistest"
-	"antiphon/translate/streamcheck"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redistest"
+	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
 
 // echo is a model that says which turn it is and what it was asked.

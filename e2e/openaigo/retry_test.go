@@ -7,7 +7,7 @@ import (
 
 	"github.com/openai/openai-go/v3/option"
 
-	"antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
 )
 
 // TestRetriesAfterTheTimeTheBackendAsksFor: Retry-After comes through, and the

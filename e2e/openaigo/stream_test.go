@@ -8,7 +8,7 @@ import (
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/responses"
 
-	"antiphon/e2e/fakemodel"
+	"github.com/antiphon-proxy/antiphon/e2e/fakemodel"
 )
 
 // rainy is a text with characters of all widths.

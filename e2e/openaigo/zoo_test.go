@@ -9,8 +9,8 @@ import (
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
 
-	"antiphon/e2e/harness"
-	"antiphon/proxy/zoo"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/proxy/zoo"
 )
 
 // TestZoo: the SDK gets along with every member of the zoo, by its preset, by what a

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // MinSecret is the fewest bytes that a secret may have.

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 func secret(b byte) []byte { return bytes.Repeat([]byte{b}, MinSecret) }

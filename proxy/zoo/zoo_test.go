@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // ask sends a chat request.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // Bounds of one check: schemas come from clients, and may refer to themselves.

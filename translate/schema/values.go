@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"antiphon/translate/jsonx"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // number holds a number against one keyword.

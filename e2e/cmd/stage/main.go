@@ -24,7 +24,7 @@ import (
 	"sync"
 	"time"
 
-	"antiphon/e2e/harness"
+	"github.com/antiphon-proxy/antiphon/e2e/harness"
 )
 
 func main() { os.Exit(run()) }

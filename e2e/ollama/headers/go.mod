@@ -1,4 +1,4 @@
-module antiphon/e2e/ollama/headers
+module github.com/antiphon-proxy/antiphon/e2e/ollama/headers
 
 go 1.26.0
 

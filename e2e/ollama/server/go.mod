@@ -1,5 +1,5 @@
 // The chat server that the tests run against, pinned.
-module antiphon/e2e/ollama/server
+module github.com/antiphon-proxy/antiphon/e2e/ollama/server
 
 go 1.26.0
 

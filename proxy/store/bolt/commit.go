@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/codec"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/codec"
 )
 
 // Commit implements store.Documents.

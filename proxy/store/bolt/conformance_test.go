@@ -9,8 +9,8 @@ import (
 	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/storetest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/storetest"
 )
 
 // raceEnabled is set by race_test.go.

@@ -8,7 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // Doc implements store.Documents.

@@ -13,8 +13,8 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/storetest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/storetest"
 )
 
 // TestReopen: all of it is there again, versions and numbers go on, and no epoch

@@ -15,8 +15,8 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/storetest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/storetest"
 )
 
 // noise is a record that cannot be compressed.

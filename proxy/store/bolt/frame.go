@@ -7,7 +7,7 @@ import (
 	"hash/crc32"
 	"time"
 
-	"antiphon/proxy/store/codec"
+	"github.com/antiphon-proxy/antiphon/proxy/store/codec"
 )
 
 // A value of the file is a frame:

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/storetest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/storetest"
 )
 
 // TestDiskFull fills a real filesystem, where one can be mounted, and the limit

@@ -8,7 +8,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // Keys are names one after the other, each but the last with its length before

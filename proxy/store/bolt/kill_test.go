@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // killCycles is how often TestKilled kills: 25 in every run, 200 in make chaos.

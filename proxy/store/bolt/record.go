@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/codec"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/codec"
 )
 
 // The payload of a record is, before what is compressed, what can be needed

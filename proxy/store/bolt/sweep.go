@@ -6,7 +6,7 @@ import (
 	"errors"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // sweepMost is how many keys a transaction of the janitor frees, so that those

@@ -10,7 +10,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // Report is what a state file holds, for people and scripts.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // Commit implements store.Documents. What must go for the batch to fit goes

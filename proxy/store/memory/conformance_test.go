@@ -6,8 +6,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/storetest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"testing"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // TestDocumentSizeIsHonest is TestSizeIsHonest for documents and logs, in all

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sort"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // Doc implements store.Documents.

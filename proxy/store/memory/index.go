@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // entry is a record and its places in the index. Fields without a word on

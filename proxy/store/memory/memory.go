@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // Defaults of Options.

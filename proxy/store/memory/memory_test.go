@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/storetest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/storetest"
 )
 
 // TestRecordsAreShared: what is put is what is got, not a copy.

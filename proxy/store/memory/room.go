@@ -3,7 +3,7 @@ package memory
 import (
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // raceEnabled is set by race_test.go. The race detector allocates on its own

@@ -4,7 +4,7 @@ import (
 	"hash/maphash"
 	"sync"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // tables find documents and logs. All that a tenant has is in one of them, under

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/redistest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redistest"
 )
 
 const (

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/redistest"
-	"antiphon/proxy/store/storetest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redistest"
+	"github.com/antiphon-proxy/antiphon/proxy/store/storetest"
 )
 
 // cluster is n nodes, of which the first has all slots.

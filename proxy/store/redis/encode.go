@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"time"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/codec"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/codec"
 )
 
 // Values. The scripts read their beginnings, which are therefore text of fixed

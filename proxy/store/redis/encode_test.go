@@ -10,8 +10,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/codec"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/codec"
 )
 
 // TestTimes: what is written has the order of what is meant, and comes back.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/valkey-io/valkey-go"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // Store is a store.Store on a Redis or Valkey server. Make one with Open.

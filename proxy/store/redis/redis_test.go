@@ -10,9 +10,9 @@ import (
 
 	"go.uber.org/goleak"
 
-	"antiphon/proxy/store"
-	"antiphon/proxy/store/redistest"
-	"antiphon/proxy/store/storetest"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redistest"
+	"github.com/antiphon-proxy/antiphon/proxy/store/storetest"
 )
 
 // server is what all tests share that do not harm it.
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	if code == 0 {
-		if err := goleak.Find(goleak.IgnoreTopFunction("antiphon/proxy/store/redistest.(*Server).run.func1"),
+		if err := goleak.Find(goleak.IgnoreTopFunction("github.com/antiphon-proxy/antiphon/proxy/store/redistest.(*Server).run.func1"),
 			goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait")); err != nil {
 			fmt.Fprintln(os.Stderr, "goroutines are left:", err)
 			code = 1

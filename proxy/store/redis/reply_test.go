@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // cutter is a network between a store and its server that can lose the reply to

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store/redistest"
+	"github.com/antiphon-proxy/antiphon/proxy/store/redistest"
 )
 
 // slowNetwork passes so many bytes a second of each connection to a server.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // TestWait: an entry is seen at once by the process that adds it, and soon by

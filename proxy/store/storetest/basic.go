@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 func putGet(e *env) {

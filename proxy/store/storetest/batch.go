@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // everything is a batch that changes something of every kind.

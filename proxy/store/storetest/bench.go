@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // Bench runs the benchmarks. Open opens an empty store on the real clock; those

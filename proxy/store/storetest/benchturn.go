@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // latencyCallers is how many call at the same time where latencies are taken.

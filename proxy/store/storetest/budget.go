@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // stats: Records and Bytes follow Put and Delete exactly, Expired follows the

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // padded is a write of a document of exactly that Size.

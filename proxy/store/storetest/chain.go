@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // line puts a chain of n records and returns it, root first.

@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 var (

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 type oracleDoc struct {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // diffDoc says how got differs from want, or "".

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // expiry: a record is there until just before Expires and absent from Expires

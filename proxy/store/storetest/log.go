@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // append adds entries with these keys and returns them as they must be read,

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // naive is the oracle behind a lock: a correct store, and, with a fault, one

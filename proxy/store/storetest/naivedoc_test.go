@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // Commit takes a copy of the batch, so that a fault can change it.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // oracle is a store that is too simple to be wrong: a list in order of Put, and

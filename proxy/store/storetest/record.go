@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // ttl is the lifetime of records that no case lets expire by accident.

@@ -41,7 +41,7 @@ import (
 	"testing"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // OpenFunc opens an empty store whose expiry follows the clock.

@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -3,7 +3,7 @@ package storetest
 import (
 	"errors"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // tenants: two tenants with the same names never meet.

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // waitLimit is when a Wait that does not return is given up.

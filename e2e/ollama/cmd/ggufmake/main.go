@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"antiphon/e2e/ollama/ggufmake"
+	"github.com/antiphon-proxy/antiphon/e2e/ollama/ggufmake"
 )
 
 func main() {
