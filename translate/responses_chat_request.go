@@ -26,6 +26,8 @@ type ChatOptions struct {
 	Unsent bool
 	// Sealer opens the encrypted_content of reasoning items; nil: none opens.
 	Sealer Sealer
+	// Upstream is TurnOptions.Upstream of the replies that are made for this backend.
+	Upstream string
 	// Fetched has what Remote lists, by URL or FileIDKey; what is not in it is
 	// dropped and reported.
 	Fetched map[string]FetchedFile
@@ -94,7 +96,7 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	m := &r.messages
 	m.reset(dialect, opt.Losses, dst)
 	m.tools, m.running = &r.tools, slices.Clip(h.running)
-	m.sealer, m.fetched = opt.Sealer, opt.Fetched
+	m.sealer, m.fetched, m.upstream = opt.Sealer, opt.Fetched, opt.Upstream
 	if r.forgetsTurns(dialect) {
 		m.replay = ReplayLoop
 	}
@@ -156,7 +158,7 @@ func (m *messages) reset(dialect *Dialect, losses *Losses, dst []byte) {
 	clear(m.turn)
 	clear(m.pictures)
 	*m = messages{
-		dialect: dialect, losses: losses, dst: dst, replay: dialect.Reasoning.Replay,
+		dialect: dialect, losses: losses, dst: dst, replay: dialect.Reasoning.replay(),
 		turn: m.turn[:0], pictures: m.pictures[:0], thoughts: m.thoughts[:0],
 		scratch: m.scratch[:0], args: m.args, taken: m.taken[:0], takenDoc: m.takenDoc,
 		memory: m.memory, opened: m.opened[:0], openedDoc: m.openedDoc,
