@@ -21,6 +21,9 @@ type ChatOptions struct {
 	// Summarize asks for a summary of all that the request would be about, for a
 	// compaction item, instead of an answer.
 	Summarize bool
+	// Misplaced says that the request has come by the path of Chat Completions: the
+	// client may mean parameters of both APIs.
+	Misplaced bool
 	// Unsent says that no model is going to be asked: there may be nothing to ask
 	// it yet.
 	Unsent bool
@@ -143,7 +146,7 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 			dst = append(dst, `,"stream_options":{"include_usage":true}`...)
 		}
 	}
-	if dst, err = r.appendUnknown(dst, dialect, opt.Losses); err != nil {
+	if dst, err = r.appendUnknown(dst, dialect, opt.Losses, opt.Misplaced); err != nil {
 		return dst, err
 	}
 	if r.doc.Mended > 0 {
@@ -458,15 +461,23 @@ func (r *Request) wantsJSON() bool {
 	return d.Is(kind, "json_object") || d.Is(kind, "json_schema")
 }
 
-// appendUnknown forwards the keys that the dialect lists. With others it does what the
-// dialect says, and reports it.
-func (r *Request) appendUnknown(dst []byte, dialect *Dialect, losses *Losses) ([]byte, *Error) {
+// appendUnknown forwards the keys that the dialect lists, and refuses those that have
+// moved. With others it does what the dialect says, and reports it.
+func (r *Request) appendUnknown(dst []byte, dialect *Dialect, losses *Losses, misplaced bool) ([]byte, *Error) {
 	d := &r.doc
 	for _, k := range r.unknown {
 		name := d.Text(k)
 		switch {
 		case slices.Contains(dialect.ExtraParams, name):
 			dst = appendMember(dst, d, k)
+			continue
+		case misplaced, dialect.UnknownParams == UnknownForward && !slices.Contains(OwnParams, name):
+		default:
+			if err := movedError(d, []uint32{k}, movedToResponses, "the Responses API"); err != nil {
+				return dst, err
+			}
+		}
+		switch {
 		case d.Kind(k+1) == jsonx.Null:
 		case name == "client_metadata" || strings.HasPrefix(name, "internal_"):
 			losses.add(ruleClientMetadata, brief(name), "")
