@@ -19,7 +19,8 @@ var rules = map[string][]string{
 	"translate/jsonx":       {"github.com/tidwall/gjson", "github.com/tidwall/sjson"},
 	"translate/sse":         {},
 	"translate/streamcheck": {},
-	"translate":             {"translate/jsonx", "translate/sse"},
+	"translate/grammar":     {},
+	"translate":             {"translate/grammar", "translate/jsonx", "translate/sse"},
 	"translate/schema":      {"translate/jsonx"},
 	"config":                {"translate", "go.yaml.in/yaml/v3"},
 	"proxy/store":           {},
@@ -46,7 +47,7 @@ var rules = map[string][]string{
 
 // pure are packages that touch nothing but their arguments: ids and clocks are
 // given to them.
-var pure = []string{"translate", "translate/schema", "translate/jsonx", "translate/sse", "translate/streamcheck"}
+var pure = []string{"translate", "translate/grammar", "translate/schema", "translate/jsonx", "translate/sse", "translate/streamcheck"}
 
 var impure = []string{"net", "net/http", "os", "time", "math/rand", "math/rand/v2", "crypto/rand", "log", "log/slog", "context", "sync"}
 
