@@ -21,7 +21,7 @@ var rules = map[string][]string{
 	"translate/streamcheck": {},
 	"translate/grammar":     {},
 	"translate":             {"translate/grammar", "translate/jsonx", "translate/sse"},
-	"translate/schema":      {"translate/jsonx"},
+	"translate/schema":      {"translate/jsonx", "github.com/santhosh-tekuri/jsonschema/v6", "github.com/dlclark/regexp2/v2", "golang.org/x/text"},
 	"config":                {"translate", "go.yaml.in/yaml/v3"},
 	"proxy/store":           {},
 	"proxy/store/memory":    {"proxy/store"},
@@ -47,7 +47,7 @@ var rules = map[string][]string{
 
 // pure are packages that touch nothing but their arguments: ids and clocks are
 // given to them.
-var pure = []string{"translate", "translate/grammar", "translate/schema", "translate/jsonx", "translate/sse", "translate/streamcheck"}
+var pure = []string{"translate", "translate/grammar", "translate/jsonx", "translate/sse", "translate/streamcheck"}
 
 var impure = []string{"net", "net/http", "os", "time", "math/rand", "math/rand/v2", "crypto/rand", "log", "log/slog", "context", "sync"}
 

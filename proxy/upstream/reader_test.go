@@ -51,7 +51,7 @@ func exchanged(c *Client) (body []byte, largest int, err error) {
 	defer x.Close(true)
 	for {
 		p, err := x.Read(0)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return body, largest, nil
 		}
 		if err != nil {
