@@ -32,14 +32,14 @@ var rules = map[string][]string{
 	"proxy/store/storetest": {"proxy/store", "github.com/anishathalye/porcupine", "pgregory.net/rapid"}, // test support
 	"proxy/fetch":           {},
 	"proxy/seal":            {"proxy/store"},
-	"proxy/upstream":        {"github.com/valyala/fasthttp", "config"},
+	"proxy/upstream":        {"github.com/valyala/fasthttp", "config", "golang.org/x/sys/unix"},
 	"proxy/upstreamtest":    {}, // test support
 	"proxy/zoo":             {}, // test support
 	"proxy/metrics":         {},
 	"proxy": {
 		"config", "translate", "translate/jsonx", "translate/schema", "translate/sse", "proxy/fetch", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
 		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2",
-		"github.com/klauspost/compress",
+		"github.com/klauspost/compress", "golang.org/x/sys/unix",
 	},
 	"probe":        {"config", "translate", "translate/sse"},
 	"cmd/antiphon": {"github.com/KimMachineGun/automemlimit/memlimit", "config", "probe", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "github.com/rogpeppe/go-internal/txtar", "proxy", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},

@@ -95,7 +95,7 @@ func TestReaderWidens(t *testing.T) {
 					t.Errorf("a piece has %d bytes", largest)
 				}
 			}
-			cn := client.pool.takeAgain()
+			cn := client.pool.freshest()
 			if cn == nil {
 				t.Fatal("the connection was not kept")
 			}
