@@ -265,6 +265,12 @@ func (t *ResponsesTurn) said(dst []byte, i, part int, raw, logprobs []byte) []by
 	if in.kind == inReasoning && kind != in.parts[0].kind {
 		return dst // an item holds a summary or its text, whichever came first
 	}
+	if in.kind == inMessage && kind == thoughtPart {
+		if len(raw) > 0 {
+			t.lose(ruleMendPart, "output["+string(appendInt(nil, t.items[in.out].index))+"]", "reasoning_text")
+		}
+		return dst // a message has no place for it
+	}
 	if t.items[in.out].state != itemOpen { // late: it goes on in an item of its own
 		if len(raw) == 0 && len(logprobs) == 0 {
 			return dst
@@ -291,6 +297,15 @@ func (t *ResponsesTurn) called(dst []byte, i int, raw []byte) []byte {
 		return dst
 	}
 	return t.callDelta(dst, it, raw)
+}
+
+// contradicted reports that the backend says something else at the end: what was said
+// stands, as the done events have to add up to the deltas.
+func (t *ResponsesTurn) contradicted(i, _ int, _ []byte) (ok bool) {
+	if in := &t.in.items[i]; in.out >= 0 {
+		t.lose(ruleMendContradiction, "output["+string(appendInt(nil, t.items[in.out].index))+"]", "")
+	}
+	return false
 }
 
 // noted adds an annotation to the open part.
