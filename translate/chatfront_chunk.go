@@ -193,6 +193,9 @@ func (t *ChatTurn) contradicted(i, part int, raw []byte) (ok bool) {
 	return true
 }
 
+// passed leaves out what a chat stream has no place for: the item itself is reported.
+func (t *ChatTurn) passed(dst []byte, _ int, _ *eventFields) []byte { return dst }
+
 // said adds to a message or to reasoning.
 func (t *ChatTurn) said(dst []byte, i, part int, raw, logprobs []byte) []byte {
 	it := &t.in.items[i]

@@ -62,6 +62,9 @@ type replySink interface {
 	noted(dst []byte, i, part int, d *jsonx.Doc, n uint32) []byte
 	// closed: nothing more comes of the item.
 	closed(dst []byte, i int) []byte
+	// passed: an event of a type that nothing is known of but its name, about item i,
+	// or about none where i is -1.
+	passed(dst []byte, i int, f *eventFields) []byte
 }
 
 // inKind is the kind of an item of the backend.
@@ -295,7 +298,28 @@ func (r *reply) event(dst, name []byte) []byte {
 		(f.detail != 0 || d.Kind(f.message) == jsonx.String && (len(f.typ) == 0 || bytes.Contains(f.typ, []byte("error")))):
 		return r.fail(dst, eventError(d, 0)) // FastAPI's form, and errors that are no event of the API
 	}
-	return dst // events that say nothing for us
+	if isEventName(f.typ) {
+		return r.sink.passed(dst, r.about(&f), &f)
+	}
+	return dst
+}
+
+// isEventName reports whether a type is one that an event of the API could have.
+func isEventName(typ []byte) bool {
+	rest, ok := bytes.CutPrefix(typ, []byte("response."))
+	return ok && len(rest) > 0 && len(rest) <= 128 && len(bytes.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789._-")) == 0
+}
+
+// about is the item that an event is about, of any kind, or -1.
+func (r *reply) about(f *eventFields) int {
+	d, at := &r.doc, r.position(f.outputIndex)
+	named := d.Kind(f.itemID) == jsonx.String && len(d.Str(f.itemID)) > 0
+	for i := r.count - 1; i >= 0; i-- {
+		if it := &r.items[i]; named && bytes.Equal(it.id, d.Str(f.itemID)) || !named && at >= 0 && it.index == at {
+			return i
+		}
+	}
+	return -1
 }
 
 // message takes in a whole response object.

@@ -163,7 +163,7 @@ func (t *ResponsesTurn) opened(dst []byte, i int) []byte {
 		return dst
 	}
 	in := &t.in.items[i]
-	if typ := itemTypeIn(in.json); in.kind == inOther && !slices.Contains(itemTypeNames(), typ) {
+	if typ := itemTypeIn(in.json); in.kind == inOther && !t.opt.Dialect.Responses.Complete && !slices.Contains(itemTypeNames(), typ) {
 		in.out = -1
 		t.lose(ruleMendItem, "output["+string(appendInt(nil, len(t.order)))+"]", typ)
 		return dst
@@ -321,6 +321,48 @@ func (t *ResponsesTurn) noted(dst []byte, i, part int, d *jsonx.Doc, n uint32) [
 	}
 	it.annotations = jsonx.AppendCompact(it.annotations, d.Raw(n))
 	return t.announceNote(dst, it, from)
+}
+
+// passed passes on the events of items that nobody here knows, such as the progress of
+// a search, and from a backend with the whole API all that it says: over a WebSocket its
+// clients get what they would get over HTTP.
+func (t *ResponsesTurn) passed(dst []byte, i int, f *eventFields) []byte {
+	if !t.events || t.state == stateIdle || t.state >= stateEnded {
+		return dst
+	}
+	var it *outItem
+	if i >= 0 {
+		if t.in.items[i].out < 0 {
+			return dst
+		}
+		it = &t.items[t.in.items[i].out]
+		if it.state != itemOpen {
+			return dst
+		}
+	}
+	if !t.opt.Dialect.Responses.Complete && (it == nil || it.kind != outOther) {
+		return dst
+	}
+	dst = append(dst, "event: "...)
+	dst = append(dst, f.typ...)
+	dst = append(dst, "\ndata: {\"type\":\""...)
+	dst = append(dst, f.typ...)
+	dst = t.event(dst, `","sequence_number":`)
+	if it != nil {
+		dst = itemPlace(dst, it)
+	}
+	d := &t.in.doc
+	for k, end := d.First(jsonx.Root), d.End(jsonx.Root); k < end; k = d.Next(k + 1) {
+		switch string(d.Str(k)) {
+		case "type", "sequence_number", "item_id", "output_index", "obfuscation":
+			continue
+		}
+		dst = append(dst, ',')
+		dst = append(dst, d.Raw(k)...)
+		dst = append(dst, ':')
+		dst = jsonx.AppendCompact(dst, d.Raw(k+1))
+	}
+	return append(dst, eventEnd...)
 }
 
 // knownAnnotation reports whether an annotation is one of the four that clients
