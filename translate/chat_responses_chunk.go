@@ -20,6 +20,7 @@ type choiceFields struct {
 // feedChunk takes in any chunk, or a whole chat.completion.
 func (t *Turn) feedChunk(dst, data []byte) []byte {
 	t.shape.clear()
+	t.chunks++
 	d := &t.doc
 	if err := d.Parse(data, upstreamLimits); err != nil {
 		if err.Reason != jsonx.InvalidUTF8 {
@@ -348,6 +349,9 @@ func (t *Turn) end(dst []byte) []byte {
 	case finishFilter:
 		t.cutShort = "content_filter"
 	}
+	if t.cutShort == "" && t.cutCall() {
+		t.cutShort = "max_output_tokens"
+	}
 	if t.finish == finishStop && len(t.order) == t.leading() && t.holding == 0 && !t.compacts {
 		dst = t.message(dst, textPart) // an empty answer is an answer
 	}
@@ -355,7 +359,7 @@ func (t *Turn) end(dst []byte) []byte {
 		it := &t.items[i]
 		status := "completed"
 		if t.cutShort != "" {
-			last := n == len(t.order)-1 && t.holding == 0
+			last := n == len(t.order)-1 && t.holding == 0 && t.finish != finishStop
 			if last || t.torn(it) {
 				status = "incomplete"
 			}

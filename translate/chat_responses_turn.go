@@ -52,6 +52,8 @@ type Turn struct {
 	plain   []byte           // scratch for a custom tool's arguments
 	holding int              // calls that are held back
 
+	chunks      int        // chunks taken in, but for those that only repeat a shape
+	choiceAt    int        // which choice is being taken in
 	chose       bool       // there was a choice
 	finish      finishKind // why the backend stopped
 	finished    bool

@@ -219,14 +219,16 @@ func (g chunks) text() string {
 }
 
 func (g chunks) call() string {
-	return `{` + g.pick("index", "", `"index":0,`, `"index":0,`, `"index":1,`, `"index":2,`, `"index":-1,`, `"index":null,`) +
-		g.pick("id", "", `"id":"c0",`, `"id":"c1",`, `"id":"c2",`, `"id":"",`, `"id":null,`, `"id":7,`) +
+	return `{` + g.pick("index", "", `"index":0,`, `"index":0,`, `"index":1,`, `"index":2,`, `"index":-1,`, `"index":null,`, `"index":"1",`, `"index":1.0,`) +
+		g.pick("id", "", `"id":"c0",`, `"id":"c1",`, `"id":"c2",`, `"id":"",`, `"id":null,`, `"id":7,`, `"id":"null",`) +
 		g.pick("custom", "", "", "", "", `"custom":{"name":"f","input":"x\n"},`) + `"function":` + g.pick("function", `null`, `{}`, `{"name":"f"}`, `{"name":"g_h_3hq2mvei"}`, `{"name":""}`, `{"name":"f","arguments":""}`,
 		`{"name":"f","arguments":"{}"}`, `{"name":"f","arguments":"{\"input\":\"a\\"}`, `{"arguments":"n\\ud83d"}`, `{"arguments":"\\ude00\"} "}`,
 		`{"name":"shell","arguments":"{\"commands\":[\"ls\"]}"}`, `{"name":"apply_patch","arguments":"{\"type\":\"delete_file\",\"path\":\"a\"}"}`,
 		`{"name":"tool_search","arguments":"q"}`, `{"name":"n__f","arguments":"{}"}`, `{"name":"n.f"}`, `{"name":"local_shell","arguments":"{\"command\":"}`,
 		`{"name":"g h","arguments":"{\"a\":"}`, `{"arguments":"{\"a\":"}`, `{"arguments":"1}"}`, `{"arguments":"\"\ud83d"}`,
-		`{"arguments":"\ude00\"}"}`, `{"name":"f","arguments":{"a":1}}`, `{"arguments":null}`) + `}`
+		`{"arguments":"\ude00\"}"}`, `{"name":"f","arguments":{"a":1}}`, `{"arguments":null}`, `"f"`, `{"name":"null","arguments":"{\"a\":"}`, `{"name":"functions.f","parameters":{}}`,
+		`{"name":"f<|channel|>x","arguments":"[]"}`, `{"name":"g"}`, `{"arguments":"{\"a\":1}"}`, `{"arguments":"{}"}`, `{"arguments":"{\"a\":1"}`, `{"arguments":"{\"b\":[\"\\\"\",{}]}}"}`,
+		`{"arguments":"\"{}\""}`, `{"arguments":"None"}`, `{"arguments":" \n"}`, `{"name":"apply_patch","arguments":"null"}`) + `}`
 }
 
 func (g chunks) member() string {

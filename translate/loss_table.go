@@ -70,6 +70,8 @@ const (
 	ruleReplyGrammarRepaired
 	ruleReplyArguments
 	ruleReplyLateArguments
+	ruleReplyArgumentsAgain
+	ruleReplyTornCall
 	ruleReplyArgumentsObject
 	ruleReplyArgumentsMended
 	ruleReplyArgumentsTypes
@@ -160,10 +162,12 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyGrammarRepaired: {"reply.grammar_repaired", Repaired, true, "The input of a custom tool's call did not match the tool's grammar; the backend was asked once more."},
 	ruleReplyArguments:       {"reply.tool_arguments", Repaired, true, "The arguments of a client-run tool's call were not what its item can hold: they were mended, or the call is given as a function call."},
 	ruleReplyLateArguments:   {"reply.late_arguments", Dropped, true, "Arguments that came after a call's JSON was complete were left out."},
+	ruleReplyArgumentsAgain:  {"reply.arguments_repeated", Repaired, true, "A call's arguments came more than once; the last whole object counts."},
+	ruleReplyTornCall:        {"reply.torn_call", Repaired, true, "The backend called a reply complete whose call was cut off in its arguments; it is incomplete."},
 	ruleReplyArgumentsObject: {"reply.arguments_object", Repaired, true, "A call's arguments came as an object rather than a string."},
 	ruleReplyArgumentsMended: {"reply.arguments_mended", Repaired, true, "A call's arguments did not have the types that the tool declares, and could only be meant in one way."},
 	ruleReplyArgumentsTypes:  {"reply.arguments_types", Dropped, true, "A call's arguments did not have the types that the tool declares; they came in pieces and had gone out before that could be known."},
-	ruleReplyArgumentsBroken: {"reply.arguments_broken", Dropped, true, "A call's arguments are no JSON. They are given as they came."},
+	ruleReplyArgumentsBroken: {"reply.arguments_broken", Dropped, true, "A call's arguments are no JSON object. They are given as they came."},
 	ruleReplyFinish:          {"reply.finish", Defaulted, true, "The backend did not say why it stopped, though its reply was whole; \"stop\" is assumed."},
 	ruleReplyChoices:         {"reply.choices", Dropped, true, "The backend sent more than one choice; the first is given."},
 	ruleReplyAudio:           {"reply.audio", Dropped, true, "Audio in a reply has no place in a response's output."},
