@@ -15,7 +15,9 @@ type Grammar struct {
 	rules *larkRules
 }
 
-// compileGrammar reads a grammar. ok is false if it cannot be checked.
+// Compile reads a grammar in the notation "regex" or "lark". ok is false if it
+// cannot be checked: another notation, a definition over 64 KiB, or one that cannot
+// be read exactly.
 func Compile(notation, definition string) (g Grammar, ok bool) {
 	if len(definition) > maxDefinition {
 		return g, false
