@@ -166,35 +166,30 @@ func (t *Turn) readArguments(it *outItem, raw []byte) []byte {
 	if noArguments(raw) {
 		return []byte("{}")
 	}
-	switch raw = skipSpace(raw); {
-	case len(raw) == 0:
+	if raw = skipSpace(raw); len(raw) == 0 || !t.opt.Dialect.Tools.RepairArguments {
 		return raw
-	case raw[0] == '[' || raw[0] == '\\':
-		var d jsonx.Doc
-		text := jsonx.AppendUnescaped(nil, raw)
-		if d.Parse(text, upstreamLimits) != nil {
+	}
+	if raw = t.mendedArguments(it, raw); raw[0] != '[' && raw[0] != '\\' {
+		return raw
+	}
+	var d jsonx.Doc
+	text := jsonx.AppendUnescaped(nil, raw)
+	if d.Parse(text, upstreamLimits) != nil {
+		return raw
+	}
+	switch d.Kind(jsonx.Root) {
+	case jsonx.String: // the whole of it once more in a string
+		if text = []byte(d.Text(jsonx.Root)); !isWholeObject(&d, text) {
 			return raw
 		}
-		switch d.Kind(jsonx.Root) {
-		case jsonx.String: // the whole of it once more in a string
-			inner := []byte(d.Text(jsonx.Root))
-			if !isWholeObject(&d, inner) {
-				return raw
-			}
-			text = inner
-		case jsonx.Array: // a list of one object
-			if d.Len(jsonx.Root) != 1 || d.Kind(d.First(jsonx.Root)) != jsonx.Object {
-				return raw
-			}
-			text = d.Raw(d.First(jsonx.Root))
+	case jsonx.Array: // a list of one object
+		if d.Len(jsonx.Root) != 1 || d.Kind(d.First(jsonx.Root)) != jsonx.Object {
+			return raw
 		}
-		t.lose(ruleReplyArgumentsMended, t.argumentsPath(it), string(it.said))
-		raw = jsonx.AppendEscaped(nil, text)
+		text = d.Raw(d.First(jsonx.Root))
 	}
-	if t.opt.Dialect.Tools.RepairArguments {
-		raw = t.mendedArguments(it, raw)
-	}
-	return raw
+	t.lose(ruleReplyArgumentsMended, t.argumentsPath(it), string(it.said))
+	return t.mendedArguments(it, jsonx.AppendEscaped(nil, text))
 }
 
 // snapshot reports whether a piece repeats all of the arguments that came before it, as

@@ -79,7 +79,7 @@ func (t *Turn) newCall(dst []byte, position int, id []byte) ([]byte, int) {
 		return t.tooLarge(dst), -1
 	}
 	it := &t.items[i]
-	it.position, it.chunk = position, t.chunks
+	it.position, it.chunk, it.choice = position, t.chunks, t.choiceAt
 	it.upstreamID = append(it.upstreamID, id...)
 	if calls > 0 && !t.opt.Request.ParallelCalls {
 		it.state = itemIgnored

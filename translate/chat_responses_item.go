@@ -75,6 +75,7 @@ type outItem struct {
 	pieces       int    // of a function's call: how many its arguments came in
 	args         callArguments
 	chunk        int // of a call: number of the chunk in which it began
+	choice       int // and the choice that made it
 
 	givenID    []byte // the backend's id for the item, if it has one that can stay
 	members    []byte // members that a Responses backend gave the item: ,"key":value…

@@ -245,7 +245,8 @@ func (g chunks) member() string {
 		return g.pick("other", `"role":"assistant"`, `"function_call":{"name":"f","arguments":"{"}`, `"function_call":{"arguments":"}"}`,
 			`"annotations":[{"type":"url_citation","url_citation":{"url":"u","title":"t"}}]`, `"annotations":[{"type":"odd"}]`,
 			`"reasoning_details":[{"text":"r"},{"data":"x"}]`, `"audio":{}`, `"content":[{"type":"thinking","thinking":"t"},{"type":"text","text":"u"}]`,
-			`"tool_calls":[]`, `"content":[]`, `"reasoning":{"text":"o"}`)
+			`"tool_calls":[]`, `"content":[]`, `"reasoning":{"text":"o"}`, `"content":7`, `"content":{"text":"p"}`, `"content":{"a":1}`, `"content":[["a",{"text":{"value":"b"}}],true]`,
+			`"content":[{"type":"tool_use","id":"c9","name":"f","input":{}}]`, `"tool_calls":{"0":`+g.call()+`}`, `"tool_calls":`+g.call())
 	}
 	return `"content":` + g.text()
 }
@@ -260,7 +261,9 @@ func (g chunks) chunk() string {
 		return g.pick("usage", `{"choices":[],`+usage+`}`, `{`+usage+`}`, `{"choices":[],"usage":null}`)
 	case "odd":
 		return g.pick("odd", `{}`, ``, `[DONE]`, `{"choices":[]}`, `{"choices":[{"index":1,"delta":{"content":"z"}}]}`, `{"error":{"message":"boom"}}`,
-			`{"choices":[{"message":{"content":"whole"},"finish_reason":"stop"}]}`, `not json`, `{"detail":"d"}`)
+			`{"choices":[{"message":{"content":"whole"},"finish_reason":"stop"}]}`, `{"choices":[{"index":0,"delta":{"content":"y"}},{"index":1,"delta":{"content":"z"}}]}`,
+			`{"choices":[{"index":1,"delta":{"tool_calls":[`+g.call()+`]}}]}`, `{"choices":[{"index":0,"delta":{},"message":{"tool_calls":[`+g.call()+`]},"finish_reason":"stop"}]}`,
+			`{"choices":[{"text":"t","tool_calls":[`+g.call()+`]}]}`, `not json`, `{"detail":"d"}`)
 	}
 	keys := map[string]bool{}
 	var members []string
