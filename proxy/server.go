@@ -56,6 +56,9 @@ type Server struct {
 
 	headRoom [headReserve]byte // zeros: the room before a request body
 
+	descriptors int // that the process may have; 0 is no limit
+	connections connectionBounds
+
 	http     fasthttp.Server
 	clients  clients
 	quotas   quotas
@@ -92,12 +95,14 @@ func New(opt Options) (*Server, error) {
 	s.runs.init(s)
 	s.makeMetrics(opt.Version)
 	s.clients.watcher = newWatcher()
+	s.descriptors = descriptorLimit()
+	s.connections = connectionsFor(&s.cfg, s.descriptors)
 	s.http = fasthttp.Server{
 		Handler:                       s.serve,
 		ErrorHandler:                  s.serverError,
 		ConnState:                     s.clients.state,
 		Logger:                        quietLogger{opt.Log},
-		Concurrency:                   4*cfg.Limits.Concurrency + 64, // connections; requests are counted in serve
+		Concurrency:                   s.connections.all + 1024, // of connections, which the listener bounds; requests are counted in serve
 		ReadBufferSize:                int(cfg.Limits.Header),
 		WriteBufferSize:               8 << 10, // larger pieces go past it
 		ReadTimeout:                   cfg.Limits.ReadTimeout.Std(),
@@ -162,7 +167,14 @@ func (s *Server) ReloadedKeys(keys *config.Keys, err error) {
 // Serve serves the connections of a listener until Shutdown.
 func (s *Server) Serve(ln net.Listener) error {
 	s.runs.start(s)
-	return s.http.Serve(lingerListener{ln, &s.ready})
+	return s.http.Serve(s.newListener(ln, s.connections, s.cfg.Limits.WriteTimeout.Std()))
+}
+
+// AdminListener is the listener for Admin: it is bounded too, and goes on when the
+// system is short of descriptors.
+func (s *Server) AdminListener(ln net.Listener) net.Listener {
+	const most = 64
+	return s.newListener(ln, connectionBounds{all: most, refusing: 4}, 0)
 }
 
 // Drain says that the server is about to stop: readiness fails from now on, and

@@ -90,7 +90,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 		go watchKeys(cfg.Auth.APIKeysFile, srv, log, reload, ended)
 	}
 
-	for _, w := range cfg.Warnings() {
+	for _, w := range append(cfg.Warnings(), srv.Warnings()...) {
 		log.Warn(w)
 	}
 	fields := []zap.Field{
@@ -151,8 +151,8 @@ func startAdmin(cfg *config.Config, srv *proxy.Server) (*http.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
 	}
-	admin := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 10 * time.Second, Addr: ln.Addr().String()}
-	go func() { _ = admin.Serve(ln) }()
+	admin := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, Addr: ln.Addr().String()}
+	go func() { _ = admin.Serve(srv.AdminListener(ln)) }()
 	return admin, nil
 }
 
