@@ -187,12 +187,13 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 		return errBodyTooLarge(limit)
 	}
 	body := append(grow(x.body, int(min(max(length, 0), 1<<20))), x.peeked...)
-	r := ctx.RequestBodyStream()
-	if r == nil {
+	stream := ctx.RequestBodyStream()
+	if stream == nil {
 		x.body = append(body, ctx.Request.Body()...)
 		x.bytesIn = int64(len(x.body))
 		return nil
 	}
+	r := x.beginUpload(stream, false)
 	for {
 		if len(body) == cap(body) {
 			if int64(len(body)) == length {

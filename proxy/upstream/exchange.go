@@ -44,8 +44,6 @@ type Exchange struct {
 type StreamBody struct {
 	Reader  io.Reader
 	Chunked bool // frame it in chunks; otherwise the request head has its length
-	// Before is called before each read from Reader.
-	Before func()
 }
 
 // Do sends a request and waits for the head of the reply. wire is the request
@@ -154,7 +152,6 @@ func (x *Exchange) send(wire []byte, stream *StreamBody) error {
 	const sizeRoom = 10
 	buf := make([]byte, 32<<10)
 	for {
-		stream.Before()
 		n, err := stream.Reader.Read(buf[sizeRoom : len(buf)-2])
 		if n > 0 {
 			out := buf[sizeRoom : sizeRoom+n]
