@@ -522,6 +522,7 @@ func (x *exchange) gone() {
 	x.outcome = metrics.OutcomeClientGone
 	x.ctx.SetStatusCode(statusClientGone)
 	x.ctx.SetConnectionClose()
+	x.client.abort()
 }
 
 // statusClientGone is what logs say for a client that left, as with nginx. It
