@@ -284,6 +284,7 @@ func (x *exchange) beginTurn() {
 		Compaction:    x.compaction(),
 		Checked:       x.check != nil,
 		Grammar:       x.grammar(),
+		Redact:        s.redactText,
 	}
 	if x.backend.cfg.API == config.APIResponses {
 		if x.mend == nil {
@@ -393,6 +394,7 @@ func (x *exchange) readError() *translate.Error {
 		}
 		body = append(body, p...)
 	}
+	body = x.server.redact.JSON(body)
 	x.parts = body
 	e := translate.UpstreamError(x.up.Header.StatusCode(), body)
 	x.up.Close(true)
