@@ -26,6 +26,10 @@ func (c compactions) Open(dst, sealed []byte) ([]byte, bool) {
 	return out, err == nil
 }
 
+// PassesForeign implements translate.ForeignOpener: a backend with the whole Responses
+// API makes compaction items of its own.
+func (c compactions) PassesForeign() bool { return c.backend.wholeResponses() }
+
 // summary is a summary that was made, and what it took.
 type summary struct {
 	turn   *translate.Turn // that made it

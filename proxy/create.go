@@ -135,7 +135,7 @@ func (x *exchange) toChat(opt translate.ChatOptions) (err *translate.Error) {
 	if x.backend.cfg.API == config.APIResponses {
 		return x.toOwnResponses()
 	}
-	opt.Dialect, opt.Model, opt.Losses, opt.Sealer = x.dialect, x.backend.modelName(x.req.Model()), &x.losses, x
+	opt.Dialect, opt.Model, opt.Losses, opt.Sealer, opt.Upstream = x.dialect, x.backend.modelName(x.req.Model()), &x.losses, x, x.backend.name
 	if opt.Fetched == nil {
 		opt.Fetched = x.fetchRemote()
 	}
@@ -270,6 +270,7 @@ func (x *exchange) beginTurn() {
 	x.turnUsed = true
 	opt := translate.TurnOptions{
 		Sealer:        x,
+		Upstream:      x.backend.name,
 		Request:       &x.req,
 		Dialect:       x.dialect,
 		Seed:          x.seed,

@@ -63,6 +63,10 @@ func proxyError(status int, message string) *translate.Error {
 	}
 }
 
+// codeConnectionLost is the code of the error for a request that the upstream may
+// have read and has not answered.
+const codeConnectionLost = "upstream_connection_lost"
+
 // upstreamFailure is the error for an exchange with the upstream that failed
 // before there was a reply. It says what happened in the proxy's words only:
 // addresses and texts of the system are for the log.
@@ -92,7 +96,8 @@ func upstreamFailure(err error) *translate.Error {
 	case up.Phase == upstream.PhaseBody, errors.Is(err, upstream.ErrTruncated):
 		e.Message = "The upstream's reply was cut off."
 	default:
-		e.Message = "The upstream closed the connection without a reply."
+		e.Code = codeConnectionLost
+		e.Message = "The upstream closed the connection without a reply. It may have begun with the request, so the request was not sent to it again."
 	}
 	return e
 }

@@ -135,8 +135,8 @@ func TestUpstreamCutWhole(t *testing.T) {
 		message string
 		both    bool // for a stream too
 	}{
-		{"closes without a reply", "close", 502, "server_error", "without a reply", true},
-		{"resets without a reply", "rst", 502, "server_error", "without a reply", true},
+		{"closes without a reply", "close", 502, codeConnectionLost, "without a reply", true},
+		{"resets without a reply", "rst", 502, codeConnectionLost, "without a reply", true},
 		{"says nothing", "hold-head", 504, "server_error", "waiting for the reply", true},
 		{"half a head", `raw "HTTP/1.1 200 OK\r\nConte"` + "\nclose", 502, "server_error", "cut off", true},
 		{"half a head, then nothing", `raw "HTTP/1.1 200 OK\r\nConte"` + "\nstall", 504, "server_error", "waiting for the reply", true},

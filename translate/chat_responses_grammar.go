@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"github.com/antiphon-proxy/antiphon/translate/grammar"
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
@@ -115,11 +116,11 @@ func (it *outItem) mismatch(input []byte) string {
 	if syntax == 0 {
 		return ""
 	}
-	g, ok := compileGrammar(it.tool.doc.Text(syntax), it.tool.doc.Text(definition))
+	g, ok := grammar.Compile(it.tool.doc.Text(syntax), it.tool.doc.Text(definition))
 	if !ok {
 		return ""
 	}
-	return g.check(string(jsonx.AppendUnescaped(nil, input)))
+	return g.Check(string(jsonx.AppendUnescaped(nil, input)))
 }
 
 // ChecksInput reports whether the request has custom tools with a grammar that a

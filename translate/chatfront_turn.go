@@ -179,6 +179,9 @@ func (t *ChatTurn) look(dst []byte) []byte {
 	if t.in.failure == nil || t.stopped {
 		dst = t.releaseHeld(dst)
 	}
+	if t.in.failure == nil {
+		dst = t.endCalls(dst)
+	}
 	if t.stopped {
 		t.in.failure, t.in.ended = nil, true
 	}

@@ -1,4 +1,4 @@
-package translate
+package grammar
 
 import (
 	"strings"
@@ -79,18 +79,18 @@ atom: NUMBER | "(" sum ")"
 		{"lark", "start: start \"a\" | \"a\" start | \"a\"", []string{"a", "aaaa"}, []string{"", "ab"}},
 		{"lark", "start: /a*/ /a*/ \"b\"", []string{"b", "aab"}, []string{"aa"}},
 	} {
-		g, ok := compileGrammar(c.notation, c.definition)
+		g, ok := Compile(c.notation, c.definition)
 		if !ok {
 			t.Errorf("%s %q is not read", c.notation, c.definition)
 			continue
 		}
 		for _, s := range c.good {
-			if reason := g.check(s); reason != "" {
+			if reason := g.Check(s); reason != "" {
 				t.Errorf("%.40q refuses %q: %s", c.definition, s, reason)
 			}
 		}
 		for _, s := range c.bad {
-			if g.check(s) == "" {
+			if g.Check(s) == "" {
 				t.Errorf("%.40q takes %q", c.definition, s)
 			}
 		}
@@ -108,8 +108,8 @@ func TestGrammarsThatAreNotRead(t *testing.T) {
 		"gbnf": {`root ::= "a"`},
 	} {
 		for _, d := range definitions {
-			if g, ok := compileGrammar(notation, d); ok {
-				t.Errorf("%s %q is read; and of \"a\" it says %q", notation, d, g.check("a"))
+			if g, ok := Compile(notation, d); ok {
+				t.Errorf("%s %q is read; and of \"a\" it says %q", notation, d, g.Check("a"))
 			}
 		}
 	}
@@ -117,13 +117,13 @@ func TestGrammarsThatAreNotRead(t *testing.T) {
 
 // TestGrammarReasons: a reason tells where and what.
 func TestGrammarReasons(t *testing.T) {
-	g, _ := compileGrammar("lark", applyPatchGrammar)
+	g, _ := Compile("lark", applyPatchGrammar)
 	for input, want := range map[string]string{
 		"*** Begin Patch\nhello": `line 2, column 1: found "hello", expected "*** Add File: " or "*** Delete File: " or "*** Update File: "`,
 		"*** Begin":              `line 1, column 1: found "*** Begin", expected "*** Begin Patch"`,
 		"":                       `line 1, column 1: found the end, expected "*** Begin Patch"`,
 	} {
-		if got := g.check(input); got != want {
+		if got := g.Check(input); got != want {
 			t.Errorf("%q: %s", input, got)
 		}
 	}
@@ -132,12 +132,12 @@ func TestGrammarReasons(t *testing.T) {
 // TestGrammarsTakeTheirTime: neither a grammar nor an input makes a check take long.
 func TestGrammarsTakeTheirTime(t *testing.T) {
 	patch := "*** Begin Patch\n*** Add File: a\n" + strings.Repeat("+some line of a file that is being written\n", 400) + "*** End Patch\n"
-	g, _ := compileGrammar("lark", applyPatchGrammar)
+	g, _ := Compile("lark", applyPatchGrammar)
 	start := time.Now()
-	if reason := g.check(patch); reason != "" {
+	if reason := g.Check(patch); reason != "" {
 		t.Error(reason)
 	}
-	if reason := g.check(strings.Replace(patch, "\n+some", "\nsome", 1)); reason == "" {
+	if reason := g.Check(strings.Replace(patch, "\n+some", "\nsome", 1)); reason == "" {
 		t.Error("a patch of 17 KB is not checked")
 	}
 	for definition, input := range map[string]string{
@@ -147,11 +147,11 @@ func TestGrammarsTakeTheirTime(t *testing.T) {
 		"start: \"b\"\n%ignore /a*/\n%ignore /(a|aa){50}/": strings.Repeat("a", 20000),
 		"start: a\na: b\nb: a | \"x\"":                     strings.Repeat("x", 1000),
 	} {
-		g, ok := compileGrammar("lark", definition)
+		g, ok := Compile("lark", definition)
 		if !ok {
 			t.Errorf("%q is not read", definition)
 		}
-		g.check(input)
+		g.Check(input)
 	}
 	if took := time.Since(start); took > 10*time.Second {
 		t.Error(took)
@@ -163,8 +163,8 @@ func FuzzGrammar(f *testing.F) {
 	f.Add("lark", "start: (A|\"x\"i)* [B] /a.*/s\nA: \"a\"..\"c\"\nB: A~2..3 -> x\n%ignore \" \"+\n%import common.WS", "a b")
 	f.Add("regex", `^[\w\-.]+(?P<x>\d|[[:alpha:]])$`, "a1")
 	f.Fuzz(func(t *testing.T, notation, definition, input string) {
-		if g, ok := compileGrammar(notation, definition); ok {
-			g.check(input)
+		if g, ok := Compile(notation, definition); ok {
+			g.Check(input)
 		}
 	})
 }

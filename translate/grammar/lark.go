@@ -1,4 +1,4 @@
-package translate
+package grammar
 
 import (
 	"errors"
@@ -32,7 +32,7 @@ type larkSymbol struct {
 
 func (s *larkSymbol) isRule() bool { return s.match == nil && s.literal == "" }
 
-var errLark = errors.New("translate: a grammar that cannot be checked")
+var errLark = errors.New("grammar: one that cannot be checked")
 
 // larkCommon are the terminals of Lark's library, as regular expressions.
 var larkCommon = map[string]string{

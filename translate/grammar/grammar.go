@@ -1,4 +1,4 @@
-package translate
+package grammar
 
 import (
 	"fmt"
@@ -9,20 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// A custom tool may bind its input to a grammar: a regular expression, or rules
-// in the notation of Lark. No chat backend is held to one, so the input can be
-// checked when it is whole. The check must never refuse what the grammar allows:
-// what of a grammar cannot be read exactly makes it one that is not checked.
-
-// grammar is a compiled grammar. The zero value is one that is not checked.
-type grammar struct {
+// Grammar is a compiled grammar. The zero value is one that is not checked.
+type Grammar struct {
 	whole *regexp.Regexp
 	rules *larkRules
 }
 
-// compileGrammar reads a grammar. ok is false if it cannot be checked.
-func compileGrammar(notation, definition string) (g grammar, ok bool) {
-	if len(definition) > maxGrammar {
+// Compile reads a grammar in the notation "regex" or "lark". ok is false if it
+// cannot be checked: another notation, a definition over 64 KiB, or one that cannot
+// be read exactly.
+func Compile(notation, definition string) (g Grammar, ok bool) {
+	if len(definition) > maxDefinition {
 		return g, false
 	}
 	switch notation {
@@ -35,23 +32,23 @@ func compileGrammar(notation, definition string) (g grammar, ok bool) {
 		if err != nil {
 			return g, false
 		}
-		return grammar{whole: re}, true
+		return Grammar{whole: re}, true
 	case "lark":
 		rules, err := parseLark(definition)
 		if err != nil {
 			return g, false
 		}
-		return grammar{rules: rules}, true
+		return Grammar{rules: rules}, true
 	}
 	return g, false
 }
 
-// maxGrammar bounds the definition of a grammar that is checked, in bytes.
-const maxGrammar = 64 << 10
+// maxDefinition bounds a definition that is checked, in bytes.
+const maxDefinition = 64 << 10
 
-// check reports what is wrong with an input, or "". Whatever takes too much work
+// Check reports what is wrong with an input, in words for a model, or "". Whatever takes too much work
 // to check counts as right.
-func (g *grammar) check(input string) (reason string) {
+func (g *Grammar) Check(input string) (reason string) {
 	switch {
 	case g.whole != nil:
 		if !g.whole.MatchString(input) {
@@ -247,4 +244,15 @@ func (p program) follow(states []uint32, pc uint32) []uint32 {
 		return p.follow(states, i.Out)
 	}
 	return states
+}
+
+// clip cuts a text to at most so many bytes, on the edge of a character.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most]
 }
