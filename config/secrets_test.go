@@ -44,7 +44,7 @@ func TestStoreIsRedacted(t *testing.T) {
 		"redis://localhost:6379/1": "redis://localhost:6379/1",
 		"redis://u:pw@h/1":         "redis://u:<secret>@h/1",
 		"valkeys://:p@w@h?addr=h2:1&password=x&token": "valkeys://:<secret>@h?addr=h2:1&password=<secret>&token",
-		"redis://u:@h":    "redis://u:@h",
+		"redis://u:@h": "redis://u:@h",
 	} {
 		s := Store{Kind: kind}
 		if got := s.Redacted(); got != want {

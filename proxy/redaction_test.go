@@ -199,7 +199,7 @@ func TestTheSecretsOfToolsAreNowhere(t *testing.T) {
 		show(r.post(`{"model":"m","input":` + added + `,` + tools + `,"previous_response_id":"` + id + `"}`))
 		id = show(r.post(`{"model":"m","input":` + added + `}`)).responseID(t)
 		show(r.get("/v1/responses/" + id + "/input_items"))
-		show(r.post(`{"model":"m","input":"refuse",` + tools + `}`)).want(t, 400, "")
+		show(r.post(`{"model":"m","input":"refuse",`+tools+`}`)).want(t, 400, "")
 		conversation := show(r.do("POST", "/v1/conversations", `{"items":`+added+`}`))
 		var made struct{ ID string }
 		if err := json.Unmarshal(conversation.body, &made); err != nil {
