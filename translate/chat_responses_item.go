@@ -73,6 +73,9 @@ type outItem struct {
 	payload      []byte // of a client-run tool's call: what its item holds
 	commandsAt   int    // where in payload the list of a shell's commands begins
 	pieces       int    // of a function's call: how many its arguments came in
+	args         callArguments
+	chunk        int // of a call: number of the chunk in which it began
+	choice       int // and the choice that made it
 
 	givenID    []byte // the backend's id for the item, if it has one that can stay
 	members    []byte // members that a Responses backend gave the item: ,"key":value…
@@ -90,7 +93,7 @@ func (it *outItem) reset() {
 		details: it.details[:0], extras: it.extras[:0], sealed: it.sealed[:0],
 		callID: it.callID[:0], name: it.name[:0], upstreamID: it.upstreamID[:0],
 		space: it.space[:0], said: it.said[:0], payload: it.payload[:0], input: customInput{seen: it.input.seen[:0]},
-		givenID: it.givenID[:0], members: it.members[:0],
+		givenID: it.givenID[:0], members: it.members[:0], args: callArguments{kept: it.args.kept[:0]},
 	}
 }
 

@@ -52,6 +52,14 @@ type Turn struct {
 	plain   []byte           // scratch for a custom tool's arguments
 	holding int              // calls that are held back
 
+	chunks     int    // chunks taken in, but for those that only repeat a shape
+	completion bool   // a whole chat.completion is being taken in
+	before     int    // items before the chunk
+	choiceAt   int    // which choice is being taken in
+	speaker    int8   // the choice that gives the text, counted from 1; 0: none has spoken
+	thinker    int8   // the one that gives the reasoning
+	others     uint64 // choices that are other answers, a bit each
+
 	chose    bool       // there was a choice
 	finish   finishKind // why the backend stopped
 	finished bool
@@ -237,6 +245,7 @@ func (t *Turn) FeedMessage(dst, body []byte) []byte {
 	if t.state == stateIdle {
 		dst = t.Begin(dst)
 	}
+	t.completion = true
 	dst = t.feedChunk(dst, body)
 	if t.state >= stateRepairing {
 		return dst
