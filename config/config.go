@@ -140,6 +140,9 @@ type Config struct {
 
 	// places says where a value was set, by its dotted path, for complaints.
 	places map[string]place
+
+	// literal are the keys whose values stand on the command line as they are.
+	literal map[string]bool
 }
 
 // Log says what is logged, and how.

@@ -286,6 +286,7 @@ func (x *exchange) beginTurn() {
 		Compaction:    x.compaction(),
 		Checked:       x.check != nil,
 		Grammar:       x.grammar(),
+		Redact:        s.redactText,
 	}
 	if x.backend.cfg.API == config.APIResponses {
 		if x.mend == nil {
@@ -393,6 +394,7 @@ const (
 func (x *exchange) readError() *translate.Error {
 	x.passHeaders()
 	x.parts, _ = x.up.ReadAtMost(x.parts[:0], maxErrorBody, time.Now().Add(errorTime))
+	x.parts = x.server.redact.JSON(x.parts)
 	e := translate.UpstreamError(x.up.Header.StatusCode(), x.parts)
 	x.up.Close(true)
 	return e

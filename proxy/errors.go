@@ -18,6 +18,7 @@ import (
 
 // respondError answers with an error of the API.
 func (x *exchange) respondError(ctx *fasthttp.RequestCtx, e *translate.Error) {
+	e = e.Redacted(x.server.redactText)
 	x.noteRefusal(e)
 	lingerIfUnread(ctx)
 	x.out = e.AppendBody(x.out[:0])

@@ -349,7 +349,7 @@ func (x *exchange) passReply() (streaming bool) {
 			out.SetContentTypeBytes(v)
 			continue
 		}
-		out.AddBytesKV(k, v)
+		x.server.addPassed(out, k, v)
 	}
 	if ctx.IsHead() {
 		ctx.Response.SkipBody = true
@@ -386,7 +386,7 @@ func (r rawReply) WriteTo(w io.Writer) (n int64, err error) {
 		}
 	}()
 	for {
-		p, err := x.readPassing()
+		p, err := x.hiddenPassing()
 		if errors.Is(err, io.EOF) {
 			x.up.Close(true)
 			return n, nil
