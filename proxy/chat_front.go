@@ -182,6 +182,7 @@ func (x *exchange) chatTurnOptions() translate.ChatTurnOptions {
 			s.cfg.Stream.Obfuscation == config.ObfuscationAlways && (!f.req.HasObfuscation || f.req.Obfuscation),
 		MaxBytes: int(x.backend.cfg.MaxResponseBytes),
 		Losses:   &x.losses,
+		Redact:   s.redactText,
 	}
 }
 
@@ -241,7 +242,7 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 			if i == 0 {
 				x.passHeaders()
 			}
-			e = translate.ChatUpstreamError(status, body, &f.req)
+			e = translate.ChatUpstreamError(status, body, &f.req).Redacted(x.server.redactText)
 			again = x.learn(status, body)
 		}
 	}

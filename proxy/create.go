@@ -187,12 +187,13 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 		return errBodyTooLarge(limit)
 	}
 	body := append(grow(x.body, int(min(max(length, 0), 1<<20))), x.peeked...)
-	r := ctx.RequestBodyStream()
-	if r == nil {
+	stream := ctx.RequestBodyStream()
+	if stream == nil {
 		x.body = append(body, ctx.Request.Body()...)
 		x.bytesIn = int64(len(x.body))
 		return nil
 	}
+	r := x.beginUpload(stream, false)
 	for {
 		if len(body) == cap(body) {
 			if int64(len(body)) == length {
@@ -285,6 +286,7 @@ func (x *exchange) beginTurn() {
 		Compaction:    x.compaction(),
 		Checked:       x.check != nil,
 		Grammar:       x.grammar(),
+		Redact:        s.redactText,
 	}
 	if x.backend.cfg.API == config.APIResponses {
 		if x.mend == nil {
@@ -392,6 +394,7 @@ const (
 func (x *exchange) readError() *translate.Error {
 	x.passHeaders()
 	x.parts, _ = x.up.ReadAtMost(x.parts[:0], maxErrorBody, time.Now().Add(errorTime))
+	x.parts = x.server.redact.JSON(x.parts)
 	e := translate.UpstreamError(x.up.Header.StatusCode(), x.parts)
 	x.up.Close(true)
 	return e
@@ -464,6 +467,7 @@ func (x *exchange) gone() {
 	x.outcome = metrics.OutcomeClientGone
 	x.ctx.SetStatusCode(statusClientGone)
 	x.ctx.SetConnectionClose()
+	x.client.abort()
 }
 
 // statusClientGone is what logs say for a client that left, as with nginx. It

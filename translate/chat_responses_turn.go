@@ -149,6 +149,9 @@ type TurnOptions struct {
 	// Compaction is the encrypted_content of that item, where it is known from the
 	// start. It must need no escape in a JSON string.
 	Compaction []byte
+	// Redact takes secrets out of what the backend says of a failure; nil: there are
+	// none.
+	Redact func(string) string
 }
 
 const defaultMaxBytes = 64 << 20
@@ -312,7 +315,7 @@ func (t *Turn) Abort(dst []byte, err *Error) []byte {
 	if t.finished {
 		return t.end(dst)
 	}
-	t.failure = err
+	t.failure = err.Redacted(t.opt.Redact)
 	t.advance(stateEnded)
 	t.leaveOpen()
 	return dst
