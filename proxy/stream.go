@@ -119,15 +119,8 @@ func (x *exchange) take(w io.Writer) error {
 		x.out = x.turn.FinishWith(x.out, x.summary.turn)
 		return nil
 	}
-	for again := true; again; {
-		x.in.begin(&x.up, x.reader)
-		err := x.pump(w, &x.in)
-		if err == nil {
-			again, err = x.askRefused(w)
-		}
-		if err != nil {
-			return err
-		}
+	if err := x.takeReply(w, &x.in, x.reader); err != nil {
+		return err
 	}
 	return x.askCallAgain(w)
 }
