@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/antiphon-proxy/antiphon/config"
 	"github.com/antiphon-proxy/antiphon/proxy/seal"
-	"github.com/antiphon-proxy/antiphon/proxy/upstream"
 	"github.com/antiphon-proxy/antiphon/translate"
 )
 
@@ -39,21 +37,18 @@ type summary struct {
 }
 
 // summarize lets the upstream write a summary of the request, and seals it. w is
-// the client's stream, if that has begun: it gets signs of life. What x.wire held is
+// the client's stream, if that has begun: it gets keep-alives. What x.wire held is
 // gone after it.
 func (x *exchange) summarize(history *translate.History, keep translate.Keep, w io.Writer) (*summary, *translate.Error) {
 	s := x.server
-	losses := x.losses // those of the request itself
-	x.losses = translate.Losses{}
-	stream, truncate := x.req.Stream, x.req.TruncateAuto
-	x.req.Stream, x.req.TruncateAuto = w != nil, true
+	main, stream := x.attempt, x.req.Stream // the request itself
+	x.req.Stream = w != nil
 	defer func() {
-		x.losses = losses
-		x.req.Stream, x.req.TruncateAuto = stream, truncate
+		main.backend, main.dialect, main.wire = x.backend, x.dialect, x.wire[:0] // who has answered goes on
+		x.attempt, x.req.Stream = main, stream
 	}()
-	if err := x.toChat(translate.ChatOptions{History: history, Summarize: true}); err != nil {
-		return nil, err
-	}
+	x.attempt.begin(x.backend, x.dialect)
+	x.chat = translate.ChatOptions{Dialect: x.dialect, History: history, Summarize: true}
 	if err := x.sendAlive(w); err != nil {
 		return nil, err
 	}
@@ -74,7 +69,6 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep, w 
 	if err := x.readSummary(sum, w); err != nil {
 		return nil, err
 	}
-	x.accepted()
 	text := sum.turn.Text()
 	if len(text) == 0 {
 		e := proxyError(502, "The upstream gave no summary of the conversation.")
@@ -96,10 +90,10 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep, w 
 	return sum, nil
 }
 
-// sendAlive is send, with signs of life for a client whose stream has begun.
+// sendAlive is send, with keep-alives for a client whose stream has begun.
 func (x *exchange) sendAlive(w io.Writer) *translate.Error { return x.alive(w, x.send) }
 
-// alive asks the upstream, with signs of life for a client whose stream has begun.
+// alive asks the upstream, with keep-alives for a client whose stream has begun.
 func (x *exchange) alive(w io.Writer, ask func() *translate.Error) *translate.Error {
 	beat := x.server.cfg.Stream.Heartbeat.Std()
 	if w == nil || beat <= 0 {
@@ -130,55 +124,15 @@ func (x *exchange) alive(w io.Writer, ask func() *translate.Error) *translate.Er
 	}
 }
 
-// readSummary feeds the upstream's reply to the turn of a summary.
+// readSummary feeds the upstream's reply to the turn of a summary. w is where
+// keep-alives go, or nil.
 func (x *exchange) readSummary(sum *summary, w io.Writer) *translate.Error {
-	defer x.events.Reset()
-	idle, wait := x.backend.cfg.Timeouts.Idle.Std(), x.backend.cfg.Timeouts.Idle.Std()
-	beat := x.server.cfg.Stream.Heartbeat.Std()
-	if w != nil && beat > 0 {
-		wait = min(wait, beat)
+	var in inbound
+	if x.takeReply(w, &in, sum.reader) != nil {
+		x.up.Cancel(errClientGone)
+		return upstreamFailure(errClientGone)
 	}
-	streams := isEventStream(&x.up.Header)
-	var whole []byte
-	last := time.Now()
-	for !sum.turn.Ended() {
-		p, err := x.up.Read(wait)
-		switch {
-		case err == nil:
-			last = time.Now()
-		case errors.Is(err, io.EOF):
-			if !streams {
-				sum.reader.FeedMessage(nil, whole)
-				break
-			}
-			if e, ok := x.events.Finish(); ok {
-				sum.reader.FeedLast(nil, e.Name, e.Data)
-			}
-			sum.reader.Finish(nil)
-		case errors.Is(err, upstream.ErrTimeout) && x.up.Cancelled() == nil && time.Since(last) < idle:
-		default:
-			x.errText = err.Error()
-			return upstreamFailure(err)
-		}
-		if !streams {
-			whole = append(whole, p...)
-		} else {
-			x.events.Feed(p)
-			for e, ok := x.events.Next(); ok && !sum.turn.Ended(); e, ok = x.events.Next() {
-				if string(bytes.TrimSpace(e.Data)) == "[DONE]" {
-					sum.reader.Done(nil)
-				} else {
-					sum.reader.Feed(nil, e.Name, e.Data)
-				}
-			}
-		}
-		if w != nil && beat > 0 && time.Since(x.lastOut) >= beat {
-			if x.heartbeat(w) != nil {
-				x.up.Cancel(errClientGone)
-				return upstreamFailure(errClientGone)
-			}
-		}
-	}
+	x.rest()
 	x.up.Close(true)
 	return sum.turn.Failure()
 }
@@ -203,21 +157,15 @@ func (x *exchange) mustCompact() translate.Keep {
 // compactFirst compacts the context before the answer, and leaves the shorter
 // request in x.wire, unless a compaction is all that is asked for.
 func (x *exchange) compactFirst(w io.Writer) (err *translate.Error) {
-	history := x.chat.History
+	history, translatedFor := x.chat.History, x.chat.Dialect
 	if x.summary, err = x.summarize(history, x.compacts, w); err != nil || x.compactsOnly() {
 		return err
 	}
 	if err := x.req.Compacted(x.summary.plain); err != nil {
 		return err
 	}
-	x.losses.Reset()
-	if err := x.toChat(translate.ChatOptions{History: history}); err != nil {
-		return err
-	}
-	if x.server.cfg.Loss == config.LossStrict {
-		return x.losses.Refusal()
-	}
-	return nil
+	x.chat = translate.ChatOptions{Dialect: translatedFor, History: history}
+	return x.rebuild()
 }
 
 // compactInStream compacts the context of a stream that has begun, which says so,
@@ -228,7 +176,6 @@ func (x *exchange) compactInStream(w io.Writer) error {
 		return err
 	}
 	failure := x.compactFirst(w)
-	x.reported = 0 // the losses are those of another request now
 	if failure == nil {
 		x.out = x.turn.CloseCompaction(x.out, x.summary.sealed)
 		if err := x.flush(w); err != nil {
@@ -250,7 +197,7 @@ func (x *exchange) compactInStream(w io.Writer) error {
 // contextTokens is how many tokens the request in x.wire takes. The upstream's
 // tokenizer is only asked where an estimate could be on the wrong side of bound.
 func (x *exchange) contextTokens(bound int64) int64 {
-	n := translate.EstimateTokens(x.chatBody())
+	n := translate.EstimateTokens(x.wireBody())
 	if n > bound/2 && n < 2*bound && x.hasTokenizer() {
 		if exact, ok := x.askTokenizer(); ok {
 			return exact

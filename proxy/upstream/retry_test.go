@@ -83,13 +83,13 @@ func ask(c *Client, wire []byte, streamed bool) (attempts int, err error) {
 	var x Exchange
 	var stream *StreamBody
 	if i := bytes.Index(wire, []byte("\r\n\r\n")) + 4; streamed {
-		stream = &StreamBody{Reader: bytes.NewReader(wire[i:]), Before: func() {}}
+		stream = &StreamBody{Reader: bytes.NewReader(wire[i:])}
 		wire = wire[:i]
 	}
 	if err := x.Do(c, wire, stream); err != nil {
 		return x.Attempts, err
 	}
-	_, err = x.ReadAll(nil)
+	_, err = x.ReadAtMost(nil, 1<<20, time.Now().Add(5*time.Second))
 	x.Close(false)
 	return x.Attempts, err
 }

@@ -18,26 +18,26 @@ import (
 // maxPeek bounds how much of a reply waits until it is known what it is.
 const maxPeek = 16 << 10
 
-// refusedInPassing looks whether the reply with status 200 that is to be passed on is a
-// refusal. What was read of it for that is in x.replyStart.
-func (x *exchange) refusedInPassing() *translate.Error {
+// inBandInPassing looks whether the reply with status 200 that is to be passed on is an
+// in-band error. What was read of it for that is in x.replyStart.
+func (x *exchange) inBandInPassing() *translate.Error {
 	x.replyStart, x.replyErr = x.replyStart[:0], nil
 	if len(x.up.Header.ContentEncoding()) > 0 {
 		return nil
 	}
-	refusal := x.peekBody
+	first := x.peekBody
 	if isEventStream(&x.up.Header) {
-		refusal = x.peekEvent
+		first = x.peekEvent
 	}
-	data := refusal()
+	data := first()
 	if data == nil || translate.ReadResponsesRefusal(data) != translate.RefusalInPlace {
 		return nil
 	}
-	return translate.UpstreamError(0, data) // it came without a status
+	return translate.UpstreamError(0, data).Redacted(x.server.redactText) // it came without a status
 }
 
 // peek reads on, and reports whether there is more to come. An upstream that is silent
-// for as long as clients are to wait for a sign of life is not waited for.
+// for as long as clients are to wait for a keep-alive is not waited for.
 func (x *exchange) peek() (piece []byte, more bool) {
 	wait := x.backend.cfg.Timeouts.Idle.Std()
 	if beat := x.server.cfg.Stream.Heartbeat.Std(); beat > 0 {
@@ -53,11 +53,12 @@ func (x *exchange) peek() (piece []byte, more bool) {
 
 // peekEvent is the data of the first event, or nil.
 func (x *exchange) peekEvent() []byte {
-	defer x.events.Reset()
+	x.in.begin(&x.up, nil)
+	defer x.in.events.Reset()
 	for {
 		p, more := x.peek()
-		x.events.Feed(p)
-		for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
+		x.in.events.Feed(p)
+		for e, ok := x.in.events.Next(); ok; e, ok = x.in.events.Next() {
 			switch {
 			case bytes.HasPrefix(e.Data, []byte(`{"type":"response.`)): // a response, as it begins nearly always
 				return nil
