@@ -20,6 +20,7 @@ type pastCall struct {
 	item string // the item's own id; "" is none
 	sent string // the id that the backend knows
 	name string // the name that the backend knows, as a JSON string
+	uses int    // which use of id this is: see claim
 }
 
 func (c *pastCall) size() int { return 64 + len(c.id) + len(c.item) + len(c.sent) + len(c.name) }
@@ -158,9 +159,24 @@ func (m *messages) claim(it *item) []byte {
 	if !own {
 		id = []byte("call_0")
 	}
-	sent := id
-	for n := 2; m.claimed(sent); n++ {
-		sent = strconv.AppendInt(append(slices.Clip(id), '_'), int64(n), 10)
+	sent, n := id, 1
+	if m.claimed(sent) {
+		h := hashID(id)
+		if n = m.uses[h]; n == 0 {
+			if n = 1; m.past != nil {
+				if c := m.past.call(id); c != nil {
+					n = max(c.uses, 1)
+				}
+			}
+		}
+		for m.claimed(sent) {
+			n++
+			sent = strconv.AppendInt(append(slices.Clip(id), '_'), int64(n), 10)
+		}
+		if m.uses == nil {
+			m.uses = map[uint64]int{}
+		}
+		m.uses[h] = n
 	}
 	m.use(sent)
 	if string(sent) != string(callID(it)) {
@@ -230,7 +246,7 @@ func (m *messages) remember(it *item, sent, name []byte) (c pastCall) {
 	if name == nil && !it.hosted {
 		name = m.appendCallName(nil, it)
 	}
-	c = pastCall{id: string(callID(it)), sent: string(sent), name: string(name)}
+	c = pastCall{id: string(callID(it)), sent: string(sent), name: string(name), uses: m.uses[hashID(callID(it))]}
 	if c.sent == c.id {
 		c.sent = c.id // one string
 	}

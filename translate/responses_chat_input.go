@@ -36,6 +36,7 @@ type messages struct {
 	calls    []pastCall // those that were written, when a history is made
 	used     []uint64   // ids of calls that were written: see claim
 	usedSet  map[uint64]struct{}
+	uses     map[uint64]int // of ids that came again: how often
 	sent     map[int]string // ids that were changed, by item
 	tools    *toolSet       // those of the request; nil when a history is made
 	dst      []byte
