@@ -37,7 +37,7 @@ func (a *callArguments) none() bool { return !a.said && noArguments(a.kept) }
 // which servers write that there are no arguments.
 func noArguments(raw []byte) bool {
 	switch string(bytes.TrimSpace(raw)) {
-	case "", "{}", "[]", "null", "None", "undefined", `\"\"`, "{ }":
+	case "", "{}", "[]", "null", "None", "undefined", `\"\"`, `""`, "{ }":
 		return true
 	}
 	return false

@@ -183,6 +183,7 @@ func (t *Turn) announce(dst []byte, i int) []byte {
 		t.lose(ruleReplyCallID, outputPath(len(t.order))+".call_id", string(it.callID))
 		it.callID = t.opt.Seed.appendID(it.callID[:0], prefixCallID, firstOutput+i)
 	}
+	it.patch = it.form == formCustom && it.takesPatches()
 	early := append([]byte(nil), it.text...)
 	it.text = it.text[:0]
 	if it.builtin() || t.holdsInput(it) || t.holdsArguments(it) {

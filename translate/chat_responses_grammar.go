@@ -169,7 +169,7 @@ func (t *Turn) giveHeldInput(dst []byte, i int, status string) []byte {
 	dst = t.add(dst, i, formPrefixes[formCustom])
 	it.head = itemPlace(it.head[:0], it)
 	it.head = append(it.head, `,"delta":"`...)
-	dst = t.emitInput(dst, it, 0)
+	dst = t.emitInput(dst, it, len(it.text))
 	return t.close(dst, i, status)
 }
 

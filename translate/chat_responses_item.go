@@ -70,6 +70,8 @@ type outItem struct {
 	native       bool     // the backend sends a custom tool's input as it is
 	input        customInput
 	finished     bool   // all of input has been taken in
+	patch        bool   // of a custom tool's call: it takes nothing but patches
+	shown        int    // how much of text has been said
 	payload      []byte // of a client-run tool's call: what its item holds
 	commandsAt   int    // where in payload the list of a shell's commands begins
 	pieces       int    // of a function's call: how many its arguments came in
@@ -377,6 +379,8 @@ func (t *Turn) leaveOpen() {
 		}
 		if it.kind != outCall {
 			t.closePart(nil, it, true)
+		} else if it.form == formCustom { // the rest nobody was told of
+			it.text = it.text[:it.shown]
 		}
 		it.json = it.append(it.json[:0], "incomplete")
 		it.state = itemDone
