@@ -269,6 +269,8 @@ func legalValues(t reflect.Type) []string {
 		return texts(translate.CallIDsAny, translate.CallIDsAlnum9)
 	case reflect.TypeFor[translate.CustomTools]():
 		return texts(translate.CustomFunction, translate.CustomNative)
+	case reflect.TypeFor[translate.CallMarkup]():
+		return texts(translate.MarkupCalls, translate.MarkupReport, translate.MarkupOff)
 	case reflect.TypeFor[translate.Replay]():
 		return texts(translate.ReplayAuto, translate.ReplayNone, translate.ReplayLoop, translate.ReplayAll)
 	case reflect.TypeFor[translate.EffortForm]():

@@ -139,6 +139,9 @@ type ToolAbilities struct {
 	// object, for servers that refuse a call without them. "" is nothing.
 	CallPlaceholder string `yaml:"call_placeholder"`
 
+	// CallMarkup is what is done about calls that the server leaves in the text.
+	CallMarkup CallMarkup `yaml:"call_markup"`
+
 	// Custom is how custom tools are offered, and their calls written.
 	Custom CustomTools `yaml:"custom"`
 }

@@ -117,6 +117,8 @@ func (d *Dialect) setWord(f Fact) (changed bool) {
 		return setWord(&d.Tools.CallPlaceholder, f.Value, f.Value)
 	case "tools.custom":
 		return setWord(&d.Tools.Custom, f.Value, CustomFunction, CustomNative)
+	case "tools.call_markup":
+		return setWord(&d.Tools.CallMarkup, f.Value, MarkupCalls, MarkupReport, MarkupOff)
 	case "reasoning.replay_field":
 		return setWord(&d.Reasoning.ReplayField, f.Value, f.Value)
 	case "reasoning.placeholder":

@@ -188,6 +188,8 @@ func setDialect(d *Dialect, key, value string) error {
 		d.Tools.CallExtras = strings.Split(value, ",")
 	case "tools.custom":
 		d.Tools.Custom = CustomTools(value)
+	case "tools.call_markup":
+		d.Tools.CallMarkup = CallMarkup(value)
 	case "tools.call_ids":
 		d.Tools.CallIDs = CallIDForm(value)
 	case "structured_fallback":
