@@ -7,22 +7,6 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
-// CallMarkup says what is done about calls that a backend leaves in its text, in the
-// markup of the model's chat template.
-type CallMarkup string
-
-// The values of CallMarkup.
-const (
-	// MarkupCalls makes calls of them: of text at the end of a reply that is nothing but
-	// calls of tools that the request has. What only looks like that stays text, and is
-	// reported.
-	MarkupCalls CallMarkup = "calls"
-	// MarkupReport leaves them in the text, and reports them.
-	MarkupReport CallMarkup = "report"
-	// MarkupOff does not look.
-	MarkupOff CallMarkup = "off"
-)
-
 // markupForm is one way in which calls begin in text.
 type markupForm struct {
 	open  string
