@@ -85,6 +85,9 @@ const (
 	ruleReplyFence
 	ruleReplyPart
 	ruleReplyContentType
+	ruleReplyCallText
+	ruleReplyCallMarkup
+	ruleReplyChannels
 	numRules
 )
 
@@ -176,6 +179,9 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyReasoningData:   {"reply.reasoning_data", Dropped, true, "Encrypted or signed data of the backend was left out: its dialect does not take it back, or nobody can carry it."},
 	ruleReplyUnsealed:        {"reply.not_sealed", Dropped, true, "Reasoning could not be encrypted for the client, because it is too large or the keys are out of reach."},
 	ruleReplyFence:           {"reply.code_fence", Repaired, true, "The answer was JSON in a Markdown code fence, which was taken off."},
+	ruleReplyCallText:        {"reply.call_text", Repaired, true, "A call stood in the text, in the markup of the model's chat template: it was made a call, or left out where the backend has made the call as well."},
+	ruleReplyCallMarkup:      {"reply.call_markup", Dropped, true, "The text has something like a call in it, in the markup of a model's chat template. It is given as text."},
+	ruleReplyChannels:        {"reply.channels", Repaired, true, "The channels of gpt-oss' chat format stood in the text, and were taken apart."},
 	ruleReplyContentType:     {"reply.content_type", Repaired, true, "The text of a reply came as a number, a word or an object, and is given as it was written."},
 	ruleReplyPart:            {"reply.part", Dropped, true, "A part or annotation of the reply that the Responses API has no place for was left out."},
 }
