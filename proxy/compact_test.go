@@ -141,7 +141,8 @@ func TestCompactionSealed(t *testing.T) {
 	flipped := input[:at] + string(input[at]^1) + input[at+1:]
 	refused(r.post(`{"model":"m","input":`+flipped+`}`), "input[1].encrypted_content")
 	// One of reasoning is no compaction.
-	x := &exchange{server: r.srv, tenant: r.tenant()}
+	x := &exchange{server: r.srv}
+	x.tenant = r.tenant()
 	sealed, _ := x.Seal(nil, []byte(`{"v":1,"keep":"all","model":"m","summary":"s"}`))
 	refused(r.post(fmt.Sprintf(`{"model":"m","input":[{"type":"compaction","encrypted_content":"%s"}]}`, sealed)), "input[0].encrypted_content")
 	if up.Count() != 1 {

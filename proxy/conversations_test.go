@@ -453,7 +453,8 @@ func TestConversationLease(t *testing.T) {
 	r.until("the lease to end", func() bool { return r.post(body).status == 200 })
 
 	// Renewals keep the version that is needed to give the lock back.
-	x := &exchange{server: r.srv, tenant: tenant}
+	x := &exchange{server: r.srv}
+	x.tenant = tenant
 	var p place
 	if _, err := p.take(r.srv, x, c.ID); err != nil {
 		t.Fatal(err)

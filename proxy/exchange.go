@@ -22,15 +22,38 @@ import (
 // the background are exchanges too, made with Server.detached. They have no ctx;
 // what they read and write is header, reply, and the writer that run is given.
 type exchange struct {
-	server     *Server
-	client     *client
-	ctx        *fasthttp.RequestCtx // nil when detached
-	front      *chatFront           // for chat clients of a Responses backend
-	recording  *Recording           // of this exchange, if somebody records
-	candidates []*backend           // for the model, if there are several upstreams
-	attempt                         // the request as it goes to one of them
-	earlier    []translate.Loss     // what the request had lost before it was translated for an upstream
+	server    *Server
+	client    *client
+	ctx       *fasthttp.RequestCtx // nil when detached
+	front     *chatFront           // for chat clients of a Responses backend
+	recording *Recording           // of this exchange, if somebody records
 
+	identity
+	routing
+	attempt                  // the request as it goes to an upstream
+	earlier []translate.Loss // what the request had lost before it was translated for one
+	continuation
+	passing
+	responder
+	outbox
+	tally
+
+	body    []byte // the request's body
+	head    []byte // scratch for heads and headers
+	parts   []byte // scratch for the request and errors
+	req     translate.Request
+	history translate.HistoryBuilder
+	up      upstream.Exchange
+	in      inbound // the upstream's reply
+
+	finished bool
+
+	random [512]byte // unused randomness
+	left   int       // how much of it, from the end
+}
+
+// identity is whose request it is, and what is known of it before it is read.
+type identity struct {
 	header *fasthttp.RequestHeader  // of the request, for what goes on to the upstream
 	reply  *fasthttp.ResponseHeader // of the reply, for what comes from the upstream and the loss report
 
@@ -41,54 +64,71 @@ type exchange struct {
 	principal string
 	grant     *config.Grant // what the client's key gives; nil without a file of keys
 	quota     *quota        // of the tenant, while it has been admitted
+}
 
-	body         []byte // the request's body
-	peeked       []byte // its beginning, where that was looked at before the rest came
-	head         []byte
-	out          []byte // what goes to the client
-	desk         *desk  // while the stream has something to do
-	parts        []byte // an upstream's reply that came in several pieces
-	replyStart   []byte // the beginning of a reply that is passed on, where that was looked at
-	replyErr     error  // that came after it
-	req          translate.Request
-	ownTurn      translate.Turn
-	turn         *translate.Turn          // that of the response: ownTurn, or that of mend
-	reader       turnReader               // what the upstream says goes to it
-	sink         sink                     // where the answer goes
-	http         storedChatSink           // that of an HTTP stream, of which a part may be used
-	in           inbound                  // the upstream's reply
-	mend         *translate.ResponsesTurn // for a backend that speaks Responses by halves
-	history      translate.HistoryBuilder
+// routing is where the request may go.
+type routing struct {
+	candidates []*backend // for the model, if there are several upstreams
+	routed     bool       // it is settled which upstreams it may go to
+	bound      bool       // it goes on with what an upstream keeps
+}
+
+// continuation is what the request goes on with, and what goes on with its response.
+type continuation struct {
 	conversation uint64 // version of the conversation that was read
-	seed         translate.Seed
-	seeded       bool      // seed and created were known before: the response has waited
-	created      time.Time // of a response that has waited
-	acceptedID   string    // of a background response that is made: what it names by URL was fetched when it was accepted
-	lane         string    // of a WebSocket
+	place        *place // in a conversation; nil without
 	continued    *localResponse
 	local        *wsState // responses that only this connection can continue; nil for HTTP
-	up           upstream.Exchange
-	place        *place         // in a conversation; nil without
-	summary      *summary       // of what was compacted for this response; nil without
-	compacts     translate.Keep // the context is compacted before the answer, and what that leaves; "" for not
-	kept         *keptChat      // a chat completion that passes through and is kept; nil for others
+	lane         string   // of a WebSocket
 
-	mayBeEmpty bool // the request need not have any input
+	seed       translate.Seed
+	seeded     bool      // seed and created were known before: the response has waited
+	created    time.Time // of a response that has waited
+	acceptedID string    // of a background response that is made: what it names by URL was fetched when it was accepted
 
-	routed    bool // it is settled which upstreams it may go to
-	bound     bool // it goes on with what an upstream keeps
-	keepChats bool // chat completions with store:true are kept
+	summary    *summary       // of what was compacted for this response; nil without
+	compacts   translate.Keep // the context is compacted before the answer, and what that leaves; "" for not
+	mayBeEmpty bool           // the request need not have any input
+}
 
-	holding bool   // events are held back until then
-	held    []byte // those events
+// passing is what is known of a request or a reply that is passed on.
+type passing struct {
+	peeked     []byte    // the beginning of the request's body, where that was looked at before the rest came
+	replyStart []byte    // the beginning of the reply, where that was looked at
+	replyErr   error     // that came after it
+	keepChats  bool      // chat completions with store:true are kept
+	kept       *keptChat // a chat completion that is kept on its way; nil for others
+}
 
+// responder is the turn that makes the response.
+type responder struct {
+	ownTurn  translate.Turn
+	mend     *translate.ResponsesTurn // for a backend that speaks Responses by halves
+	turn     *translate.Turn          // that of the response: ownTurn, or that of mend
+	reader   turnReader               // what the upstream says goes to it
+	turnUsed bool
+}
+
+// outbox is what goes to the client.
+type outbox struct {
+	sink      sink           // where it goes
+	http      storedChatSink // the sink of an HTTP stream, of which a part may be used
+	out       []byte         // what has not gone there yet
+	desk      *desk          // while the stream has something to do
+	holding   bool           // events are held back
+	held      []byte         // those events
 	streaming bool
-	finished  bool
-	turnUsed  bool
 	reported  []translate.Loss // that the client was told of in the header
-	lastOut   time.Time        // when something was written to the client last
+	lastOut   time.Time        // when something was written last
+}
 
-	// For the log and the metrics.
+// reset empties the outbox for the next request, and keeps its memory.
+func (o *outbox) reset() {
+	*o = outbox{out: release(o.out), held: release(o.held), reported: o.reported[:0], http: storedChatSink{out: release(o.http.out)}}
+}
+
+// tally is what the log and the metrics get.
+type tally struct {
 	outcome     metrics.Outcome
 	status      int
 	errCode     string
@@ -100,11 +140,7 @@ type exchange struct {
 	firstOut    time.Duration // of a stream to the client
 	attempts    int
 	storeFailed bool
-
-	shared int64 // of the memory budget
-
-	random [512]byte // unused randomness
-	left   int       // how much of it, from the end
+	shared      int64 // of the memory budget
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -191,23 +227,19 @@ func (x *exchange) recycle() {
 	x.up.Reset()
 	x.in.recycle()
 	x.losses.Reset()
-	x.body, x.head, x.out, x.parts = release(x.body), release(x.head), release(x.out), release(x.parts)
-	x.attempt = attempt{wire: release(x.wire), losses: x.losses}
-	x.earlier, x.reported = nil, x.reported[:0]
-	x.held, x.holding = release(x.held), false
-	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
-	x.place, x.summary, x.grant, x.candidates = nil, nil, nil, x.candidates[:0]
-	x.kept, x.keepChats, x.routed, x.bound, x.compacts = nil, false, false, false, ""
-	x.peeked, x.replyStart, x.replyErr = x.peeked[:0], release(x.replyStart), nil
-	x.tenant, x.principal = "", ""
-	x.continued, x.acceptedID = nil, ""
-	x.sink, x.http = nil, storedChatSink{out: release(x.http.out)}
-	x.local, x.lane, x.seeded, x.mayBeEmpty = nil, "", false, false
-	x.streaming, x.finished, x.turnUsed, x.storeFailed = false, false, false, false
 	x.req.Trace = false
-	x.outcome, x.status, x.attempts = metrics.OutcomeOK, 0, 0
-	x.errCode, x.errType, x.errText = "", "", ""
-	x.bytesIn, x.bytesOut, x.firstByte, x.firstOut = 0, 0, 0, 0
+	// Each part is emptied whole, but for memory that it keeps: a field cannot be
+	// forgotten.
+	x.server, x.client, x.ctx, x.earlier, x.finished = nil, nil, nil, nil, false
+	x.body, x.head, x.parts = release(x.body), release(x.head), release(x.parts)
+	x.identity = identity{requestID: x.requestID[:0]}
+	x.routing = routing{candidates: x.candidates[:0]}
+	x.attempt = attempt{wire: release(x.wire), losses: x.losses}
+	x.continuation = continuation{}
+	x.passing = passing{peeked: x.peeked[:0], replyStart: release(x.replyStart)}
+	x.turn, x.reader, x.turnUsed = nil, nil, false
+	x.outbox.reset()
+	x.tally = tally{}
 	exchanges.Put(x)
 }
 

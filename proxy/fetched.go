@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"sync"
 	"time"
@@ -107,17 +106,13 @@ func getFile(b *backend, head []byte, timeout time.Duration, most int) (file tra
 	if err := up.Do(b.client, head, nil); err != nil {
 		return file, err
 	}
-	var data []byte
-	for err == nil {
-		var p []byte
-		p, err = up.Read(timeout)
-		if data = append(data, p...); len(data) > most {
-			err = fetch.ErrTooLarge
-		}
+	data, err := up.ReadAtMost(nil, most+1, time.Now().Add(timeout))
+	if err == nil && len(data) > most {
+		err = fetch.ErrTooLarge
 	}
-	up.Close(errors.Is(err, io.EOF))
+	up.Close(err == nil)
 	switch {
-	case !errors.Is(err, io.EOF):
+	case err != nil:
 		return file, err
 	case up.Header.StatusCode() != fasthttp.StatusOK:
 		return file, errNoFile

@@ -2,8 +2,8 @@ package proxy
 
 import (
 	"errors"
-	"io"
 	"maps"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -113,20 +113,14 @@ func fetchModels(b *backend, head []byte) ([]byte, *translate.Error) {
 		return nil, upstreamFailure(err)
 	}
 	defer func() { up.Close(true) }()
-	var body []byte
-	for {
-		p, err := up.Read(modelsTime)
-		body = append(body, p...)
-		switch {
-		case errors.Is(err, io.EOF):
-			if status := up.Header.StatusCode(); status != 200 {
-				return nil, translate.UpstreamError(status, body) // respondError takes secrets out
-			}
-			return body, nil
-		case err != nil:
-			return nil, upstreamFailure(err)
-		}
+	body, err := up.ReadAtMost(nil, math.MaxInt, time.Now().Add(modelsTime))
+	if err != nil {
+		return nil, upstreamFailure(err)
 	}
+	if status := up.Header.StatusCode(); status != 200 {
+		return nil, translate.UpstreamError(status, body) // respondError takes secrets out
+	}
+	return body, nil
 }
 
 // model answers GET /models/{id}: from the upstream that serves the model, by the
