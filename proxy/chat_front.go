@@ -35,9 +35,7 @@ type choiceReply struct {
 	up     *upstream.Exchange
 	own    upstream.Exchange
 	err    error // of the request
-	stream bool  // its body is a stream of events
-	events sse.Decoder
-	whole  []byte // of a reply that is no stream
+	events sse.Reply
 
 	refusal []byte // what the upstream has said instead of an answer, with status 200
 }
@@ -192,7 +190,6 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 		status := 0
 		if r.err == nil {
 			status = r.up.Header.StatusCode()
-			r.stream = isEventStream(&r.up.Header)
 		}
 		if !x.noteReply(r.err, status) {
 			elsewhere = false
@@ -295,7 +292,7 @@ func (f *chatFront) recycle() {
 		}
 		r.up = nil
 		r.events.Reset()
-		r.whole, r.refusal, r.err = release(r.whole), release(r.refusal), nil
+		r.refusal, r.err = release(r.refusal), nil
 	}
 	f.x, f.scope = nil, keptScope{}
 	chatFronts.Put(f)
@@ -423,20 +420,6 @@ func (x *exchange) feedChoice(i int, data []byte, err error) {
 	if turn.Ended() {
 		return
 	}
-	if !r.stream {
-		r.whole = append(r.whole, data...)
-		switch {
-		case errors.Is(err, io.EOF):
-			x.out = turn.FeedMessage(x.out, r.whole)
-			x.seeChoiceRefusal(r, turn, r.whole)
-			r.up.Close(true)
-		case err != nil:
-			x.errText = err.Error()
-			x.out = turn.Abort(x.out, upstreamFailure(err))
-		}
-		x.endChoice(turn)
-		return
-	}
 	x.wake(chunkRoom(data))
 	r.events.Feed(data)
 	for e, ok := r.events.Next(); ok && !turn.Ended(); e, ok = r.events.Next() {
@@ -456,7 +439,12 @@ func (x *exchange) feedChoice(i int, data []byte, err error) {
 			Message: "The upstream sent an event that is larger than this server takes.",
 		})
 	case errors.Is(err, io.EOF):
-		if e, ok := r.events.Finish(); ok {
+		switch e, ok := r.events.Finish(); {
+		case ok && e.Whole:
+			x.out = turn.FeedMessage(x.out, e.Data)
+			x.seeChoiceRefusal(r, turn, e.Data)
+			r.up.Close(true)
+		case ok:
 			x.out = turn.FeedLast(x.out, e.Name, e.Data)
 			x.seeChoiceRefusal(r, turn, e.Data)
 		}

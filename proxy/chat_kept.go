@@ -69,7 +69,9 @@ func (x *exchange) newChatID() string {
 
 // keepReply makes the upstream's reply that of the client, and keeps it.
 func (x *exchange) keepReply() (streaming bool) {
-	if isEventStream(&x.up.Header) {
+	x.replyStart, x.replyErr = x.replyStart[:0], nil
+	beginning, _ := x.peek()
+	if isEventStream(&x.up.Header, beginning) {
 		x.passHead200()
 		x.streaming = true
 		x.server.metrics.Streams.Add(1)
@@ -78,6 +80,10 @@ func (x *exchange) keepReply() (streaming bool) {
 		return true
 	}
 	body, err := x.readReply()
+	if len(x.replyStart) > 0 {
+		body = append(x.replyStart, body...)
+		x.replyStart = body[:0]
+	}
 	switch {
 	case errors.Is(err, errClientGone):
 		x.gone()
@@ -155,9 +161,8 @@ func (r keptReply) WriteTo(w io.Writer) (n int64, err error) {
 		}
 	}()
 	x.out = x.out[:0]
-	wait := x.backend.cfg.Timeouts.Idle.Std()
 	for {
-		p, err := x.up.Read(wait)
+		p, err := x.readPassing()
 		if errors.Is(err, io.EOF) {
 			if e, ok := x.events.Finish(); ok {
 				x.keepEvent(e)

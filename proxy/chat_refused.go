@@ -38,7 +38,6 @@ func (x *exchange) askChatRefused(w io.Writer) (again bool, err error) {
 	}
 	x.reported = 0 // the losses are those of another request now
 	r.events.Reset()
-	r.whole = r.whole[:0]
 	f.choices.Reset(x.chatTurnOptions())
 	if failure != nil {
 		x.out = turn.Abort(x.out, failure)

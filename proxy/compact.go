@@ -134,8 +134,6 @@ func (x *exchange) readSummary(sum *summary, w io.Writer) *translate.Error {
 	if w != nil && beat > 0 {
 		wait = min(wait, beat)
 	}
-	streams := isEventStream(&x.up.Header)
-	var whole []byte
 	last := time.Now()
 	for !sum.turn.Ended() {
 		p, err := x.up.Read(wait)
@@ -143,11 +141,10 @@ func (x *exchange) readSummary(sum *summary, w io.Writer) *translate.Error {
 		case err == nil:
 			last = time.Now()
 		case errors.Is(err, io.EOF):
-			if !streams {
-				sum.reader.FeedMessage(nil, whole)
-				break
-			}
-			if e, ok := x.events.Finish(); ok {
+			switch e, ok := x.events.Finish(); {
+			case ok && e.Whole:
+				sum.reader.FeedMessage(nil, e.Data)
+			case ok:
 				sum.reader.FeedLast(nil, e.Name, e.Data)
 			}
 			sum.reader.Finish(nil)
@@ -156,16 +153,12 @@ func (x *exchange) readSummary(sum *summary, w io.Writer) *translate.Error {
 			x.errText = err.Error()
 			return upstreamFailure(err)
 		}
-		if !streams {
-			whole = append(whole, p...)
-		} else {
-			x.events.Feed(p)
-			for e, ok := x.events.Next(); ok && !sum.turn.Ended(); e, ok = x.events.Next() {
-				if string(bytes.TrimSpace(e.Data)) == "[DONE]" {
-					sum.reader.Done(nil)
-				} else {
-					sum.reader.Feed(nil, e.Name, e.Data)
-				}
+		x.events.Feed(p)
+		for e, ok := x.events.Next(); ok && !sum.turn.Ended(); e, ok = x.events.Next() {
+			if string(bytes.TrimSpace(e.Data)) == "[DONE]" {
+				sum.reader.Done(nil)
+			} else {
+				sum.reader.Feed(nil, e.Name, e.Data)
 			}
 		}
 		if w != nil && beat > 0 && time.Since(x.lastOut) >= beat {

@@ -456,16 +456,7 @@ func (x *exchange) takeWhole() error {
 		if err != nil {
 			return err
 		}
-		if isEventStream(&x.up.Header) {
-			x.feedPiece(body) // it streams though nobody asked for it
-			x.out = x.out[:0]
-			if !x.turn.Fed() {
-				x.endOfEvents()
-			}
-		} else {
-			x.reader.FeedMessage(nil, body)
-			x.seeRefusal(body)
-		}
+		x.feedReply(body)
 		if again, err = x.askRefused(nil); err != nil {
 			return err
 		}

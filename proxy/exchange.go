@@ -55,7 +55,7 @@ type exchange struct {
 	parts        []byte // an upstream's reply that came in several pieces
 	replyStart   []byte // the beginning of a reply that is passed on, where that was looked at
 	replyErr     error  // that came after it
-	events       sse.Decoder
+	events       sse.Reply
 	req          translate.Request
 	ownTurn      translate.Turn
 	turn         *translate.Turn          // that of the response: ownTurn, or that of mend

@@ -25,11 +25,7 @@ func (x *exchange) refusedInPassing() *translate.Error {
 	if len(x.up.Header.ContentEncoding()) > 0 {
 		return nil
 	}
-	refusal := x.peekBody
-	if isEventStream(&x.up.Header) {
-		refusal = x.peekEvent
-	}
-	data := refusal()
+	data := x.peekReply()
 	if data == nil || translate.ReadResponsesRefusal(data) != translate.RefusalInPlace {
 		return nil
 	}
@@ -51,8 +47,9 @@ func (x *exchange) peek() (piece []byte, more bool) {
 	return p, err == nil && len(x.replyStart) < maxPeek
 }
 
-// peekEvent is the data of the first event, or nil.
-func (x *exchange) peekEvent() []byte {
+// peekReply is the data of the first event, or the whole reply if it could be an error;
+// or nil.
+func (x *exchange) peekReply() []byte {
 	defer x.events.Reset()
 	for {
 		p, more := x.peek()
@@ -66,23 +63,16 @@ func (x *exchange) peekEvent() []byte {
 			}
 		}
 		if !more {
+			break
+		}
+		if bytes.Contains(x.replyStart, []byte(`"output"`)) { // a response
 			return nil
 		}
 	}
-}
-
-// peekBody is the whole reply if it could be an error, or nil.
-func (x *exchange) peekBody() []byte {
-	for more := true; more; {
-		_, more = x.peek()
-		if bytes.Contains(x.replyStart, []byte(`"output"`)) {
-			return nil
-		}
+	if e, ok := x.events.Finish(); ok && e.Whole && x.up.Ended() {
+		return bytes.Clone(e.Data)
 	}
-	if !x.up.Ended() {
-		return nil
-	}
-	return x.replyStart
+	return nil
 }
 
 // readPassing reads on in a reply that is passed on.

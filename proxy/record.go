@@ -65,7 +65,7 @@ func (x *exchange) recorded() {
 	r.Dialect = x.dialect.Name
 	r.Strict = x.server.cfg.Loss == config.LossStrict
 	r.Status = x.up.Header.StatusCode()
-	r.Stream = isEventStream(&x.up.Header)
+	r.Stream = isEventStream(&x.up.Header, r.Reply)
 	var model string
 	if x.front != nil {
 		r.Chat, model = true, x.front.req.Model()

@@ -6,8 +6,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/antiphon-proxy/antiphon/config"
 	"github.com/antiphon-proxy/antiphon/proxy/metrics"
 	"github.com/antiphon-proxy/antiphon/proxy/upstream"
@@ -122,12 +120,7 @@ func (x *exchange) take(w io.Writer) error {
 	}
 	for again := true; again; {
 		var err error
-		if x.isWholeReply() {
-			err = x.streamWhole(w)
-		} else {
-			err = x.pump(w)
-		}
-		if err == nil {
+		if err = x.pump(w); err == nil {
 			again, err = x.askRefused(w)
 		}
 		if err != nil {
@@ -142,17 +135,6 @@ func (x *exchange) doneMarker(dst []byte) []byte {
 		return sse.AppendDone(dst)
 	}
 	return dst
-}
-
-// isWholeReply reports whether the upstream has ignored that it should stream,
-// or something before it answers with a web page.
-func (x *exchange) isWholeReply() bool {
-	kind := x.up.Header.ContentType()
-	return bytes.HasPrefix(kind, []byte("application/json")) || bytes.HasPrefix(kind, []byte("text/html"))
-}
-
-func isEventStream(h *fasthttp.ResponseHeader) bool {
-	return bytes.HasPrefix(h.ContentType(), []byte("text/event-stream"))
 }
 
 // pump carries events from the upstream to the client until the turn has ended.
@@ -251,7 +233,11 @@ func (x *exchange) feed(dst []byte, e sse.Event) []byte {
 
 // endOfEvents is the end of the upstream's stream.
 func (x *exchange) endOfEvents() {
-	if e, ok := x.events.Finish(); ok {
+	switch e, ok := x.events.Finish(); {
+	case ok && e.Whole: // it did not stream, or something before it answers with a web page
+		x.out = x.reader.FeedMessage(x.out, e.Data)
+		x.seeRefusal(e.Data)
+	case ok:
 		x.out = x.reader.FeedLast(x.out, e.Name, e.Data)
 		x.seeRefusal(e.Data)
 	}
@@ -317,20 +303,6 @@ func (x *exchange) broken(err error) error {
 	}
 	x.errText = err.Error()
 	x.out = x.reader.Abort(x.out, upstreamFailure(err))
-	return nil
-}
-
-// streamWhole makes a stream out of a reply that came whole.
-func (x *exchange) streamWhole(w io.Writer) error {
-	if err := x.flush(w); err != nil {
-		return err
-	}
-	body, err := x.readReply()
-	if err != nil {
-		return x.broken(err)
-	}
-	x.out = x.reader.FeedMessage(x.out, body)
-	x.seeRefusal(body)
 	return nil
 }
 
