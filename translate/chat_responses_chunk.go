@@ -1,8 +1,6 @@
 package translate
 
 import (
-	"bytes"
-
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
@@ -22,24 +20,49 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 	t.shape.clear()
 	d := &t.doc
 	if err := d.Parse(data, upstreamLimits); err != nil {
-		if err.Reason != jsonx.InvalidUTF8 {
-			return t.Abort(dst, malformed(data))
+		if isKeepAlive(data) {
+			return dst
 		}
-		t.lose(ruleReplyUTF8, "output", "")
-		data = jsonx.AppendMended(nil, data)
-		if err := d.Parse(data, upstreamLimits); err != nil {
+		if !t.parseFlawed(data, err) {
 			return t.Abort(dst, malformed(data))
 		}
 	}
+	switch d.Kind(jsonx.Root) {
+	case jsonx.Object:
+		return t.feedObject(dst, jsonx.Root)
+	case jsonx.Array:
+		return t.feedList(dst)
+	case jsonx.String:
+		if !isKeepAlive(d.Str(jsonx.Root)) {
+			return t.Abort(dst, UpstreamError(0, data))
+		}
+	}
+	return dst // null says nothing
+}
+
+// feedObject takes in the chunk or completion at root.
+func (t *Turn) feedObject(dst []byte, root uint32) []byte {
+	d := &t.doc
+	if inner, packed := envelope(d, root); packed != nil {
+		return t.feedPacked(dst, packed)
+	} else if inner != 0 {
+		root = inner
+	}
 	var choices, usageNode, tier, model, fingerprint uint32
 	odd := false // something that only an error has
-	for k, end := d.First(jsonx.Root), t.membersEnd(); k < end; k = d.Next(k + 1) {
+	for k, end := d.First(root), d.End(root); k < end; k = d.Next(k + 1) {
 		v := k + 1
 		switch string(d.Str(k)) {
 		case "choices":
 			choices = v
-		case "usage":
-			usageNode = v
+		case "usage", "usage_metadata", "usageMetadata", "token_usage":
+			if d.Kind(v) == jsonx.Object {
+				usageNode = v
+			}
+		case "prompt_eval_count": // Ollama's own, beside the choices
+			if usageNode == 0 {
+				usageNode = root
+			}
 		case "service_tier":
 			tier = v
 		case "model":
@@ -47,24 +70,27 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 		case "system_fingerprint":
 			fingerprint = v
 		case "error":
-			if d.Present(v) && d.Kind(v) != jsonx.False && !emptyString(d, v) {
-				return t.Abort(dst, upstreamErrorIn(d))
+			if isFault(d, v) {
+				return t.Abort(dst, upstreamErrorAt(d, root, 0))
 			}
 		case "base_resp":
 			if code, ok := d.Int(d.Get(v, "status_code")); ok && code != 0 {
-				return t.Abort(dst, upstreamErrorIn(d))
+				return t.Abort(dst, upstreamErrorAt(d, root, 0))
 			}
 		case "x_groq":
+			if isFault(d, d.Get(v, "error")) {
+				return t.Abort(dst, upstreamErrorAt(d, v, 0))
+			}
 			if usageNode == 0 {
 				usageNode = d.Get(v, "usage")
 			}
-		case "detail", "message", "code":
-			odd = true
+		default:
+			odd = odd || oddMember(d, k)
 		}
 	}
-	if choices == 0 && usageNode == 0 {
-		if odd || d.Kind(jsonx.Root) != jsonx.Object {
-			return t.Abort(dst, upstreamErrorIn(d))
+	if !d.Present(choices) && usageNode == 0 {
+		if odd {
+			return t.Abort(dst, upstreamErrorAt(d, root, 0))
 		}
 		return dst // a sign of life
 	}
@@ -98,17 +124,10 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 			}
 		}
 	}
-	if d.Kind(usageNode) == jsonx.Object {
-		t.usage.read(d, usageNode)
+	if d.Kind(usageNode) == jsonx.Object && t.usage.read(d, usageNode) {
 		t.counted = t.finished
 	}
-	if t.finished {
-		t.advance(stateFinishing)
-		if t.counted {
-			return t.end(dst)
-		}
-	}
-	return dst
+	return t.maybeEnd(dst, d.Kind(choices) != jsonx.Array || d.Len(choices) == 0)
 }
 
 func tierKnown(d *jsonx.Doc, n uint32) bool {
@@ -145,23 +164,23 @@ func (t *Turn) choice(dst []byte, d *jsonx.Doc, c uint32) []byte {
 	if d.Kind(delta) != jsonx.Object && t.count == t.leading() {
 		delta = message // a whole answer; after deltas it would be all of them again
 	}
-	if d.Kind(delta) == jsonx.Object {
+	if t.heard = false; d.Kind(delta) == jsonx.Object {
 		dst = t.delta1(dst, d, delta, logprobs)
 	}
-	if t.state >= stateEnded || t.finished {
+	if t.state >= stateEnded {
 		return dst
 	}
-	if d.Kind(finish) == jsonx.String && len(d.Str(finish)) > 0 {
-		t.finished, t.finish = true, finishKindOf(d.Str(finish))
-		t.shape.clear()
-		if t.finish == finishFailed {
-			t.finished = false
-			return t.Abort(dst, &Error{
-				Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginUpstream,
-				Message: "The upstream gave up on the reply (finish_reason '" + brief(d.Text(finish)) + "').",
-			})
-		}
+	if fault := choiceFault(d, c, delta); fault != 0 {
+		t.finished = false
+		return t.Abort(dst, upstreamErrorAt(d, fault, 0))
 	}
+	if d.Kind(finish) != jsonx.String {
+		finish = d.GetString(c, "stop_reason") // where there is no finish_reason
+	}
+	if d.Kind(finish) == jsonx.String {
+		return t.sayFinish(dst, d.Str(finish))
+	}
+	t.sayFinish(dst, nil)
 	return dst
 }
 
@@ -188,8 +207,13 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 			f.reasoningContent = v
 		case "reasoning":
 			f.reasoning = v
-		case "thinking":
-			f.thinking = v
+		case "thinking", "reasoning_text", "thoughts":
+			if f.thinking == 0 {
+				f.thinking = v
+			}
+		case "reasoning_opaque":
+			t.lose(ruleReplyReasoningData, "output", "reasoning_opaque")
+			continue
 		case "reasoning_details":
 			f.reasoningDetails = v
 		case "annotations":
@@ -203,6 +227,7 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 			busy++
 		}
 	}
+	t.heard = busy > 0
 	if f.reasoningContent|f.reasoning|f.thinking|f.reasoningDetails != 0 {
 		dst = t.reasoning(dst, d, &f)
 	}
@@ -247,26 +272,12 @@ func (t *Turn) content(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 	case jsonx.Array:
 		for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
 			switch text := d.GetString(v, "text"); {
+			case isThought(d, v):
+				dst = t.thinkingPart(dst, d, v)
 			case text != 0:
 				dst = t.taggedText(dst, d.Str(text), d.StrKind(text), nil)
-			case d.Is(d.Get(v, "type"), "thinking"):
-				dst = t.thinkingPart(dst, d, d.Get(v, "thinking"))
 			default:
 				t.losePart(d, v)
-			}
-		}
-	}
-	return dst
-}
-
-func (t *Turn) thinkingPart(dst []byte, d *jsonx.Doc, n uint32) []byte {
-	switch d.Kind(n) {
-	case jsonx.String:
-		return t.thought(dst, d.Str(n), d.StrKind(n))
-	case jsonx.Array:
-		for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
-			if text := d.GetString(v, "text"); text != 0 {
-				dst = t.thought(dst, d.Str(text), d.StrKind(text))
 			}
 		}
 	}
@@ -342,10 +353,13 @@ func (t *Turn) end(dst []byte) []byte {
 			return dst
 		}
 	}
-	switch t.finish {
-	case finishLength:
+	switch {
+	case t.finish == finishContext && len(t.order) == t.leading() && t.holding == 0:
+		t.finished = false
+		return t.Abort(dst, contextFull())
+	case t.finish == finishLength, t.finish == finishContext:
 		t.cutShort = "max_output_tokens"
-	case finishFilter:
+	case t.finish == finishFilter:
 		t.cutShort = "content_filter"
 	}
 	if t.finish == finishStop && len(t.order) == t.leading() && t.holding == 0 && !t.compacts {
@@ -381,21 +395,4 @@ func (t *Turn) settled(dst []byte) []byte {
 	t.advance(stateEnded)
 	t.checkHonoured()
 	return dst
-}
-
-// malformed is the failure for a chunk that is no JSON.
-func malformed(data []byte) *Error {
-	msg := "The upstream sent a reply that is not JSON."
-	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")) {
-		msg = "The upstream sent an HTML page rather than a reply."
-	}
-	return &Error{Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginUpstream, Message: msg}
-}
-
-// membersEnd is where the members of the chunk end, if it is an object.
-func (t *Turn) membersEnd() uint32 {
-	if t.doc.Kind(jsonx.Root) != jsonx.Object {
-		return 0
-	}
-	return t.doc.End(jsonx.Root)
 }
