@@ -12,7 +12,7 @@ type choiceFields struct {
 	content, refusal, toolCalls, functionCall uint32
 	reasoningContent, reasoning, thinking     uint32
 	reasoningDetails                          uint32
-	annotations, audio                        uint32
+	annotations, audio, images                uint32
 }
 
 // feedChunk takes in any chunk, or a whole chat.completion.
@@ -84,8 +84,10 @@ func (t *Turn) feedObject(dst []byte, root uint32) []byte {
 			if usageNode == 0 {
 				usageNode = d.Get(v, "usage")
 			}
+		case "id", "object", "created", "provider":
 		default:
-			odd = odd || oddMember(d, k)
+			odd = oddMember(d, k) || odd
+			t.takeSources(d, k)
 		}
 	}
 	if !d.Present(choices) && usageNode == 0 {
@@ -195,6 +197,8 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 			continue
 		}
 		switch string(d.Str(k)) {
+		case "role":
+			continue
 		case "content":
 			f.content = v
 		case "refusal":
@@ -220,8 +224,12 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 			f.annotations = v
 		case "audio":
 			f.audio = v
+		case "images":
+			f.images = v
 		default:
-			continue
+			if !t.takeSources(d, k) {
+				continue
+			}
 		}
 		if !emptyString(d, v) && !emptyArray(d, v) {
 			busy++
@@ -241,6 +249,9 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 		for v, end := d.First(f.annotations), d.End(f.annotations); v < end; v = d.Next(v) {
 			dst = t.annotation(dst, d, v)
 		}
+	}
+	if f.images != 0 {
+		dst = t.images(dst, d, f.images)
 	}
 	if d.Kind(f.toolCalls) == jsonx.Array {
 		for v, end := d.First(f.toolCalls), d.End(f.toolCalls); v < end; v = d.Next(v) {
@@ -276,6 +287,8 @@ func (t *Turn) content(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 				dst = t.thinkingPart(dst, d, v)
 			case text != 0:
 				dst = t.taggedText(dst, d.Str(text), d.StrKind(text), nil)
+			case isImage(d, v):
+				dst = t.image(dst, d, v)
 			default:
 				t.losePart(d, v)
 			}
@@ -306,17 +319,35 @@ func (t *Turn) taggedText(dst, raw []byte, kind jsonx.StringKind, logprobs []byt
 			return dst
 		}
 		logprobs = t.tokens
-	case before != thinkAfter:
+	case before != thinkAfter && before != thinkWatch:
 		logprobs = nil
 	}
 	t.tokens = t.tokens[:0]
 	if len(thought) > 0 {
 		dst = t.thought(dst, thought, t.tagKind)
 	}
-	if len(text) == 0 {
-		return dst
+	if len(text) > 0 {
+		dst = t.text(dst, text, t.tagKind, logprobs)
 	}
-	return t.text(dst, text, t.tagKind, logprobs)
+	if t.think.again() && t.state < stateEnded {
+		return t.taggedMore(dst)
+	}
+	return dst
+}
+
+// taggedMore takes in another block of reasoning that has begun within the piece that
+// was taken in.
+func (t *Turn) taggedMore(dst []byte) []byte {
+	for t.think.again() && t.state < stateEnded {
+		thought, text := t.think.split(nil)
+		if len(thought) > 0 {
+			dst = t.thought(dst, thought, t.tagKind)
+		}
+		if len(text) > 0 {
+			dst = t.text(dst, text, t.tagKind, nil)
+		}
+	}
+	return dst
 }
 
 // flushTags gives up waiting for a tag.
@@ -393,6 +424,7 @@ func (t *Turn) end(dst []byte) []byte {
 func (t *Turn) settled(dst []byte) []byte {
 	dst = t.closeDetails(dst)
 	t.advance(stateEnded)
+	t.reportLeft()
 	t.checkHonoured()
 	return dst
 }

@@ -51,6 +51,9 @@ func (t *Turn) feedShape(dst, data []byte) (out []byte, ok bool) {
 		it := &t.items[s.item]
 		return t.callDelta(dst, it, t.whole(it, raw, kind)), true
 	}
+	if s.to == shapeText && !t.think.plain(raw) {
+		return dst, false
+	}
 	it := &t.items[t.cur]
 	return t.delta(dst, it, t.whole(it, raw, kind), nil), true
 }
@@ -66,7 +69,7 @@ func (t *Turn) learn(d *jsonx.Doc, f *choiceFields) {
 	to, item := shapeText, 0
 	switch {
 	case d.Kind(f.content) == jsonx.String && len(d.Str(f.content)) > 0:
-		if t.think.state != thinkOff || t.cur < 0 || t.items[t.cur].part != textPart {
+		if t.think.state != thinkOff && t.think.state != thinkWatch || t.cur < 0 || t.items[t.cur].part != textPart {
 			return
 		}
 		n = f.content

@@ -73,6 +73,8 @@ type Turn struct {
 	upModel     []byte
 	fingerprint []byte // the backend's system_fingerprint
 
+	sources []source // of the answer, that have come beside it
+
 	scratch []byte
 	prng    uint64
 

@@ -108,7 +108,9 @@ func upstreamErrorAt(d *jsonx.Doc, root uint32, status int) *Error {
 			n = inner
 		}
 	case jsonx.Array:
-		if n = d.First(n); d.Kind(n) != jsonx.Object || d.End(d.Get(root, "error")) == n {
+		if d.Len(n) > 0 && d.Kind(d.First(n)) == jsonx.Object {
+			n = d.First(n)
+		} else {
 			n = root
 		}
 	default:

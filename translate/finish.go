@@ -70,7 +70,7 @@ func finishKindOf(word []byte) finishKind {
 // pieces go on to come, it has not stopped.
 func (t *Turn) sayFinish(dst, word []byte) []byte {
 	if t.finished && t.heard {
-		t.early, t.talking = false, true
+		t.early, t.talking, t.counted = false, true, false
 	}
 	if len(word) == 0 {
 		return dst
