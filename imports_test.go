@@ -19,8 +19,9 @@ var rules = map[string][]string{
 	"translate/jsonx":       {"github.com/tidwall/gjson", "github.com/tidwall/sjson"},
 	"translate/sse":         {},
 	"translate/streamcheck": {},
-	"translate":             {"translate/jsonx", "translate/sse"},
-	"translate/schema":      {"translate/jsonx"},
+	"translate/grammar":     {},
+	"translate":             {"translate/grammar", "translate/jsonx", "translate/sse"},
+	"translate/schema":      {"translate/jsonx", "github.com/santhosh-tekuri/jsonschema/v6", "github.com/dlclark/regexp2/v2", "golang.org/x/text"},
 	"config":                {"translate", "go.yaml.in/yaml/v3"},
 	"proxy/store":           {},
 	"proxy/store/memory":    {"proxy/store"},
@@ -31,22 +32,23 @@ var rules = map[string][]string{
 	"proxy/store/storetest": {"proxy/store", "github.com/anishathalye/porcupine", "pgregory.net/rapid"}, // test support
 	"proxy/fetch":           {},
 	"proxy/seal":            {"proxy/store"},
-	"proxy/upstream":        {"github.com/valyala/fasthttp", "config"},
+	"proxy/redact":          {},
+	"proxy/upstream":        {"github.com/valyala/fasthttp", "config", "golang.org/x/sys/unix"},
 	"proxy/upstreamtest":    {}, // test support
 	"proxy/zoo":             {}, // test support
 	"proxy/metrics":         {},
 	"proxy": {
-		"config", "translate", "translate/jsonx", "translate/schema", "translate/sse", "proxy/fetch", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
+		"config", "translate", "translate/jsonx", "translate/schema", "translate/sse", "proxy/fetch", "proxy/redact", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
 		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2",
-		"github.com/klauspost/compress",
+		"github.com/klauspost/compress", "golang.org/x/sys/unix",
 	},
 	"probe":        {"config", "translate", "translate/sse"},
-	"cmd/antiphon": {"github.com/KimMachineGun/automemlimit/memlimit", "config", "probe", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "github.com/rogpeppe/go-internal/txtar", "proxy", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
+	"cmd/antiphon": {"github.com/KimMachineGun/automemlimit/memlimit", "config", "probe", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "github.com/rogpeppe/go-internal/txtar", "proxy", "proxy/redact", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
 }
 
 // pure are packages that touch nothing but their arguments: ids and clocks are
 // given to them.
-var pure = []string{"translate", "translate/schema", "translate/jsonx", "translate/sse", "translate/streamcheck"}
+var pure = []string{"translate", "translate/grammar", "translate/jsonx", "translate/sse", "translate/streamcheck"}
 
 var impure = []string{"net", "net/http", "os", "time", "math/rand", "math/rand/v2", "crypto/rand", "log", "log/slog", "context", "sync"}
 

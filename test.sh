@@ -28,10 +28,11 @@ tools() {
   command -v valkey-server >/dev/null || need redis-server redis-server
 }
 
-# The checks of .golangci.yml that a minute pays for: golangci-lint itself (make
-# lint) takes four to build. The same checks are off there.
-staticcheck() {
-  go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 -checks 'all,-ST1000,-ST1003,-ST1005,-ST1013,-ST1016,-ST1023,-QF*' ./...
+# The linters of .golangci.yml. The program is built here: a binary of another Go
+# version does not read this one's code.
+lint() {
+  say "linters"
+  go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run
 }
 
 unit() {
@@ -132,17 +133,17 @@ ollama() {
 }
 
 # meanwhile does what needs no more than a processor while the fuzzers run: those
-# take their time whatever else the machine does, while staticcheck and the build of
+# take their time whatever else the machine does, while the linters and the build of
 # ollama's server are minutes of work.
 meanwhile() {
   local log other result=0
   log=$(mktemp)
-  { staticcheck && ./e2e/ollama/run.sh build; } >"$log" 2>&1 &
+  { lint && ./e2e/ollama/run.sh build; } >"$log" 2>&1 &
   other=$!
   # The fuzzers of the other packages take minutes to compile; their corpus has been
   # run with the tests, and make fuzz runs them.
   nice ./test.sh fuzz 20s '^(translate|proxy/seal|proxy/store/codec)[/:]' || result=1
-  say "staticcheck, and the build of a real chat server"
+  say "linters, and the build of a real chat server"
   wait "$other" || result=1
   cat "$log"
   rm -f "$log"
@@ -151,7 +152,7 @@ meanwhile() {
 
 case "${1:-all}" in
   all) tools; unit; meanwhile; e2e; ollama; say "all tests passed" ;;
-  unit) tools; unit; staticcheck ;;
+  unit) tools; unit; lint ;;
   e2e | ollama) tools; "$1" ;;
   fuzz) fuzz "${2:-60s}" "${3:-.}" ;;
   *) echo "usage: test.sh [unit | fuzz [TIME [PATTERN]] | e2e | ollama]" >&2; exit 2 ;;

@@ -57,6 +57,8 @@ const (
 	DefaultItems              = 20_000
 	DefaultConcurrency        = 16384
 	DefaultReadTimeout        = Duration(60 * time.Second)
+	DefaultUploadRate         = 32 * KiB
+	DefaultUploadTimeout      = Duration(time.Hour)
 	DefaultIdleTimeout        = Duration(75 * time.Second)
 	DefaultClientWriteTimeout = Duration(30 * time.Second)
 
@@ -138,6 +140,9 @@ type Config struct {
 
 	// places says where a value was set, by its dotted path, for complaints.
 	places map[string]place
+
+	// literal are the keys whose values stand on the command line as they are.
+	literal map[string]bool
 }
 
 // Log says what is logged, and how.
@@ -361,13 +366,34 @@ type Limits struct {
 	Items       int      `yaml:"items"`       // input items of a request together with its history
 	Concurrency int      `yaml:"concurrency"` // requests at a time
 
+	// Connections bounds the open connections of clients. 0: as many as the
+	// process may have file descriptors for, with room for as many to upstreams.
+	Connections int `yaml:"connections"`
+
+	// ConnectionsPerAddress bounds those of one address (of one /64 for IPv6),
+	// unless it is of this machine. 0: three quarters of all.
+	ConnectionsPerAddress int `yaml:"connections_per_address"`
+
+	// Memory bounds what all requests in flight hold together: bodies, replies,
+	// texts, events that a client has not read. 0: a share of the memory that the
+	// process may use.
+	Memory ByteSize `yaml:"memory"`
+
 	// Tenant bounds each tenant, in this process. A file of API keys can have
 	// other bounds for single keys.
 	Tenant Quota `yaml:"tenant"`
 
-	ReadTimeout  Duration `yaml:"read_timeout"`  // for a whole request to arrive
-	IdleTimeout  Duration `yaml:"idle_timeout"`  // between two requests of a connection
-	WriteTimeout Duration `yaml:"write_timeout"` // for one write to a client; not for a whole stream
+	// ReadTimeout is the time for the head of a request to arrive, and for the body
+	// that of waiting for it, beyond what UploadRate gives.
+	ReadTimeout Duration `yaml:"read_timeout"`
+	// UploadRate is how many bytes of a body buy a second more. 0: none do.
+	UploadRate ByteSize `yaml:"upload_rate"`
+	// UploadTimeout bounds the whole wait for a body, whatever its rate.
+	UploadTimeout Duration `yaml:"upload_timeout"`
+	IdleTimeout   Duration `yaml:"idle_timeout"` // between two requests of a connection
+	// WriteTimeout is how long a client may take nothing of what is written to it.
+	// It does not bound a whole reply or stream.
+	WriteTimeout Duration `yaml:"write_timeout"`
 }
 
 // Stream says how event streams to clients look.
@@ -542,14 +568,15 @@ func Default() *Config {
 		},
 		Fetch: Fetch{MaxBytes: DefaultFetchBytes, MaxFiles: DefaultFetchFiles, Timeout: DefaultFetchTimeout},
 		Limits: Limits{
-			Body:         DefaultBodyLimit,
-			Upload:       DefaultUploadLimit,
-			Header:       DefaultHeaderLimit,
-			Depth:        DefaultDepth,
-			Values:       DefaultValues,
-			Items:        DefaultItems,
-			Concurrency:  DefaultConcurrency,
-			ReadTimeout:  DefaultReadTimeout,
+			Body:        DefaultBodyLimit,
+			Upload:      DefaultUploadLimit,
+			Header:      DefaultHeaderLimit,
+			Depth:       DefaultDepth,
+			Values:      DefaultValues,
+			Items:       DefaultItems,
+			Concurrency: DefaultConcurrency,
+			ReadTimeout: DefaultReadTimeout,
+			UploadRate:  DefaultUploadRate, UploadTimeout: DefaultUploadTimeout,
 			IdleTimeout:  DefaultIdleTimeout,
 			WriteTimeout: DefaultClientWriteTimeout,
 		},

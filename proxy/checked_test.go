@@ -142,7 +142,7 @@ func TestRepairRequest(t *testing.T) {
 		t.Fatalf("%+v", second)
 	}
 	said, demand := second.Messages[len(first.Messages)], second.Messages[len(first.Messages)+1]
-	if said.Role != "assistant" || said.Content != `{"a":"x"}` || demand.Role != "user" || !strings.Contains(demand.Content, "at $.a: it must be of type integer") {
+	if said.Role != "assistant" || said.Content != `{"a":"x"}` || demand.Role != "user" || !strings.Contains(demand.Content, "at $.a: got string, want integer") {
 		t.Errorf("%+v %+v", said, demand)
 	}
 }
@@ -166,12 +166,15 @@ func TestNotChecked(t *testing.T) {
 	}
 }
 
-// A schema that refers to elsewhere loads nothing from there.
+// A schema that refers to elsewhere loads nothing from there, and cannot be checked.
 func TestCheckedSchemaElsewhere(t *testing.T) {
 	t.Parallel()
 	up := upstreamtest.New(t, says(`{}`))
 	r := newRig(t, up.URL(), withDialect("deepseek"))
-	r.post(`{"model":"m","input":"Hi","text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object","$ref":"file:///etc/passwd"}}}}`).want(t, 200, "")
+	r.post(`{"model":"m","input":"Hi","text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object","$ref":"file:///etc/passwd"}}}}`).want(t, 400, "invalid_json_schema")
+	if up.Count() != 0 {
+		t.Error("the request went up")
+	}
 }
 
 // While an answer is held, a stream shows that it lives, in whatever style.
@@ -190,7 +193,7 @@ func TestCheckedHeartbeats(t *testing.T) {
 			t.Errorf("%+v", final)
 		}
 		if n := strings.Count(string(got.body), ": keep-alive"); n < 5 {
-			t.Errorf("%s: %d signs of life in\n%s", style, n, got.body)
+			t.Errorf("%s: %d keep-alives in\n%s", style, n, got.body)
 		}
 	}
 }

@@ -135,7 +135,7 @@ func (x *exchange) toChat(opt translate.ChatOptions) (err *translate.Error) {
 	if x.backend.cfg.API == config.APIResponses {
 		return x.toOwnResponses()
 	}
-	opt.Dialect, opt.Model, opt.Losses, opt.Sealer = x.dialect, x.backend.modelName(x.req.Model()), &x.losses, x
+	opt.Dialect, opt.Model, opt.Losses, opt.Sealer, opt.Upstream = x.dialect, x.backend.modelName(x.req.Model()), &x.losses, x, x.backend.name
 	if opt.Fetched == nil {
 		opt.Fetched = x.fetchRemote()
 	}
@@ -187,12 +187,13 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 		return errBodyTooLarge(limit)
 	}
 	body := append(grow(x.body, int(min(max(length, 0), 1<<20))), x.peeked...)
-	r := ctx.RequestBodyStream()
-	if r == nil {
+	stream := ctx.RequestBodyStream()
+	if stream == nil {
 		x.body = append(body, ctx.Request.Body()...)
 		x.bytesIn = int64(len(x.body))
 		return nil
 	}
+	r := x.beginUpload(stream, false)
 	for {
 		if len(body) == cap(body) {
 			if int64(len(body)) == length {
@@ -270,6 +271,7 @@ func (x *exchange) beginTurn() {
 	x.turnUsed = true
 	opt := translate.TurnOptions{
 		Sealer:        x,
+		Upstream:      x.backend.name,
 		Request:       &x.req,
 		Dialect:       x.dialect,
 		Seed:          x.seed,
@@ -284,6 +286,7 @@ func (x *exchange) beginTurn() {
 		Compaction:    x.compaction(),
 		Checked:       x.check != nil,
 		Grammar:       x.grammar(),
+		Redact:        s.redactText,
 	}
 	if x.backend.cfg.API == config.APIResponses {
 		if x.mend == nil {
@@ -380,21 +383,19 @@ func (x *exchange) askOnce() (status int, e *translate.Error, elsewhere bool) {
 	return status, x.readError(), elsewhere
 }
 
+// maxErrorBody bounds what is read of an upstream's error, and errorTime for how long:
+// it may come in drops.
+const (
+	maxErrorBody = 64 << 10
+	errorTime    = 10 * time.Second
+)
+
 // readError reads an error of the upstream.
 func (x *exchange) readError() *translate.Error {
 	x.passHeaders()
-	const most = 64 << 10
-	body := x.parts[:0]
-	end := time.Now().Add(10 * time.Second) // for all of it: it may come in drops
-	for len(body) < most {
-		p, err := x.up.Read(max(time.Until(end), time.Millisecond))
-		if err != nil {
-			break
-		}
-		body = append(body, p...)
-	}
-	x.parts = body
-	e := translate.UpstreamError(x.up.Header.StatusCode(), body)
+	x.parts, _ = x.up.ReadAtMost(x.parts[:0], maxErrorBody, time.Now().Add(errorTime))
+	x.parts = x.server.redact.JSON(x.parts)
+	e := translate.UpstreamError(x.up.Header.StatusCode(), x.parts)
 	x.up.Close(true)
 	return e
 }
@@ -421,12 +422,8 @@ func (x *exchange) whole() {
 // cannot be.
 func (x *exchange) wholeReply() (ok bool) {
 	switch err := x.readWhole(); {
-	case errors.Is(err, errClientGone), errors.Is(x.up.Cancelled(), errClientGone):
+	case err != nil, errors.Is(x.up.Cancelled(), errClientGone):
 		x.gone()
-		return false
-	case err != nil:
-		x.errText = err.Error()
-		x.respondError(x.ctx, upstreamFailure(err))
 		return false
 	}
 	if failure := x.turn.Failure(); failure != nil {
@@ -438,57 +435,15 @@ func (x *exchange) wholeReply() (ok bool) {
 
 // readWhole reads the upstream's whole reply, and ends the turn with it.
 func (x *exchange) readWhole() error {
-	err := x.takeWhole()
+	err := x.take(nil)
 	if err == nil && x.check != nil {
-		err = x.settle(x.takeWhole, nil)
+		err = x.settle(nil)
 	}
 	if err != nil {
 		return err
 	}
 	x.up.Close(true)
 	return nil
-}
-
-// takeWhole takes in the upstream's whole reply.
-func (x *exchange) takeWhole() error {
-	for again := true; again; {
-		body, err := x.readReply()
-		if err != nil {
-			return err
-		}
-		x.feedReply(body)
-		if again, err = x.askRefused(nil); err != nil {
-			return err
-		}
-	}
-	return x.askCallAgain(nil)
-}
-
-// readReply reads the upstream's whole reply. What came in one piece is not
-// copied: it is good until the exchange with the upstream is closed.
-func (x *exchange) readReply() ([]byte, error) {
-	wait := x.backend.cfg.Timeouts.Idle.Std()
-	p, err := x.up.Read(wait)
-	if errors.Is(err, io.EOF) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if x.up.Ended() {
-		return p, nil
-	}
-	x.parts = append(x.parts[:0], p...)
-	for {
-		p, err := x.up.Read(wait)
-		if errors.Is(err, io.EOF) {
-			return x.parts, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		x.parts = append(x.parts, p...)
-	}
 }
 
 // countTurn notes how the response went.
@@ -512,6 +467,7 @@ func (x *exchange) gone() {
 	x.outcome = metrics.OutcomeClientGone
 	x.ctx.SetStatusCode(statusClientGone)
 	x.ctx.SetConnectionClose()
+	x.client.abort()
 }
 
 // statusClientGone is what logs say for a client that left, as with nginx. It

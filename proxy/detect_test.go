@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -350,7 +349,8 @@ func TestDetectionOfResponses(t *testing.T) {
 					}
 					got := r.post(fmt.Sprintf(requests["/v1/responses"], stream)) // its grammar is checked
 					got.want(t, 200, "")
-					id, _, _ := strings.Cut(string(got.body[bytes.Index(got.body, []byte("resp_")):]), `"`)
+					_, rest, _ := strings.Cut(string(got.body), "resp_")
+					id, _, _ := strings.Cut("resp_"+rest, `"`)
 					next := r.post(`{"model":"m","input":"y","previous_response_id":"` + id + `"}`)
 					next.want(t, 200, "")
 					if body, looks := lastChat(up); looks > 1 || !strings.Contains(body, `"hi"`) || strings.Contains(body, "previous_response_id") {

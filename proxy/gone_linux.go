@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // watcher learns from the kernel when a client closes its connection, or its
@@ -21,22 +23,20 @@ type watcher struct {
 	stopped bool
 }
 
-const epollRdHup = 0x2000
-
 // newWatcher starts watching. It returns nil if the system does not allow it:
 // then only a failed write tells that a client has left.
 func newWatcher() *watcher {
-	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil
 	}
 	w := &watcher{epoll: fd, byToken: map[uint32]*client{}, token: map[*client]uint32{}}
-	if err := syscall.Pipe2(w.wake[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
-		_ = syscall.Close(fd)
+	if err := unix.Pipe2(w.wake[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		_ = unix.Close(fd)
 		return nil
 	}
-	ev := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: 0}
-	if err := syscall.EpollCtl(fd, syscall.EPOLL_CTL_ADD, w.wake[0], &ev); err != nil {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: 0}
+	if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, w.wake[0], &ev); err != nil {
 		w.closeFiles()
 		return nil
 	}
@@ -66,9 +66,9 @@ func (w *watcher) add(conn net.Conn, c *client) {
 	w.byToken[token], w.token[c] = c, token
 	// The token travels in the event in the place of the descriptor, which the
 	// system may have given to another connection by the time the event is read.
-	ev := syscall.EpollEvent{Events: epollRdHup | syscall.EPOLLONESHOT, Fd: int32(token)} // bits, not a number
+	ev := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(token)} // bits, not a number
 	_ = raw.Control(func(fd uintptr) {
-		_ = syscall.EpollCtl(w.epoll, syscall.EPOLL_CTL_ADD, int(fd), &ev)
+		_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, int(fd), &ev)
 	})
 }
 
@@ -83,10 +83,10 @@ func (w *watcher) remove(c *client) {
 
 func (w *watcher) wait() {
 	defer w.closeFiles()
-	events := make([]syscall.EpollEvent, 128)
+	events := make([]unix.EpollEvent, 128)
 	for {
-		n, err := syscall.EpollWait(w.epoll, events, -1)
-		if err == syscall.EINTR {
+		n, err := unix.EpollWait(w.epoll, events, -1)
+		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
@@ -112,12 +112,12 @@ func (w *watcher) stop() {
 	defer w.mu.Unlock()
 	if !w.stopped {
 		w.stopped = true
-		_, _ = syscall.Write(w.wake[1], []byte{0})
+		_, _ = unix.Write(w.wake[1], []byte{0})
 	}
 }
 
 func (w *watcher) closeFiles() {
-	_ = syscall.Close(w.epoll)
-	_ = syscall.Close(w.wake[0])
-	_ = syscall.Close(w.wake[1])
+	_ = unix.Close(w.epoll)
+	_ = unix.Close(w.wake[0])
+	_ = unix.Close(w.wake[1])
 }

@@ -108,7 +108,7 @@ func (x *exchange) passHeaders() {
 		default:
 			continue
 		}
-		x.reply.SetBytesKV(k, v)
+		x.reply.SetBytesKV(k, x.server.redact.JSON(v))
 	}
 }
 

@@ -25,11 +25,15 @@ func (x *exchange) refusedInPassing() *translate.Error {
 	if len(x.up.Header.ContentEncoding()) > 0 {
 		return nil
 	}
-	data := x.peekReply()
+	refusal := x.peekBody
+	if isEventStream(&x.up.Header) {
+		refusal = x.peekEvent
+	}
+	data := refusal()
 	if data == nil || translate.ReadResponsesRefusal(data) != translate.RefusalInPlace {
 		return nil
 	}
-	return translate.UpstreamError(0, data) // it came without a status
+	return translate.UpstreamError(0, data).Redacted(x.server.redactText) // it came without a status
 }
 
 // peek reads on, and reports whether there is more to come. An upstream that is silent
@@ -47,14 +51,14 @@ func (x *exchange) peek() (piece []byte, more bool) {
 	return p, err == nil && len(x.replyStart) < maxPeek
 }
 
-// peekReply is the data of the first event, or the whole reply if it could be an error;
-// or nil.
-func (x *exchange) peekReply() []byte {
-	defer x.events.Reset()
+// peekEvent is the data of the first event, or nil.
+func (x *exchange) peekEvent() []byte {
+	x.in.begin(&x.up, nil)
+	defer x.in.events.Reset()
 	for {
 		p, more := x.peek()
-		x.events.Feed(p)
-		for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
+		x.in.events.Feed(p)
+		for e, ok := x.in.events.Next(); ok; e, ok = x.in.events.Next() {
 			switch {
 			case bytes.HasPrefix(e.Data, []byte(`{"type":"response.`)): // a response, as it begins nearly always
 				return nil
@@ -63,16 +67,23 @@ func (x *exchange) peekReply() []byte {
 			}
 		}
 		if !more {
-			break
-		}
-		if bytes.Contains(x.replyStart, []byte(`"output"`)) { // a response
 			return nil
 		}
 	}
-	if e, ok := x.events.Finish(); ok && e.Whole && x.up.Ended() {
-		return bytes.Clone(e.Data)
+}
+
+// peekBody is the whole reply if it could be an error, or nil.
+func (x *exchange) peekBody() []byte {
+	for more := true; more; {
+		_, more = x.peek()
+		if bytes.Contains(x.replyStart, []byte(`"output"`)) {
+			return nil
+		}
 	}
-	return nil
+	if !x.up.Ended() {
+		return nil
+	}
+	return x.replyStart
 }
 
 // readPassing reads on in a reply that is passed on.

@@ -9,8 +9,8 @@ import (
 )
 
 // Recording is one exchange as a bug report needs it: what went in on both sides.
-// What came out is made again from that. Nothing of it is a header, so that no
-// credential can be in it; the bodies are as they were.
+// What came out is made again from that. Nothing of it is a header, and the
+// credentials of tools are taken out of the bodies, which are otherwise as they were.
 type Recording struct {
 	RequestID string
 	// Chat says that the client spoke Chat Completions, to a Responses backend.
@@ -65,7 +65,7 @@ func (x *exchange) recorded() {
 	r.Dialect = x.dialect.Name
 	r.Strict = x.server.cfg.Loss == config.LossStrict
 	r.Status = x.up.Header.StatusCode()
-	r.Stream = isEventStream(&x.up.Header, r.Reply)
+	r.Stream = isEventStream(&x.up.Header)
 	var model string
 	if x.front != nil {
 		r.Chat, model = true, x.front.req.Model()
@@ -78,6 +78,7 @@ func (x *exchange) recorded() {
 		}
 	}
 	r.Model, r.Facts = x.backend.modelName(model), x.backend.facts(model)
+	r.hideCredentials(x)
 	x.server.record(r)
 }
 

@@ -67,7 +67,7 @@ func TestUpstreamCutStream(t *testing.T) {
 
 		{"a web page", "head 200 text/html\nchunk <html><body>Welcome to nginx!</body></html>", "failed", "", "HTML page"},
 		{"a web page cut off", "head 200 text/html\nchunk <html><body>Welcome\nclose", "failed", "", "cut off"},
-		{"plain text", "head 200 text/plain\nchunk all is well", "failed", "", "all is well"},
+		{"plain text", "head 200 text/plain\nchunk all is well", "failed", "", "before the reply was complete"},
 		{"an event stream by another name", "head 200 text/plain\n" + delta("a") + finishChunk("stop"), "completed", "a", ""},
 		{"no content type", `raw "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"` + "\n" +
 			strings.ReplaceAll(chunked(delta("a")+finishChunk("stop")), "chunk-raw", "raw") + `raw "0\r\n\r\n"`, "completed", "a", ""},
@@ -135,8 +135,8 @@ func TestUpstreamCutWhole(t *testing.T) {
 		message string
 		both    bool // for a stream too
 	}{
-		{"closes without a reply", "close", 502, "server_error", "without a reply", true},
-		{"resets without a reply", "rst", 502, "server_error", "without a reply", true},
+		{"closes without a reply", "close", 502, codeConnectionLost, "without a reply", true},
+		{"resets without a reply", "rst", 502, codeConnectionLost, "without a reply", true},
 		{"says nothing", "hold-head", 504, "server_error", "waiting for the reply", true},
 		{"half a head", `raw "HTTP/1.1 200 OK\r\nConte"` + "\nclose", 502, "server_error", "cut off", true},
 		{"half a head, then nothing", `raw "HTTP/1.1 200 OK\r\nConte"` + "\nstall", 504, "server_error", "waiting for the reply", true},

@@ -137,8 +137,8 @@ func oddMember(d *jsonx.Doc, k uint32) bool {
 
 // choiceFault finds the error of a choice: in it, or in its delta or message. 0 if there
 // is none.
-func choiceFault(d *jsonx.Doc, choice, delta uint32) uint32 {
-	for _, n := range [...]uint32{choice, delta} {
+func choiceFault(d *jsonx.Doc, choice, delta, message uint32) uint32 {
+	for _, n := range [...]uint32{choice, delta, message} {
 		if d.Kind(n) == jsonx.Object && isFault(d, d.Get(n, "error")) {
 			return n
 		}

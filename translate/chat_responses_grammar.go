@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"github.com/antiphon-proxy/antiphon/translate/grammar"
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
@@ -38,7 +39,7 @@ func (t *Turn) Rejected() (r Rejected, ok bool) {
 	}
 	it := t.rejected()
 	return Rejected{
-		Tool: string(it.said), CallID: string(jsonx.AppendUnescaped(nil, it.callID)),
+		Tool: it.tool.known(), CallID: string(jsonx.AppendUnescaped(nil, it.callID)),
 		Input: string(jsonx.AppendUnescaped(nil, it.text)), Reason: it.reason,
 	}, true
 }
@@ -85,7 +86,7 @@ func (t *Turn) secondAttempt(d *jsonx.Doc, it *outItem) (input []byte, ok bool) 
 	for v, end := d.First(calls), d.End(calls); v < end; v = d.Next(v) {
 		function := d.Get(v, "function")
 		arguments := d.GetString(function, "arguments")
-		if arguments == 0 || !d.Is(d.Get(function, "name"), string(it.said)) {
+		if arguments == 0 || !d.Is(d.Get(function, "name"), it.tool.known()) {
 			continue
 		}
 		var c customInput
@@ -115,11 +116,11 @@ func (it *outItem) mismatch(input []byte) string {
 	if syntax == 0 {
 		return ""
 	}
-	g, ok := compileGrammar(it.tool.doc.Text(syntax), it.tool.doc.Text(definition))
+	g, ok := grammar.Compile(it.tool.doc.Text(syntax), it.tool.doc.Text(definition))
 	if !ok {
 		return ""
 	}
-	return g.check(string(jsonx.AppendUnescaped(nil, input)))
+	return g.Check(string(jsonx.AppendUnescaped(nil, input)))
 }
 
 // ChecksInput reports whether the request has custom tools with a grammar that a
@@ -168,7 +169,7 @@ func (t *Turn) giveHeldInput(dst []byte, i int, status string) []byte {
 	dst = t.add(dst, i, formPrefixes[formCustom])
 	it.head = itemPlace(it.head[:0], it)
 	it.head = append(it.head, `,"delta":"`...)
-	dst = t.emitInput(dst, it, 0)
+	dst = t.emitInput(dst, it, len(it.text))
 	return t.close(dst, i, status)
 }
 

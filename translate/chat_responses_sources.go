@@ -115,15 +115,6 @@ func (t *Turn) takeSource(d *jsonx.Doc, n uint32) {
 	t.sources = append(t.sources, source{bytes.Clone(raw), bytes.Clone(name)})
 }
 
-func firstString(d *jsonx.Doc, n uint32, keys ...string) uint32 {
-	for _, key := range keys {
-		if v := d.GetString(n, key); v != 0 && len(d.Str(v)) > 0 {
-			return v
-		}
-	}
-	return 0
-}
-
 // cite makes annotations of the sources, of the text that is about to be done. Where
 // the backend has made some itself, those count.
 func (t *Turn) cite(dst []byte, it *outItem) []byte {

@@ -52,26 +52,36 @@ type Turn struct {
 	plain   []byte           // scratch for a custom tool's arguments
 	holding int              // calls that are held back
 
-	chose       bool       // there was a choice
-	finish      finishKind // why the backend stopped
-	finished    bool
-	early       bool   // before anything was said, so that it may be no end
-	heard       bool   // the last delta has said something
-	mixed       bool   // in the chunk that said why the backend stopped
-	talking     bool   // and in one after it: the backend says so all the time
-	cutShort    string // incomplete_details.reason
-	stopped     bool   // somebody has cancelled it
-	noticed     noticed
-	earlier     []byte // output items of a turn that was taken up from another: see Resume
-	failure     *Error
-	usage       usage
-	spent       usage // of an earlier try
-	counted     bool  // usage has come with or after the finish
-	compacts    bool  // a compaction is all that was asked for
-	apart       bool  // it did not become part of the conversation it was made in
-	tier        []byte
-	upModel     []byte
-	fingerprint []byte // the backend's system_fingerprint
+	chunks     int    // chunks taken in, but for those that only repeat a shape
+	completion bool   // a whole chat.completion is being taken in
+	before     int    // items before the chunk
+	choiceAt   int    // which choice is being taken in
+	speaker    int8   // the choice that gives the text, counted from 1; 0: none has spoken
+	thinker    int8   // the one that gives the reasoning
+	others     uint64 // choices that are other answers, a bit each
+
+	chose    bool       // there was a choice
+	finish   finishKind // why the backend stopped
+	finished bool
+	early    bool   // before anything was said, so that it may be no end
+	heard    bool   // the choice at hand has said something
+	mixed    bool   // in the chunk that said why the backend stopped
+	talking  bool   // and in one after it: the backend says so all the time
+	cutShort string // incomplete_details.reason
+	stopped  bool   // somebody has cancelled it
+	noticed  noticed
+	// reasoningKey is the key of a message in which reasoning has come; "" is none.
+	reasoningKey string
+	earlier      []byte // output items of a turn that was taken up from another: see Resume
+	failure      *Error
+	usage        usage
+	spent        usage // of an earlier try
+	counted      bool  // usage has come with or after the finish
+	compacts     bool  // a compaction is all that was asked for
+	apart        bool  // it did not become part of the conversation it was made in
+	tier         []byte
+	upModel      []byte
+	fingerprint  []byte // the backend's system_fingerprint
 
 	sources []source // of the answer, that have come beside it
 
@@ -108,6 +118,9 @@ type TurnOptions struct {
 	// Request that is being answered. It must stay as it is while the turn runs.
 	Request *Request
 	Dialect *Dialect
+	// Upstream is the name of the backend, which says whose the things are that only
+	// it can read; "" is none.
+	Upstream string
 	// Seed is the randomness of all ids.
 	Seed Seed
 	// Created is the Unix time of the response, in seconds.
@@ -142,6 +155,9 @@ type TurnOptions struct {
 	// Compaction is the encrypted_content of that item, where it is known from the
 	// start. It must need no escape in a JSON string.
 	Compaction []byte
+	// Redact takes secrets out of what the backend says of a failure; nil: there are
+	// none.
+	Redact func(string) string
 }
 
 const defaultMaxBytes = 64 << 20
@@ -235,6 +251,7 @@ func (t *Turn) FeedMessage(dst, body []byte) []byte {
 	if t.state == stateIdle {
 		dst = t.Begin(dst)
 	}
+	t.completion = true
 	dst = t.feedChunk(dst, body)
 	if t.state >= stateRepairing {
 		return dst
@@ -304,7 +321,7 @@ func (t *Turn) Abort(dst []byte, err *Error) []byte {
 	if t.finished && !t.talking {
 		return t.end(dst)
 	}
-	t.failure = err
+	t.failure = err.Redacted(t.opt.Redact)
 	t.advance(stateEnded)
 	t.leaveOpen()
 	return dst

@@ -138,15 +138,63 @@ func (t *ChatTurn) called(dst []byte, i int, raw []byte) []byte {
 	return t.endChunk(dst, nil, len(raw))
 }
 
-// closed finishes an item: a function that takes nothing is called with {}.
-func (t *ChatTurn) closed(dst []byte, i int) []byte {
-	it := &t.in.items[i]
-	if it.kind == inFunction && it.out >= 0 && len(it.text) == 0 && !it.torn {
-		it.text = append(it.text, "{}"...)
-		return t.called(dst, i, it.text)
+// closed finishes an item. The arguments of a call may still come with the response as
+// a whole, so calls end with it: see endCalls.
+func (t *ChatTurn) closed(dst []byte, _ int) []byte { return dst }
+
+// endCalls finishes the calls: a function that takes nothing is called with {}.
+func (t *ChatTurn) endCalls(dst []byte) []byte {
+	for _, i := range t.calls {
+		it := &t.in.items[i]
+		switch {
+		case it.kind != inFunction || it.torn || t.in.cutShort != "":
+		case len(it.text) == 0:
+			it.text = append(it.text, "{}"...)
+			dst = t.called(dst, i, it.text)
+		case !validArguments(it.text):
+			t.lose(ruleChatReplyArguments, "output["+string(appendInt(nil, i))+"].arguments", string(it.name))
+		}
 	}
 	return dst
 }
+
+// contradicted lets what the backend says at the end count, where no chunk has told the
+// client anything else.
+func (t *ChatTurn) contradicted(i, part int, raw []byte) (ok bool) {
+	it := &t.in.items[i]
+	path := "output[" + string(appendInt(nil, i)) + "]"
+	if part < 0 {
+		if it.out < 0 || !t.events {
+			return true
+		}
+		t.lose(ruleChatReplyContradiction, path, string(it.name))
+		return false
+	}
+	p, here := &it.parts[part], textPlace{i + 1, part + 1}
+	to, last := &t.content, t.lastText == here && len(t.stop.stops) == 0 && !t.muted
+	switch {
+	case it.kind != inReasoning && t.opt.FinalOnly && string(it.phase) == "commentary":
+		return true
+	case p.kind == refusalPart:
+		to, last = &t.refusal, true
+	case p.kind != textPart && p.kind != it.parts[0].kind && it.kind == inReasoning:
+		return true
+	case p.kind != textPart:
+		to, last = &t.reasoning, t.lastThought == here
+	}
+	if t.events || !last || !bytes.HasSuffix(*to, p.text) {
+		t.lose(ruleChatReplyContradiction, path, "")
+		return false
+	}
+	*to = append((*to)[:len(*to)-len(p.text)], raw...)
+	if to == &t.content {
+		t.logprobs = t.logprobs[:0] // they are those of other words
+	}
+	return true
+}
+
+// passed leaves out what a chat stream has no place for: the item itself is reported.
+func (t *ChatTurn) passed(dst []byte, _ int, _ *eventFields) []byte { return dst }
 
 // said adds to a message or to reasoning.
 func (t *ChatTurn) said(dst []byte, i, part int, raw, logprobs []byte) []byte {
@@ -155,7 +203,7 @@ func (t *ChatTurn) said(dst []byte, i, part int, raw, logprobs []byte) []byte {
 	if len(raw) == 0 && len(logprobs) == 0 || t.stopped {
 		return dst
 	}
-	if it.kind == inReasoning {
+	if it.kind == inReasoning || p.kind == thoughtPart {
 		return t.thought(dst, i, part, raw)
 	}
 	if t.muted || t.opt.FinalOnly && string(it.phase) == "commentary" {
@@ -234,7 +282,7 @@ func (t *ChatTurn) releaseHeld(dst []byte) []byte {
 // text, the one that came first is given.
 func (t *ChatTurn) thought(dst []byte, i, part int, raw []byte) []byte {
 	it := &t.in.items[i]
-	if it.parts[part].kind != it.parts[0].kind {
+	if it.kind == inReasoning && it.parts[part].kind != it.parts[0].kind {
 		return dst
 	}
 	here := textPlace{i + 1, part + 1}

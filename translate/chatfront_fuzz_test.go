@@ -97,7 +97,7 @@ func (c *frontCheck) check(fail func(format string, args ...any), upstream []byt
 	if out := c.quiet.Terminal(chatPieces(nil, &c.quiet, upstream)); len(out) > 0 {
 		fail("a quiet turn says %s", out)
 	}
-	if b := c.quiet.Completion(nil); !bytes.Equal(whole, b) {
+	if b := c.quiet.Completion(nil); !bytes.Equal(whole, b) && !contradicted(opt.Losses) {
 		fail("the quiet turn: %s", diffLines(string(whole), string(b)))
 	}
 	if len(whole) > 0 {
@@ -418,7 +418,7 @@ func FuzzChatRequest(f *testing.F) {
 		}
 		got, err := r.AppendResponses(nil, opt)
 		if err != nil {
-			if err.Param != "messages" {
+			if err.Param != "messages" && err.Code != "unsupported_parameter" {
 				t.Fatal(err)
 			}
 			return

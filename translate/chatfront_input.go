@@ -338,6 +338,8 @@ func (w *inputWriter) call(c *frontCall, i int) {
 		w.dst = append(w.dst, `,"arguments":"{\"input\":`...)
 		w.dst = jsonx.AppendEscaped(w.dst, d.Raw(c.payload))
 		w.dst = append(w.dst, `}"`...)
+	case len(d.Str(c.payload)) == 0: // a function that takes nothing
+		w.dst = append(w.dst, `,"arguments":"{}"`...)
 	default:
 		w.dst = append(w.dst, `,"arguments":`...)
 		w.dst = append(w.dst, d.Raw(c.payload)...)

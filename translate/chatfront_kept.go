@@ -35,13 +35,14 @@ func (k *KeptReasoning) Size() int {
 	return n
 }
 
-// callSum is the hash of a call: of its name and payload, the insides of JSON
-// strings, decoded. It is never 0.
+// callSum is the hash of a call: of its name, and of what its payload means; both are
+// the insides of JSON strings. Clients parse a call and write it again with other spaces
+// and another order. It is never 0.
 func callSum(name, payload []byte) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write(jsonx.AppendUnescaped(nil, name))
 	_, _ = h.Write([]byte{0})
-	_, _ = h.Write(jsonx.AppendUnescaped(nil, payload))
+	_, _ = h.Write(appendMeaning(nil, payload))
 	return max(h.Sum64(), 1)
 }
 
@@ -56,17 +57,20 @@ func (r *ChatRequest) callKey(c *frontCall) []byte {
 
 func legacyKey(name, payload []byte) []byte {
 	key := jsonx.AppendUnescaped([]byte("function_call "), name)
-	key = append(key, 0)
-	return jsonx.AppendUnescaped(key, payload)
+	return appendMeaning(append(key, 0), payload)
 }
 
-// answerKey is the key of an answer that is one string, or nil. It may alias the
-// request.
+// answerKey is the key of an answer that is one string, in a text part or not, or nil.
+// It may alias the request.
 func (r *ChatRequest) answerKey(m *frontMessage) []byte {
-	if r.doc.Kind(m.content) != jsonx.String || len(r.doc.Str(m.content)) == 0 {
+	d, text := &r.doc, m.content
+	if d.Kind(text) == jsonx.Array && d.Len(text) == 1 {
+		text = d.Get(d.First(text), "text")
+	}
+	if d.Kind(text) != jsonx.String || len(d.Str(text)) == 0 {
 		return nil
 	}
-	return r.decoded(m.content)
+	return r.decoded(text)
 }
 
 // decoded is the string n without escapes. It aliases the request, or what decoded

@@ -45,6 +45,9 @@ func (r *ChatRequest) AppendResponses(dst []byte, opt ResponsesOptions) ([]byte,
 	}
 	dst = r.appendTools(dst, &opt)
 	dst = r.appendParams(dst, &opt)
+	if err := movedError(d, r.unknown, movedToChat, "Chat Completions"); err != nil {
+		return dst, err
+	}
 	for _, k := range r.unknown {
 		if d.Present(k + 1) {
 			opt.Losses.add(ruleChatUnknownParam, brief(d.Text(k)), "")

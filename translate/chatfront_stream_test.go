@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/antiphon-proxy/antiphon/translate/sse"
@@ -151,7 +152,7 @@ func TestFrontQuietEqualsStream(t *testing.T) {
 				t.Errorf("a quiet turn says %q", out)
 			}
 			a, b := loud.Completion(nil), quiet.Completion(nil)
-			if !bytes.Equal(a, b) {
+			if !bytes.Equal(a, b) && !contradicted(&x.losses) {
 				t.Errorf("%s", diffLines(string(a), string(b)))
 			}
 			if (loud.Failure() == nil) != (len(a) > 0) {
@@ -247,7 +248,7 @@ func TestFrontAllocations(t *testing.T) {
 			`{"type":"response.output_text.delta","sequence_number":%d,"item_id":"msg_1","output_index":0,"content_index":0,"delta":"a word","logprobs":[],"obfuscation":"%d"}`},
 		"call": {`{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f"}}]}`,
 			`{"type":"response.output_item.added","sequence_number":2,"output_index":0,"item":{"id":"fc_1","type":"function_call","call_id":"c","name":"f","arguments":""}}`,
-			`{"type":"response.function_call_arguments.delta","sequence_number":%d,"item_id":"fc_1","output_index":0,"delta":"a word","obfuscation":"%d"}`},
+			`{"type":"response.function_call_arguments.delta","sequence_number":%d,"item_id":"fc_1","output_index":0,"delta":"{\"a word\"","obfuscation":"%d"}`},
 		"stop": {`{"model":"m","stream":true,"stop":["a wordy"],"messages":[{"role":"user","content":"x"}]}`,
 			`{"type":"response.output_item.added","sequence_number":2,"output_index":0,"item":{"id":"msg_1","type":"message","content":[]}}`,
 			`{"type":"response.output_text.delta","sequence_number":%d,"item_id":"msg_1","output_index":0,"content_index":0,"delta":"a word","logprobs":[],"obfuscation":"%d"}`},
@@ -325,4 +326,10 @@ func BenchmarkFrontRequest64KB(b *testing.B) {
 		losses.Reset()
 		dst, _ = req.AppendResponses(dst[:0], ResponsesOptions{Dialect: &d, Losses: &losses})
 	}
+}
+
+// contradicted reports whether a reply has contradicted itself: what is not streamed is
+// another one then, which has what was said at the end.
+func contradicted(losses *Losses) bool {
+	return losses != nil && slices.ContainsFunc(losses.Entries, func(l Loss) bool { return l.Rule == ruleChatReplyContradiction })
 }

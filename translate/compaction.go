@@ -85,6 +85,15 @@ func openItem(it *item, plain []byte) (opened item, ok bool) {
 	}, true
 }
 
+// ForeignOpener is an Opener that may be in front of a backend which makes compaction
+// items of its own.
+type ForeignOpener interface {
+	Opener
+	// PassesForeign reports whether items that do not open are left as they are: they
+	// are the backend's.
+	PassesForeign() bool
+}
+
 // openCompactions opens the compaction items among items, in their place. It
 // returns the index of the first that does not open, or -1.
 func openCompactions(items []item, o Opener) (failed int) {
@@ -101,6 +110,10 @@ func openCompactions(items []item, o Opener) (failed int) {
 			return i
 		}
 		plain, ok := o.Open(nil, []byte(it.doc.Text(it.sealed)))
+		if f, may := o.(ForeignOpener); !ok && may && f.PassesForeign() {
+			it.kind = kindUnsupported
+			continue
+		}
 		if !ok {
 			return i
 		}

@@ -58,5 +58,6 @@
 //	responses_reply, _item, _shape                     what a reply says, told to a replySink
 //
 // And for all of them: jsonx (the only place that parses), sse (streams in
-// pieces), streamcheck (the grammar, which shares no code with this package).
+// pieces), grammar (the grammars of custom tools), streamcheck (the rules of
+// streams, which share no code with this package).
 package translate

@@ -165,11 +165,14 @@ func upstreamErrorAt(d *jsonx.Doc, root uint32, status int) *Error {
 		e.Status = wordStatus(member("status")) // Google
 	}
 	if e.Message == "" {
-		e.Message = "The upstream reported an error without a message: " + printable(d.Raw(root), 500)
+		e.Message = noMessage + ": " + printable(d.Raw(root), 500)
 	}
 	e.Message = ellipsis(e.Message, 2000)
 	return e.settle()
 }
+
+// noMessage is how the message of an error begins that has none.
+const noMessage = "The upstream reported an error without a message"
 
 func ellipsis(s string, most int) string {
 	if len(s) <= most {

@@ -55,10 +55,14 @@ const (
 	ruleChatReplyUTF8
 	ruleChatReplyLength
 	ruleChatReplyAnnotation
+	ruleChatReplyContradiction
+	ruleChatReplyArguments
 	ruleMendLength
 	ruleMendCallID
 	ruleMendUTF8
 	ruleMendItem
+	ruleMendPart
+	ruleMendContradiction
 	ruleMendReasoning
 	numAllRules
 )
@@ -96,20 +100,24 @@ var chatLossRules = [numAllRules - numRules]RuleInfo{
 	ruleChatCallOpen - numRules:      {"chat.call.unanswered", Repaired, true, "A function_call that no message answers was given an empty answer, without which the Responses API refuses it."},
 	ruleChatSurrogates - numRules:    {"chat.text.surrogates", Repaired, true, "Half a character (a lone UTF-16 surrogate) was replaced by U+FFFD."},
 
-	ruleChatReplyItem - numRules:       {"chat.reply.item", Dropped, true, "An output item that a chat completion has no place for was left out."},
-	ruleChatReplyCall - numRules:       {"chat.reply.call", Dropped, true, "A call without a name, or beyond the 128 that a completion holds, was left out."},
-	ruleChatReplyParallel - numRules:   {"chat.reply.parallel_call", Dropped, true, "A further call was left out, because the request allows one at a time."},
-	ruleChatReplyForbidden - numRules:  {"chat.reply.forbidden_call", Dropped, true, "A call that tool_choice does not allow was left out."},
-	ruleChatReplyCallID - numRules:     {"chat.reply.call_id", Repaired, true, "A call had no id, or that of another call, and was given one."},
-	ruleChatReplyUTF8 - numRules:       {"chat.reply.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
-	ruleChatReplyLength - numRules:     {"chat.reply.length", Repaired, true, "The backend called a reply complete that had used up its tokens; finish_reason is length."},
-	ruleChatReplyAnnotation - numRules: {"chat.reply.annotation", Dropped, true, "The Chat API knows no annotations but url_citation."},
+	ruleChatReplyItem - numRules:          {"chat.reply.item", Dropped, true, "An output item that a chat completion has no place for was left out."},
+	ruleChatReplyCall - numRules:          {"chat.reply.call", Dropped, true, "A call without a name, or beyond the 128 that a completion holds, was left out."},
+	ruleChatReplyParallel - numRules:      {"chat.reply.parallel_call", Dropped, true, "A further call was left out, because the request allows one at a time."},
+	ruleChatReplyForbidden - numRules:     {"chat.reply.forbidden_call", Dropped, true, "A call that tool_choice does not allow was left out."},
+	ruleChatReplyCallID - numRules:        {"chat.reply.call_id", Repaired, true, "A call had no id, or that of another call, and was given one."},
+	ruleChatReplyUTF8 - numRules:          {"chat.reply.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
+	ruleChatReplyLength - numRules:        {"chat.reply.length", Repaired, true, "The backend called a reply complete that had used up its tokens; finish_reason is length."},
+	ruleChatReplyAnnotation - numRules:    {"chat.reply.annotation", Dropped, true, "The Chat API knows no annotations but url_citation."},
+	ruleChatReplyContradiction - numRules: {"chat.reply.contradiction", Dropped, true, "What the backend said of a text or call at its end was not what it had sent of it before. The client had been given that, so it stands; a reply that is not streamed has what was said at the end."},
+	ruleChatReplyArguments - numRules:     {"chat.reply.arguments", Dropped, true, "A call's arguments are no JSON object. They are given as they came."},
 
-	ruleMendLength - numRules:    {"mend.length", Repaired, true, "The backend called a response completed that had used up its tokens; it is incomplete."},
-	ruleMendCallID - numRules:    {"mend.call_id", Repaired, true, "A call had no id, or that of another call, and was given one."},
-	ruleMendUTF8 - numRules:      {"mend.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
-	ruleMendItem - numRules:      {"mend.item", Dropped, true, "An output item of a type that no client knows, and that many break on, was left out."},
-	ruleMendReasoning - numRules: {"mend.reasoning", Dropped, true, "Earlier reasoning of another backend is not sent: a backend with the whole Responses API stands in, and refuses what it has not encrypted itself."},
+	ruleMendLength - numRules:        {"mend.length", Repaired, true, "The backend called a response completed that had used up its tokens; it is incomplete."},
+	ruleMendCallID - numRules:        {"mend.call_id", Repaired, true, "A call had no id, or that of another call, and was given one."},
+	ruleMendUTF8 - numRules:          {"mend.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
+	ruleMendItem - numRules:          {"mend.item", Dropped, true, "An output item of a type that no client knows, and that many break on, was left out."},
+	ruleMendPart - numRules:          {"mend.part", Dropped, true, "A part of an item that has no place in it was left out."},
+	ruleMendContradiction - numRules: {"mend.contradiction", Dropped, true, "What the backend said of a text or call at its end was not what it had sent of it before; that stands."},
+	ruleMendReasoning - numRules:     {"mend.reasoning", Dropped, true, "Earlier reasoning of another backend is not sent: a backend with the whole Responses API stands in, and refuses what it has not encrypted itself."},
 }
 
 // Direction is the way of the exchanges that the rule is about.

@@ -2,6 +2,8 @@ package translate
 
 import (
 	"bytes"
+	"strconv"
+	"strings"
 
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
@@ -34,6 +36,7 @@ type reply struct {
 	createdAt       int64
 	usage           usage
 
+	pass     int    // of fillParts: parts are matched once in each
 	ended    bool   // the outcome is known
 	cutShort string // incomplete_details.reason
 	failure  *Error
@@ -52,10 +55,17 @@ type replySink interface {
 	said(dst []byte, i, part int, raw, logprobs []byte) []byte
 	// called: raw was added to a call's arguments or input.
 	called(dst []byte, i int, raw []byte) []byte
+	// contradicted: what the backend says at its end of a part, or with part -1 of a
+	// call, is raw, and what was said of it before is no beginning of that. ok reports
+	// whether raw could take its place.
+	contradicted(i, part int, raw []byte) (ok bool)
 	// noted: a part has an annotation.
 	noted(dst []byte, i, part int, d *jsonx.Doc, n uint32) []byte
 	// closed: nothing more comes of the item.
 	closed(dst []byte, i int) []byte
+	// passed: an event of a type that nothing is known of but its name, about item i,
+	// or about none where i is -1.
+	passed(dst []byte, i int, f *eventFields) []byte
 }
 
 // inKind is the kind of an item of the backend.
@@ -78,8 +88,9 @@ type inItem struct {
 	told    bool // the sink knows of it
 	matched bool // it was found in the terminal output
 	torn    bool // its status is incomplete
+	held    bool // arguments that do not begin as an object wait for the call's end
 
-	id                      []byte
+	id, alias               []byte // alias is another id that events have for it
 	callID, name, namespace []byte
 	phase                   []byte
 	parts                   []inPart
@@ -97,8 +108,10 @@ type inPart struct {
 	index int // content_index or summary_index
 	text  []byte
 	half  []byte
-	notes int // annotations
-	base  int // for the sink
+	notes int  // annotations
+	done  bool // a done event has told all of it
+	pass  int  // the last pass of fillParts that has matched it
+	base  int  // for the sink
 }
 
 func (it *inItem) reset() {
@@ -107,7 +120,7 @@ func (it *inItem) reset() {
 		parts[i] = inPart{text: parts[i].text[:0], half: parts[i].half[:0]}
 	}
 	*it = inItem{
-		id: it.id[:0], callID: it.callID[:0], name: it.name[:0], namespace: it.namespace[:0], phase: it.phase[:0],
+		id: it.id[:0], alias: it.alias[:0], callID: it.callID[:0], name: it.name[:0], namespace: it.namespace[:0], phase: it.phase[:0],
 		parts: parts, text: it.text[:0], half: it.half[:0], json: it.json[:0],
 	}
 }
@@ -177,7 +190,7 @@ type eventFields struct {
 	delta, text, item, part              uint32
 	response, annotation, logprobs       uint32
 	arguments, input, refusal, errorNode uint32
-	object                               uint32
+	object, detail, message              uint32
 }
 
 func (r *reply) event(dst, name []byte) []byte {
@@ -223,6 +236,10 @@ func (r *reply) event(dst, name []byte) []byte {
 			f.errorNode = v
 		case "object":
 			f.object = v
+		case "detail":
+			f.detail = v
+		case "message":
+			f.message = v
 		}
 	}
 	switch string(f.typ) {
@@ -238,9 +255,9 @@ func (r *reply) event(dst, name []byte) []byte {
 		return r.partDelta(dst, &f, thoughtPart, f.delta)
 	case "response.reasoning_text.done", "response.reasoning.done":
 		return r.partDone(dst, &f, thoughtPart, f.text)
-	case "response.reasoning_summary_text.delta":
+	case "response.reasoning_summary_text.delta", "response.reasoning_summary.delta":
 		return r.partDelta(dst, &f, summaryPart, f.delta)
-	case "response.reasoning_summary_text.done":
+	case "response.reasoning_summary_text.done", "response.reasoning_summary.done":
 		return r.partDone(dst, &f, summaryPart, f.text)
 	case "response.function_call_arguments.delta":
 		return r.callDelta(dst, &f, inFunction)
@@ -258,25 +275,52 @@ func (r *reply) event(dst, name []byte) []byte {
 	case "response.output_item.done":
 		return r.itemDone(dst, &f)
 	case "response.content_part.added", "response.content_part.done", "response.reasoning_summary_part.added",
-		"response.reasoning_summary_part.done":
+		"response.reasoning_summary_part.done", "response.reasoning_part.added", "response.reasoning_part.done":
 		return r.wholePart(dst, &f)
 	case "response.output_text.annotation.added":
 		return r.annotation(dst, &f)
 	case "response.created", "response.queued", "response.in_progress":
 		r.header(f.response)
 		return r.sink.begun(dst)
-	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
+	case "response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.canceled", "response.done":
+		if f.response == 0 && (d.Present(d.Get(jsonx.Root, "output")) || d.Present(d.Get(jsonx.Root, "status"))) {
+			f.response = jsonx.Root // the object itself
+		}
 		return r.terminal(dst, f.response, f.typ[len("response."):])
-	case "error":
-		return r.fail(dst, upstreamErrorIn(d))
+	case "error", "response.error":
+		return r.fail(dst, eventError(d, f.response))
 	}
 	switch {
 	case f.errorNode != 0 && d.Kind(f.errorNode) != jsonx.False && !emptyString(d, f.errorNode):
-		return r.fail(dst, upstreamErrorIn(d)) // outside the protocol, as llama.cpp does it
+		return r.fail(dst, eventError(d, f.response)) // outside the protocol, as llama.cpp does it
 	case d.Is(f.object, "response"):
 		return r.terminal(dst, jsonx.Root, nil) // the backend does not stream
+	case !bytes.HasPrefix(f.typ, []byte("response.")) && f.response|f.item|f.part|f.delta == 0 &&
+		(f.detail != 0 || d.Kind(f.message) == jsonx.String && (len(f.typ) == 0 || bytes.Contains(f.typ, []byte("error")))):
+		return r.fail(dst, eventError(d, 0)) // FastAPI's form, and errors that are no event of the API
 	}
-	return dst // events that say nothing for us
+	if isEventName(f.typ) {
+		return r.sink.passed(dst, r.about(&f), &f)
+	}
+	return dst
+}
+
+// isEventName reports whether a type is one that an event of the API could have.
+func isEventName(typ []byte) bool {
+	rest, ok := bytes.CutPrefix(typ, []byte("response."))
+	return ok && len(rest) > 0 && len(rest) <= 128 && len(bytes.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789._-")) == 0
+}
+
+// about is the item that an event is about, of any kind, or -1.
+func (r *reply) about(f *eventFields) int {
+	d, at := &r.doc, r.position(f.outputIndex)
+	named := d.Kind(f.itemID) == jsonx.String && len(d.Str(f.itemID)) > 0
+	for i := r.count - 1; i >= 0; i-- {
+		if it := &r.items[i]; named && bytes.Equal(it.id, d.Str(f.itemID)) || !named && at >= 0 && it.index == at {
+			return i
+		}
+	}
+	return -1
 }
 
 // message takes in a whole response object.
@@ -289,10 +333,15 @@ func (r *reply) message(dst, body []byte) []byte {
 		return r.fail(dst, malformed(body))
 	}
 	d := &r.doc
+	for _, key := range []string{"response", "data", "result"} { // an envelope around it
+		if n := d.Get(jsonx.Root, key); d.Kind(d.Get(jsonx.Root, "output")) != jsonx.Array && d.Kind(d.Get(n, "output")) == jsonx.Array {
+			return r.terminal(dst, n, nil)
+		}
+	}
 	if e := d.Get(jsonx.Root, "error"); d.Kind(d.Get(jsonx.Root, "output")) != jsonx.Array &&
 		(!d.Is(d.Get(jsonx.Root, "object"), "response") || d.Present(e)) {
 		if d.Kind(jsonx.Root) == jsonx.Object && (d.Present(e) || d.Present(d.Get(jsonx.Root, "message")) || d.Present(d.Get(jsonx.Root, "detail"))) {
-			return r.fail(dst, upstreamErrorIn(d))
+			return r.fail(dst, eventError(d, 0))
 		}
 		return r.fail(dst, brokenOff("The upstream's reply is no response object: it has no output."))
 	}
@@ -329,15 +378,13 @@ func (r *reply) header(n uint32) {
 }
 
 // terminal takes in the whole response: what it holds beyond the events, and how
-// it ended. word is what the event calls the end, where the object does not say.
-func (r *reply) terminal(dst []byte, n uint32, word []byte) []byte {
+// it ended. name is what the event calls the end.
+func (r *reply) terminal(dst []byte, n uint32, name []byte) []byte {
 	d := &r.doc
 	r.header(n)
 	dst = r.sink.begun(dst)
-	if s := d.GetString(n, "status"); s != 0 && len(word) == 0 {
-		word = d.Str(s)
-	}
-	failed := string(word) == "failed" || string(word) == "cancelled"
+	word := r.outcome(n, name)
+	failed := word == "failed" || word == "cancelled"
 	if output := d.Get(n, "output"); d.Kind(output) == jsonx.Array {
 		at := 0
 		for v, end := d.First(output), d.End(output); v < end && !r.ended; v = d.Next(v) {
@@ -353,7 +400,7 @@ func (r *reply) terminal(dst []byte, n uint32, word []byte) []byte {
 	if u := d.Get(n, "usage"); d.Kind(u) == jsonx.Object {
 		r.usage.read(d, u)
 	}
-	switch string(word) {
+	switch word {
 	case "failed":
 		return r.fail(dst, responseError(d, n))
 	case "cancelled":
@@ -367,6 +414,45 @@ func (r *reply) terminal(dst []byte, n uint32, word []byte) []byte {
 		}
 	}
 	return r.settle(dst)
+}
+
+// outcome is how a response ended. Its status decides, whatever the event with it is
+// called: some servers end every stream with response.completed
+// (https://github.com/vllm-project/vllm/issues/45386). What is still running by its
+// status has ended all the same if the event says so.
+func (r *reply) outcome(n uint32, name []byte) string {
+	d := &r.doc
+	if s := d.GetString(n, "status"); s != 0 {
+		switch word := string(d.Str(s)); word {
+		case "failed", "incomplete", "cancelled":
+			return word
+		case "canceled":
+			return "cancelled"
+		case "completed":
+		default:
+			if len(name) == 0 {
+				return word
+			}
+		}
+	}
+	switch string(name) {
+	case "failed", "incomplete", "cancelled":
+		return string(name)
+	case "canceled":
+		return "cancelled"
+	}
+	switch {
+	case filled(d, d.Get(n, "error")) && !filled(d, d.Get(n, "output")), n != jsonx.Root && filled(d, d.Get(jsonx.Root, "error")):
+		return "failed"
+	case d.GetString(d.Get(n, "incomplete_details"), "reason") != 0:
+		return "incomplete"
+	}
+	return "completed"
+}
+
+// filled reports whether n is an object or an array with something in it.
+func filled(d *jsonx.Doc, n uint32) bool {
+	return (d.Kind(n) == jsonx.Object || d.Kind(n) == jsonx.Array) && d.Len(n) > 0
 }
 
 // knownReason keeps the reasons that clients know; anything else that made a
@@ -424,12 +510,13 @@ func (r *reply) fail(dst []byte, e *Error) []byte {
 	return dst
 }
 
-// responseError reads the error of a failed response.
+// responseError reads the error of a failed response: in the object n, or beside it in
+// the event.
 func responseError(d *jsonx.Doc, n uint32) *Error {
-	if d.Kind(d.Get(n, "error")) != jsonx.Object {
-		return brokenOff("The upstream failed, and did not say why.")
+	e := toldError(d, n)
+	if e == nil {
+		return unexplained()
 	}
-	e := upstreamErrorAt(d, n, 0)
 	switch e.Code {
 	case "rate_limit_exceeded", "insufficient_quota":
 		e.Status = 429
@@ -455,4 +542,73 @@ func (r *reply) hold(n int) bool {
 	r.fail(nil, &Error{Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginProxy,
 		Message: "The upstream's reply is larger than this server is configured to take."})
 	return false
+}
+
+// errorPlaces are where an error stands: in the object itself, or below it. The last
+// one is the Realtime API's.
+var errorPlaces = [][]string{{}, {"status_details"}, {"last_error"}}
+
+// eventError is the error of an event that is one.
+func eventError(d *jsonx.Doc, response uint32) *Error {
+	if e := toldError(d, response); e != nil {
+		return e
+	}
+	return unexplained()
+}
+
+func unexplained() *Error { return brokenOff("The upstream failed, and did not say why.") }
+
+// toldError reads the error of an event: in its response, which may be 0, or in the
+// event itself; nil if there is none. Errors without a message are told by what else
+// they have.
+func toldError(d *jsonx.Doc, response uint32) *Error {
+	for _, root := range []uint32{response, errorRoot(d)} {
+		if d.Kind(root) != jsonx.Object {
+			continue
+		}
+		for _, place := range errorPlaces {
+			n := root
+			for _, key := range place {
+				n = d.Get(n, key)
+			}
+			if !saysError(d, n) {
+				continue
+			}
+			if inner := d.Get(n, "error"); d.Kind(inner) == jsonx.Object && d.Kind(d.Get(inner, "error")) == jsonx.Object {
+				n = inner // an error within an error
+			}
+			return withWords(upstreamErrorAt(d, n, 0))
+		}
+	}
+	return nil
+}
+
+// saysError reports whether an object has something that tells of an error.
+func saysError(d *jsonx.Doc, n uint32) bool {
+	if d.Kind(n) != jsonx.Object {
+		return false
+	}
+	if e := d.Get(n, "error"); d.Present(e) && d.Kind(e) != jsonx.False && !emptyString(d, e) {
+		return true
+	}
+	for _, key := range []string{"message", "detail", "code"} {
+		if v := d.Get(n, key); d.Present(v) && !emptyString(d, v) {
+			return true
+		}
+	}
+	return false
+}
+
+// withWords gives an error without a message the words that it has: its code or type.
+func withWords(e *Error) *Error {
+	if !strings.HasPrefix(e.Message, noMessage) {
+		return e
+	}
+	for _, word := range []string{e.Code, e.Type} {
+		if word != "" && word != "server_error" {
+			e.Message = "The upstream reported the error " + strconv.Quote(brief(word)) + " without a message."
+			break
+		}
+	}
+	return e
 }

@@ -43,37 +43,6 @@ func (r *reply) position(n uint32) int {
 	return -1
 }
 
-// find is the item that an event is about, or -1: by id, else by index, else the
-// last one that is open. Where items share an index, the last one of that index
-// is meant. An id that no item has is another item's, unless the index says that
-// the backend has only called it by another name.
-func (r *reply) find(id, index uint32, kind inKind) int {
-	d := &r.doc
-	named := d.Kind(id) == jsonx.String && len(d.Str(id)) > 0
-	if named {
-		for i := r.count - 1; i >= 0; i-- {
-			if !bytes.Equal(r.items[i].id, d.Str(id)) {
-				continue
-			}
-			if r.items[i].kind == kind {
-				return i
-			}
-			named = false // of an item of another kind: it tells nothing
-		}
-	}
-	at := r.position(index)
-	for i := r.count - 1; i >= 0; i-- {
-		it := &r.items[i]
-		if !it.open || it.kind != kind || at >= 0 && it.index >= 0 && it.index != at {
-			continue
-		}
-		if !named || len(it.id) == 0 || at >= 0 && it.index == at {
-			return i
-		}
-	}
-	return -1
-}
-
 // addItem takes in an item that is announced, and returns its number, or -1.
 func (r *reply) addItem(dst []byte, n, index uint32) ([]byte, int) {
 	d := &r.doc
@@ -131,7 +100,7 @@ func (r *reply) tell(dst []byte, i int) []byte {
 	}
 	it.told = true
 	dst = r.sink.opened(dst, i)
-	if call && len(it.text) > 0 {
+	if call && len(it.text) > 0 && !it.held {
 		dst = r.sink.called(dst, i, it.text)
 	}
 	return dst
@@ -143,10 +112,15 @@ func (r *reply) itemFor(dst []byte, f *eventFields, kind inKind) ([]byte, int) {
 	if i >= 0 && r.items[i].open {
 		return dst, i
 	}
+	if i < 0 {
+		if i = r.misnamed(f.itemID, f.outputIndex, kind); i >= 0 {
+			return dst, i
+		}
+	}
 	if i = r.newItem(kind, r.position(f.outputIndex)); i < 0 {
 		return dst, -1
 	}
-	if d := &r.doc; d.Kind(f.itemID) == jsonx.String {
+	if d := &r.doc; d.Kind(f.itemID) == jsonx.String && len(r.items[i].id) == 0 {
 		r.items[i].id = append(r.items[i].id, d.Str(f.itemID)...)
 	}
 	return r.tell(dst, i), i
@@ -159,25 +133,6 @@ func itemKindOf(part openPart) inKind {
 	return inMessage
 }
 
-// part is the number of a part of item i, which is made if it is new.
-func (r *reply) part(dst []byte, i int, kind openPart, index int) ([]byte, int) {
-	it := &r.items[i]
-	for p := it.partCount - 1; p >= 0; p-- {
-		if it.parts[p].kind == kind && (index < 0 || it.parts[p].index == index) {
-			return dst, p
-		}
-	}
-	if it.partCount == len(it.parts) {
-		it.parts = append(it.parts, inPart{})
-	}
-	if !r.hold(partOverhead) {
-		return dst, -1
-	}
-	it.parts[it.partCount].kind, it.parts[it.partCount].index = kind, max(index, 0)
-	it.partCount++
-	return r.sink.said(dst, i, it.partCount-1, nil, nil), it.partCount - 1
-}
-
 // partOverhead is what a part counts for even when it is empty.
 const partOverhead = 64
 
@@ -187,11 +142,12 @@ func (r *reply) partDelta(dst []byte, f *eventFields, kind openPart, n uint32) [
 	if d.Kind(n) != jsonx.String {
 		return dst
 	}
+	kind = r.partKind(f, kind)
 	dst, i := r.itemFor(dst, f, itemKindOf(kind))
 	if i < 0 || r.ended {
 		return dst
 	}
-	dst, p := r.part(dst, i, kind, r.position(f.partIndex))
+	dst, p := r.deltaPart(dst, i, kind, r.position(f.partIndex))
 	if p < 0 {
 		return dst
 	}
@@ -234,6 +190,7 @@ func (r *reply) say(dst []byte, i, p int, raw, tokens []byte) []byte {
 // partDone takes in what a done event says of a part: what the deltas left out.
 func (r *reply) partDone(dst []byte, f *eventFields, kind openPart, n uint32) []byte {
 	d := &r.doc
+	kind = r.partKind(f, kind)
 	if i := r.find(f.itemID, f.outputIndex, itemKindOf(kind)); i >= 0 && !r.items[i].open {
 		return dst
 	}
@@ -241,10 +198,11 @@ func (r *reply) partDone(dst []byte, f *eventFields, kind openPart, n uint32) []
 	if i < 0 || d.Kind(n) != jsonx.String {
 		return dst
 	}
-	dst, p := r.part(dst, i, kind, r.position(f.partIndex))
+	dst, p := r.donePart(dst, i, kind, r.position(f.partIndex), n)
 	if p < 0 {
 		return dst
 	}
+	r.items[i].parts[p].done = true
 	return r.rest(dst, i, p, n, f.logprobs)
 }
 
@@ -252,7 +210,13 @@ func (r *reply) partDone(dst []byte, f *eventFields, kind openPart, n uint32) []
 func (r *reply) rest(dst []byte, i, p int, n, logprobs uint32) []byte {
 	part := &r.items[i].parts[p]
 	raw, ok := r.beyond(part.text, n)
-	if !ok || len(raw) == 0 {
+	if !ok {
+		if raw = r.sound(n); len(raw) > 0 && !sameWords(part.text, raw) && r.sink.contradicted(i, p, raw) {
+			part.text, part.half = append(part.text[:0], raw...), part.half[:0]
+		}
+		return dst
+	}
+	if len(raw) == 0 {
 		return dst
 	}
 	part.half = part.half[:0]
@@ -263,35 +227,13 @@ func (r *reply) rest(dst []byte, i, p int, n, logprobs uint32) []byte {
 	return r.say(dst, i, p, raw, tokens)
 }
 
-// beyond is what the string n has beyond a text that it should begin with. Where
-// it does not begin with that, what was said stands: ok is false.
-func (r *reply) beyond(text []byte, n uint32) (raw []byte, ok bool) {
-	d := &r.doc
-	raw = d.Str(n)
-	if d.StrKind(n)&jsonx.HasSurrogate != 0 {
-		raw = bytes.Clone(raw)
-		jsonx.MendSurrogates(raw)
-	}
-	if bytes.HasPrefix(raw, text) && (len(text) == 0 || text[len(text)-1] != '\\') {
-		return raw[len(text):], true
-	}
-	if d.StrKind(n)&jsonx.HasEscape == 0 && bytes.IndexByte(text, '\\') < 0 {
-		return nil, false
-	}
-	// The same text may be escaped in another way.
-	whole, sofar := jsonx.AppendUnescaped(nil, raw), jsonx.AppendUnescaped(nil, text)
-	if !bytes.HasPrefix(whole, sofar) {
-		return nil, false
-	}
-	return jsonx.AppendEscaped(nil, whole[len(sofar):]), true
-}
-
 // wholePart takes in an event that carries a part.
 func (r *reply) wholePart(dst []byte, f *eventFields) []byte {
 	kind := partOf(&r.doc, f.part)
 	if kind == noPart {
 		return dst
 	}
+	kind = r.partKind(f, kind)
 	if i := r.find(f.itemID, f.outputIndex, itemKindOf(kind)); i >= 0 && !r.items[i].open {
 		return dst
 	}
@@ -300,20 +242,26 @@ func (r *reply) wholePart(dst []byte, f *eventFields) []byte {
 		return dst
 	}
 	index := r.position(f.partIndex)
-	if it := &r.items[i]; index < 0 && bytes.HasSuffix(f.typ, []byte(".added")) {
-		index = it.partCount // without a number it is the next one
+	p := -1
+	if bytes.HasSuffix(f.typ, []byte(".added")) {
+		if it := &r.items[i]; index < 0 {
+			index = it.partCount // without a number it is the next one
+		}
+		dst, p = r.part(dst, i, kind, index)
+	} else if dst, p = r.donePart(dst, i, kind, index, textOfPart(&r.doc, f.part)); p >= 0 {
+		r.items[i].parts[p].done = true
 	}
-	return r.fillPart(dst, i, kind, index, f.part)
+	return r.fillPart(dst, i, p, f.part)
 }
 
-// partOf is the kind of a part, which may be left out by summaries.
+// partOf is the kind of a part.
 func partOf(d *jsonx.Doc, n uint32) openPart {
 	switch typ := d.Get(n, "type"); {
 	case d.Is(typ, "output_text"), d.Is(typ, "text"):
 		return textPart
 	case d.Is(typ, "refusal"):
 		return refusalPart
-	case d.Is(typ, "reasoning_text"):
+	case d.Is(typ, "reasoning_text"), d.Is(typ, "thinking"), d.Is(typ, "reasoning"):
 		return thoughtPart
 	case d.Is(typ, "summary_text"):
 		return summaryPart
@@ -321,21 +269,26 @@ func partOf(d *jsonx.Doc, n uint32) openPart {
 	return noPart
 }
 
+// textOfPart is the text of a part, or 0.
+func textOfPart(d *jsonx.Doc, n uint32) uint32 {
+	for _, key := range []string{"text", "refusal", "thinking", "reasoning"} {
+		if v := d.GetString(n, key); v != 0 {
+			return v
+		}
+	}
+	return 0
+}
+
 // fillPart takes in what a whole part has beyond what came before it.
-func (r *reply) fillPart(dst []byte, i int, kind openPart, index int, n uint32) []byte {
-	d := &r.doc
-	dst, p := r.part(dst, i, kind, index)
+func (r *reply) fillPart(dst []byte, i, p int, n uint32) []byte {
 	if p < 0 {
 		return dst
 	}
-	key := "text"
-	if kind == refusalPart {
-		key = "refusal"
-	}
-	if text := d.GetString(n, key); text != 0 {
+	d := &r.doc
+	if text := textOfPart(d, n); text != 0 {
 		dst = r.rest(dst, i, p, text, d.Get(n, "logprobs"))
 	}
-	if list := d.Get(n, "annotations"); d.Kind(list) == jsonx.Array && kind == textPart {
+	if list := d.Get(n, "annotations"); d.Kind(list) == jsonx.Array && r.items[i].parts[p].kind == textPart {
 		seen := r.items[i].parts[p].notes
 		for v, end := d.First(list), d.End(list); v < end && !r.ended; v = d.Next(v) {
 			if seen--; seen < 0 {
@@ -395,12 +348,21 @@ func (r *reply) call(dst []byte, i int, raw []byte) []byte {
 		return dst
 	}
 	it := &r.items[i]
+	if len(it.text) == 0 && it.kind == inFunction {
+		it.held = !beginsObject(raw)
+	}
 	it.text = append(it.text, raw...)
-	if !it.told {
+	if !it.told || it.held {
 		return dst
 	}
 	return r.sink.called(dst, i, raw)
 }
+
+// beginsObject reports whether raw, the inside of a JSON string, begins as the
+// arguments of a function have to. What does not, such as ciphertext
+// (https://github.com/lidge-jun/opencodex/issues/995), waits for what the backend
+// says at the call's end.
+func beginsObject(raw []byte) bool { return raw[0] == '{' || raw[0] == ' ' || raw[0] == '\\' }
 
 func (r *reply) callDone(dst []byte, f *eventFields, kind inKind, n uint32) []byte {
 	i := r.find(f.itemID, f.outputIndex, kind)
@@ -422,9 +384,23 @@ func (r *reply) callRest(dst []byte, i int, n uint32) []byte {
 	d, it := &r.doc, &r.items[i]
 	switch d.Kind(n) {
 	case jsonx.String:
-		if raw, ok := r.beyond(it.text, n); ok && len(raw) > 0 {
-			it.half = it.half[:0]
+		raw, ok := r.beyond(it.text, n)
+		if ok {
+			if len(raw) > 0 {
+				it.half = it.half[:0]
+				return r.call(dst, i, raw)
+			}
+			return dst
+		}
+		if raw = r.sound(n); len(raw) == 0 || it.kind == inFunction && sameArguments(it.text, raw) {
+			return dst
+		}
+		switch {
+		case it.held || !it.told: // nobody has heard of it
+			it.text, it.half, it.held = it.text[:0], it.half[:0], false
 			return r.call(dst, i, raw)
+		case r.sink.contradicted(i, -1, raw):
+			it.text, it.half = append(it.text[:0], raw...), it.half[:0]
 		}
 	case jsonx.Object: // where the API wants a string that holds one
 		if len(it.text) == 0 {
@@ -442,6 +418,9 @@ func (r *reply) itemDone(dst []byte, f *eventFields) []byte {
 	}
 	kind := kindOfItem(d, d.Get(f.item, "type"))
 	i := r.find(d.Get(f.item, "id"), f.outputIndex, kind)
+	if i < 0 { // under another id and place
+		i = r.alike(f.item, kind, func(it *inItem) bool { return it.open })
+	}
 	if i >= 0 && !r.items[i].open {
 		return dst
 	}
@@ -451,8 +430,8 @@ func (r *reply) itemDone(dst []byte, f *eventFields) []byte {
 		}
 	}
 	dst = r.fill(dst, i, f.item)
-	if r.ended {
-		return dst
+	if it := &r.items[i]; r.ended || it.kind == inFunction && len(it.text) == 0 && !it.torn {
+		return dst // its arguments may stand in the response only
 	}
 	return r.close(dst, i)
 }
@@ -469,39 +448,13 @@ func (r *reply) finalItem(dst []byte, n uint32, at int, failed bool) []byte {
 	}
 	r.items[i].matched = true
 	if !r.items[i].open {
-		return dst
+		return r.late(dst, i, n)
 	}
 	dst = r.fill(dst, i, n)
 	if failed || r.ended { // what is left open in a failed response was never done
 		return dst
 	}
 	return r.close(dst, i)
-}
-
-// match finds the item of the stream that an item of the terminal output is: the
-// one with its id, or its call_id, or in its place.
-func (r *reply) match(n uint32, kind inKind, at int) int {
-	d := &r.doc
-	for _, key := range []string{"id", "call_id"} {
-		v := d.GetString(n, key)
-		if v == 0 || len(d.Str(v)) == 0 {
-			continue
-		}
-		for i := range r.count {
-			it := &r.items[i]
-			same := it.id
-			if key == "call_id" {
-				same = it.callID
-			}
-			if it.kind == kind && !it.matched && bytes.Equal(same, d.Str(v)) {
-				return i
-			}
-		}
-	}
-	if at < r.count && r.items[at].kind == kind && !r.items[at].matched {
-		return at
-	}
-	return -1
 }
 
 // fill takes in what a whole item has beyond what came before it.
@@ -518,28 +471,49 @@ func (r *reply) fill(dst []byte, i int, n uint32) []byte {
 	case inCustom:
 		return r.callRest(dst, i, d.Get(n, "input"))
 	case inMessage:
-		if c := d.Get(n, "content"); d.Kind(c) == jsonx.String { // short for one text
-			if dst, p := r.part(dst, i, textPart, 0); p >= 0 {
-				return r.rest(dst, i, p, c, 0)
-			}
-		}
-		return r.fillParts(dst, i, d.Get(n, "content"))
+		return r.fillParts(dst, i, d.Get(n, "content"), textPart)
 	case inReasoning:
-		dst = r.fillParts(dst, i, d.Get(n, "summary"))
-		return r.fillParts(dst, i, d.Get(n, "content"))
+		dst = r.fillParts(dst, i, d.Get(n, "summary"), summaryPart)
+		return r.fillParts(dst, i, d.Get(n, "content"), thoughtPart)
 	}
 	return dst
 }
 
-func (r *reply) fillParts(dst []byte, i int, list uint32) []byte {
+// fillParts takes in the parts of a whole item: a list of them, or one text, which is
+// of the kind plain.
+func (r *reply) fillParts(dst []byte, i int, list uint32, plain openPart) []byte {
 	d := &r.doc
-	if d.Kind(list) != jsonx.Array {
+	text := func(n uint32, index int) {
+		p := 0
+		if dst, p = r.donePart(dst, i, plain, index, n); p >= 0 {
+			dst = r.rest(dst, i, p, n, 0)
+		}
+	}
+	switch d.Kind(list) {
+	case jsonx.String:
+		if len(d.Str(list)) > 0 || plain == textPart {
+			text(list, 0)
+		}
+		return dst
+	case jsonx.Array:
+	default:
 		return dst
 	}
+	r.pass++
 	index := 0
 	for v, end := d.First(list), d.End(list); v < end && !r.ended; v = d.Next(v) {
-		if kind := partOf(d, v); kind != noPart && itemKindOf(kind) == r.items[i].kind {
-			dst = r.fillPart(dst, i, kind, index, v)
+		kind := partOf(d, v)
+		if r.items[i].kind == inReasoning && kind == textPart { // whatever they are called
+			kind = thoughtPart
+		}
+		switch {
+		case d.Kind(v) == jsonx.String:
+			text(v, index)
+		case kind == noPart:
+		case itemKindOf(kind) == r.items[i].kind, kind == thoughtPart:
+			var p int
+			dst, p = r.matchPart(dst, i, kind, index, v, list)
+			dst = r.fillPart(dst, i, p, v)
 		}
 		index++
 	}
@@ -563,6 +537,10 @@ func (r *reply) close(dst []byte, i int) []byte {
 		it.half = it.half[:0]
 		dst = r.call(dst, i, []byte(`\ufffd`))
 	}
+	if it.held && it.told && len(it.text) > 0 {
+		dst = r.sink.called(dst, i, it.text)
+	}
+	it.held = false
 	if r.ended {
 		return dst
 	}

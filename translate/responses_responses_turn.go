@@ -163,7 +163,7 @@ func (t *ResponsesTurn) opened(dst []byte, i int) []byte {
 		return dst
 	}
 	in := &t.in.items[i]
-	if typ := itemTypeIn(in.json); in.kind == inOther && !slices.Contains(itemTypeNames(), typ) {
+	if typ := itemTypeIn(in.json); in.kind == inOther && !t.opt.Dialect.Responses.Complete && !slices.Contains(itemTypeNames(), typ) {
 		in.out = -1
 		t.lose(ruleMendItem, "output["+string(appendInt(nil, len(t.order)))+"]", typ)
 		return dst
@@ -265,6 +265,12 @@ func (t *ResponsesTurn) said(dst []byte, i, part int, raw, logprobs []byte) []by
 	if in.kind == inReasoning && kind != in.parts[0].kind {
 		return dst // an item holds a summary or its text, whichever came first
 	}
+	if in.kind == inMessage && kind == thoughtPart {
+		if len(raw) > 0 {
+			t.lose(ruleMendPart, "output["+string(appendInt(nil, t.items[in.out].index))+"]", "reasoning_text")
+		}
+		return dst // a message has no place for it
+	}
 	if t.items[in.out].state != itemOpen { // late: it goes on in an item of its own
 		if len(raw) == 0 && len(logprobs) == 0 {
 			return dst
@@ -293,6 +299,15 @@ func (t *ResponsesTurn) called(dst []byte, i int, raw []byte) []byte {
 	return t.callDelta(dst, it, raw)
 }
 
+// contradicted reports that the backend says something else at the end: what was said
+// stands, as the done events have to add up to the deltas.
+func (t *ResponsesTurn) contradicted(i, _ int, _ []byte) (ok bool) {
+	if in := &t.in.items[i]; in.out >= 0 {
+		t.lose(ruleMendContradiction, "output["+string(appendInt(nil, t.items[in.out].index))+"]", "")
+	}
+	return false
+}
+
 // noted adds an annotation to the open part.
 func (t *ResponsesTurn) noted(dst []byte, i, part int, d *jsonx.Doc, n uint32) []byte {
 	it := &t.items[t.in.items[i].out]
@@ -306,6 +321,48 @@ func (t *ResponsesTurn) noted(dst []byte, i, part int, d *jsonx.Doc, n uint32) [
 	}
 	it.annotations = jsonx.AppendCompact(it.annotations, d.Raw(n))
 	return t.announceNote(dst, it, from)
+}
+
+// passed passes on the events of items that nobody here knows, such as the progress of
+// a search, and from a backend with the whole API all that it says: over a WebSocket its
+// clients get what they would get over HTTP.
+func (t *ResponsesTurn) passed(dst []byte, i int, f *eventFields) []byte {
+	if !t.events || t.state == stateIdle || t.state >= stateEnded {
+		return dst
+	}
+	var it *outItem
+	if i >= 0 {
+		if t.in.items[i].out < 0 {
+			return dst
+		}
+		it = &t.items[t.in.items[i].out]
+		if it.state != itemOpen {
+			return dst
+		}
+	}
+	if !t.opt.Dialect.Responses.Complete && (it == nil || it.kind != outOther) {
+		return dst
+	}
+	dst = append(dst, "event: "...)
+	dst = append(dst, f.typ...)
+	dst = append(dst, "\ndata: {\"type\":\""...)
+	dst = append(dst, f.typ...)
+	dst = t.event(dst, `","sequence_number":`)
+	if it != nil {
+		dst = itemPlace(dst, it)
+	}
+	d := &t.in.doc
+	for k, end := d.First(jsonx.Root), d.End(jsonx.Root); k < end; k = d.Next(k + 1) {
+		switch string(d.Str(k)) {
+		case "type", "sequence_number", "item_id", "output_index", "obfuscation":
+			continue
+		}
+		dst = append(dst, ',')
+		dst = append(dst, d.Raw(k)...)
+		dst = append(dst, ':')
+		dst = jsonx.AppendCompact(dst, d.Raw(k+1))
+	}
+	return append(dst, eventEnd...)
 }
 
 // knownAnnotation reports whether an annotation is one of the four that clients

@@ -1,34 +1,17 @@
 package upstream
 
 import (
-	"encoding/binary"
-	"syscall"
+	"errors"
 	"time"
-	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
-// Linux's poll, which package syscall has no function for.
-type pollFd struct {
-	fd      int32
-	events  int16
-	revents int16
-}
-
-const (
-	pollIn    = 0x1
-	pollErr   = 0x8
-	pollHup   = 0x10
-	pollRdHup = 0x2000
-)
-
+// poll looks what has happened on a connection, waiting up to wait for it.
 func poll(fd uintptr, events int16, wait time.Duration) (revents int16, err error) {
-	p := pollFd{fd: int32(fd), events: events}
-	ts := syscall.NsecToTimespec(int64(wait))
-	_, _, errno := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return p.revents, nil
+	p := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
+	_, err = unix.Poll(p[:], int(wait.Milliseconds()))
+	return p[0].Revents, err
 }
 
 // alive reports whether nothing speaks against sending a request on a kept
@@ -43,57 +26,85 @@ func (c *conn) alive() bool {
 	}
 	ok := true
 	err := c.raw.Control(func(fd uintptr) {
-		re, err := poll(fd, pollIn|pollRdHup, 0)
+		re, err := poll(fd, unix.POLLIN|unix.POLLRDHUP, 0)
 		ok = err != nil || re == 0
 	})
 	return err == nil && ok
 }
 
-// neverRead reports whether it is certain that the other side has not read the
-// whole request, now that the connection has ended without a reply. sent says
-// whether all of it was handed to the system; reset, whether the end was one.
-//
-// A server that has closed a connection answers what arrives on it later with a
-// reset, and does not acknowledge it; one that reads the request and then dies
-// has acknowledged it, and ends the connection in order or with a reset. (Only
-// one that reads and resets within the 40 ms by which systems delay
-// acknowledgements looks like the first.) A reset may be on its way still, so
-// there is a moment to wait for it.
-func (c *conn) neverRead(sent, reset bool) bool {
-	if !sent {
-		return reset
+// endedFor is how long ago the other side closed the connection in order. ok is
+// false if it has not, or if that is not known.
+func (c *conn) endedFor() (ago time.Duration, ok bool) {
+	if c.raw == nil {
+		return 0, false
 	}
+	_ = c.raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err == nil && info.State == unix.BPF_TCP_CLOSE_WAIT { // its FIN was the last thing to come
+			ago, ok = time.Duration(info.Last_ack_recv)*time.Millisecond, true
+		}
+	})
+	return ago, ok
+}
+
+// unread reports whether it is certain that the other side has read nothing of the
+// request, now that the connection has ended with err and without a reply.
+//
+// Either nothing of the request has left this machine: the connection was reset
+// before. Or the other side closed the connection in order, its system had
+// received nothing of the request when it did so (its FIN acknowledges all that
+// had come), and it answered the request with a reset, as a system does for a
+// connection that nobody holds any more.
+//
+// Nothing less is certain. A reset alone is what a server sends that has read a
+// request and then dies, before its system has acknowledged the request: that may
+// take 40 ms.
+func (c *conn) unread(err error) bool {
 	if c.raw == nil {
 		return false
 	}
-	const moment = 20 * time.Millisecond
 	unread := false
 	_ = c.raw.Control(func(fd uintptr) {
-		if !reset {
-			re, err := poll(fd, 0, moment)
-			reset = err == nil && re&pollErr != 0
+		info, errInfo := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if errInfo != nil || info.Bytes_acked == 0 || info.Bytes_sent == 0 { // a system that does not count them
+			return
 		}
-		if !reset {
-			e, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
-			reset = err == nil && e != 0
+		if int64(info.Bytes_sent-info.Bytes_retrans) <= c.before { // far from overflow
+			unread = isReset(err)
+			return
 		}
-		unread = reset && unacknowledged(fd) > 0
+		if !nothingAcked(info, c.before) {
+			return
+		}
+		// A reset gives the error EPIPE to a connection that the other side had
+		// closed in order, and ECONNRESET to any other one.
+		if errors.Is(err, unix.EPIPE) {
+			unread = true
+			return
+		}
+		if !errors.Is(err, errClosed) {
+			return
+		}
+		// The FIN has come. The reset may be on its way still.
+		const moment = 20 * time.Millisecond
+		roundTrip := time.Duration(info.Rtt) * time.Microsecond
+		re, errPoll := poll(fd, 0, moment+min(2*roundTrip, time.Second))
+		if errPoll != nil || re&unix.POLLERR == 0 {
+			return
+		}
+		code, errCode := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+		if errCode != nil || code != int(unix.EPIPE) {
+			return
+		}
+		// What the other side took after its FIN it has acknowledged by now.
+		info, errInfo = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		unread = errInfo == nil && nothingAcked(info, c.before)
 	})
 	return unread
 }
 
-// unacknowledged is how many bytes the other side's system has not confirmed,
-// also after the end of the connection. It is 0 on systems that cannot tell.
-func unacknowledged(fd uintptr) int64 {
-	// Places in the kernel's struct tcp_info (include/uapi/linux/tcp.h).
-	const bytesAcked, bytesSent, bytesRetrans, end = 120, 200, 208, 216
-	var info [256]byte
-	size := uint32(len(info))
-	_, _, errno := syscall.Syscall6(syscall.SYS_GETSOCKOPT, fd, syscall.IPPROTO_TCP, syscall.TCP_INFO,
-		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-	if errno != 0 || size < end {
-		return 0
-	}
-	field := func(at int) int64 { return int64(binary.NativeEndian.Uint64(info[at:])) } // far from overflow
-	return field(bytesSent) - field(bytesRetrans) - (field(bytesAcked) - 1)             // the SYN is acknowledged like a byte
+// nothingAcked reports whether the other side's system has acknowledged nothing
+// beyond the first bytes. The SYN is acknowledged like a byte.
+func nothingAcked(info *unix.TCPInfo, first int64) bool {
+	return int64(info.Bytes_acked)-1 <= first // far from overflow
 }

@@ -21,12 +21,13 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &conn{Conn: nc}
+	out := &conn{wire: &counter{Conn: nc}}
+	out.Conn = out.wire
 	if sc, ok := nc.(syscall.Conn); ok {
 		out.raw, _ = sc.SyscallConn()
 	}
 	if c.opt.TLS != nil {
-		tc := tls.Client(nc, c.opt.TLS)
+		tc := tls.Client(out.wire, c.opt.TLS)
 		if err := tc.HandshakeContext(ctx); err != nil {
 			_ = nc.Close()
 			return nil, err
@@ -48,4 +49,16 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 	}
 	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6}}
 	return d.DialContext(ctx, "tcp", c.opt.Addr)
+}
+
+// counter counts the bytes written to a connection.
+type counter struct {
+	net.Conn
+	written int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written += int64(n)
+	return n, err
 }

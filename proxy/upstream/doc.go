@@ -8,7 +8,8 @@
 //	connections that are kept        pool.go
 //	connecting, TLS                  dial.go
 //	is a kept connection still good? alive_linux.go
-//	may it be sent again?            exchange.go   retry rule
+//	may it be sent again?            exchange.go   Do; alive_linux.go unread
+//	for how long is one used?        idle_limit.go
 //
 // What fasthttp's client lacks for this job, and why there is one of our own: a
 // request can be cancelled in every phase from any goroutine; each phase has its

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -44,25 +45,38 @@ type Exchange struct {
 type StreamBody struct {
 	Reader  io.Reader
 	Chunked bool // frame it in chunks; otherwise the request head has its length
-	// Before is called before each read from Reader.
-	Before func()
+
+	replay []byte // what was read of Reader, as long as that is not too much
+	again  int    // how much of it is to be sent again, from its beginning
+	lost   bool   // it was too much
 }
+
+// replayable is how many bytes of a streamed body are remembered so that it can be
+// sent once more: a request of 1 MB and the image in it.
+const replayable = 2 << 20
 
 // Do sends a request and waits for the head of the reply. wire is the request
 // as it goes over the wire, head and body; stream, if not nil, follows it. After
 // an error there is nothing to close.
 //
-// A request without a stream is sent a second time when a kept connection was
-// used and it is certain that the backend has not read the request: two
-// completions for one request would be paid for twice.
+// A request is sent a second time, on a new connection, when a kept connection
+// was used and it is certain that the backend has not read any of the request
+// (see unread), or when its method is a safe one: two completions for one request
+// would be paid for twice. Of a stream so much is remembered for that as
+// replayable says.
 func (x *Exchange) Do(c *Client, wire []byte, stream *StreamBody) error {
 	x.client = c
 	x.Attempts = 0
+	if stream != nil {
+		defer stream.forget()
+	}
 	for {
 		x.Attempts++
 		if err := x.acquire(x.Attempts > 1); err != nil {
 			return x.fail(PhaseConnect, err)
 		}
+		cn := x.conn
+		cn.before = cn.wire.written
 		phase, err := PhaseWrite, x.send(wire, stream)
 		began := false
 		if err == nil {
@@ -72,28 +86,47 @@ func (x *Exchange) Do(c *Client, wire []byte, stream *StreamBody) error {
 		if err == nil {
 			return nil
 		}
-		again := x.Attempts == 1 && stream == nil && x.conn.reused && !began && x.Cancelled() == nil &&
-			!isTimeout(err) && x.conn.neverRead(phase == PhaseHead, isReset(err))
+		var client *ClientError
+		lost := cn.reused && !began && x.Cancelled() == nil && !isTimeout(err) && !errors.As(err, &client)
+		unread := lost && cn.unread(err)
+		if unread {
+			c.pool.lost(cn)
+		}
 		x.drop()
-		if !again {
+		if x.Attempts > 1 || !lost || !unread && !safeMethod(wire) || !stream.rewind() {
 			return x.fail(phase, err)
 		}
 	}
 }
 
-// acquire takes a connection out of the pool, or makes one.
+// safeMethod reports whether a request only asks for something (RFC 9110 §9.2.1).
+func safeMethod(wire []byte) bool {
+	return bytes.HasPrefix(wire, []byte("GET ")) || bytes.HasPrefix(wire, []byte("HEAD ")) || bytes.HasPrefix(wire, []byte("OPTIONS "))
+}
+
+// acquire takes a connection out of the pool, or makes one; a fresh one in any
+// case if fresh.
 func (x *Exchange) acquire(fresh bool) error {
 	c := x.client
-	cn, err := c.pool.take()
+	cn, err := c.pool.take(fresh)
 	if err != nil {
 		return err
 	}
 	// A kept connection gets a look whether it has been closed, but not when it
 	// was used a moment ago: the look is a system call, and under load all
 	// connections were.
-	for cn != nil && (fresh || time.Since(cn.idle) > time.Millisecond && !cn.alive()) {
-		_ = cn.Close()
-		cn = c.pool.takeAgain()
+	for cn != nil {
+		age := time.Since(cn.idle)
+		if age <= time.Millisecond {
+			break
+		}
+		if cn.alive() {
+			cn.open = age
+			break
+		}
+		dead := cn
+		cn = c.pool.takeAgain(dead)
+		_ = dead.Close()
 	}
 	if cn == nil {
 		ctx, stop := context.WithCancel(context.Background())
@@ -154,8 +187,7 @@ func (x *Exchange) send(wire []byte, stream *StreamBody) error {
 	const sizeRoom = 10
 	buf := make([]byte, 32<<10)
 	for {
-		stream.Before()
-		n, err := stream.Reader.Read(buf[sizeRoom : len(buf)-2])
+		n, err := stream.next(buf[sizeRoom:len(buf)-2], cn.reused)
 		if n > 0 {
 			out := buf[sizeRoom : sizeRoom+n]
 			if stream.Chunked {
@@ -189,6 +221,39 @@ func (x *Exchange) send(wire []byte, stream *StreamBody) error {
 	}
 	return nil
 }
+
+// next reads the next piece of the body. It is remembered if it may have to be
+// sent again.
+func (s *StreamBody) next(p []byte, remember bool) (int, error) {
+	if s.again < len(s.replay) {
+		n := copy(p, s.replay[s.again:])
+		s.again += n
+		return n, nil
+	}
+	n, err := s.Reader.Read(p)
+	switch {
+	case s.lost || n == 0:
+	case !remember || len(s.replay)+n > replayable:
+		s.forget()
+	default:
+		s.replay = append(s.replay, p[:n]...)
+		s.again = len(s.replay)
+	}
+	return n, err
+}
+
+// rewind makes next begin with the beginning. It reports whether that is possible;
+// a request without a stream can always be sent again.
+func (s *StreamBody) rewind() bool {
+	if s == nil {
+		return true
+	}
+	s.again = 0
+	return !s.lost
+}
+
+// forget lets go of what is remembered.
+func (s *StreamBody) forget() { s.replay, s.again, s.lost = nil, 0, true }
 
 // ClientError says that a StreamBody could not be read.
 type ClientError struct{ Err error }
@@ -233,6 +298,7 @@ func (x *Exchange) readHead() (began bool, err error) {
 		}
 		x.Header.Reset()
 	}
+	cn.hint = keepAliveHint(x.Header.Peek("Keep-Alive"))
 	x.body = body{}
 	noBody := x.NoBody
 	x.NoBody = false
@@ -287,18 +353,20 @@ func (x *Exchange) More() bool { return x.conn != nil && x.body.more(x.conn) }
 // Ended reports whether the body has been read to its end.
 func (x *Exchange) Ended() bool { return x.body.ended }
 
-// ReadAll appends the whole body to dst, within FirstByte for each read.
-func (x *Exchange) ReadAll(dst []byte) ([]byte, error) {
-	for {
-		p, err := x.Read(x.client.opt.FirstByte)
+// ReadAtMost appends the body to dst, up to its end, until it is longer than most, or
+// until end. The error is nil at the end of the body, or when there is enough of it.
+func (x *Exchange) ReadAtMost(dst []byte, most int, end time.Time) ([]byte, error) {
+	for from := len(dst); len(dst)-from < most; {
+		p, err := x.Read(max(time.Until(end), time.Millisecond))
+		dst = append(dst, p...)
 		if errors.Is(err, io.EOF) {
 			return dst, nil
 		}
 		if err != nil {
 			return dst, err
 		}
-		dst = append(dst, p...)
 	}
+	return dst, nil
 }
 
 // lingering is how long a connection may take to end a reply that nobody waits

@@ -51,7 +51,7 @@ func exchanged(c *Client) (body []byte, largest int, err error) {
 	defer x.Close(true)
 	for {
 		p, err := x.Read(0)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return body, largest, nil
 		}
 		if err != nil {
@@ -95,7 +95,7 @@ func TestReaderWidens(t *testing.T) {
 					t.Errorf("a piece has %d bytes", largest)
 				}
 			}
-			cn := client.pool.takeAgain()
+			cn := client.pool.freshest()
 			if cn == nil {
 				t.Fatal("the connection was not kept")
 			}

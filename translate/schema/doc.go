@@ -1,11 +1,14 @@
-// Package schema checks JSON values against JSON Schemas, for answers of
-// backends that cannot be held to one.
+// Package schema checks answers against the JSON Schema that a request gave in
+// text.format or response_format, for backends that cannot be held to one.
 //
-// It is sound rather than complete: what it refuses is invalid in draft 2020-12
-// and the drafts before it, but keywords that it does not know accept everything.
-// It knows type, enum, const, the bounds of numbers, strings, arrays and objects,
-// pattern, properties, patternProperties, additionalProperties, propertyNames,
-// required, dependentRequired, items, prefixItems, contains, uniqueItems, anyOf,
-// oneOf, allOf, not, if, then, else and $ref within the schema. It takes format,
-// content… and unevaluated… for comments. Nothing is ever loaded from elsewhere.
+// The rules of JSON Schema are those of github.com/santhosh-tekuri/jsonschema. This
+// package adds what a schema from a client needs: nothing is ever loaded, patterns
+// in JavaScript's syntax are read, and neither a schema nor an answer makes a check
+// take long.
+//
+// Where is …?
+//
+//	what is called from outside, and the words for a model   schema.go
+//	patterns that Go's syntax does not have                  pattern.go
+//	the bound on the work of one check                       work.go
 package schema

@@ -31,55 +31,99 @@ func TestCheck(t *testing.T) {
 	for _, c := range []struct{ schema, value, want string }{
 		{person, `{"name":"x","age":1}`, ""},
 		{person, `{"name":"x","age":1.0,"next":{"name":"y","age":null,"tags":["a"]}}`, ""},
-		{person, `{"name":"x"}`, `at $: the member "age" is missing`},
-		{person, `{"name":"","age":1}`, `at $.name: it must have at least 1 characters`},
-		{person, `{"name":"x","age":1.5}`, `at $.age: it must be of one of the types ["integer","null"]`},
-		{person, `{"name":"x","age":-1}`, `at $.age: it must be at least 0`},
-		{person, `{"name":"x","age":1,"tags":["a","c"]}`, `at $.tags[1]: it must be one of ["a","b"]`},
-		{person, `{"name":"x","age":1,"next":{"name":"y"}}`, `at $.next: the member "age" is missing`},
-		{person, `{"name":"x","age":1,"more":2}`, `at $: there must be no member "more"`},
-		{person, `[]`, `at $: it must be of type object`},
+		{person, `{"name":"x"}`, `at $: missing property 'age'`},
+		{person, `{"name":"","age":1}`, `at $.name: minLength: got 0, want 1`},
+		{person, `{"name":"x","age":1.5}`, `at $.age: got number, want null or integer`},
+		{person, `{"name":"x","age":-1}`, `at $.age: minimum: got -1, want 0`},
+		{person, `{"name":"x","age":1,"tags":["a","c"]}`, `at $.tags[1]: value must be one of 'a', 'b'`},
+		{person, `{"name":"x","age":1,"next":{"name":"y"}}`, `at $.next: missing property 'age'`},
+		{person, `{"name":"","age":-1,"more":2}`, `at $.age: minimum: got -1, want 0; at $.name: minLength: got 0, want 1; at $: additional properties 'more' not allowed`},
+		{person, `[]`, `at $: got array, want object`},
 		{person, `{"name":"x","age":1} and more`, `it is not JSON: `},
 		{person, "```json\n{}\n```", `it is not JSON: `},
 		{person, ``, `it is not JSON: `},
-		{`{"anyOf":[{"type":"string"},{"type":"null"}]}`, `1`, `at $: it is valid against none of the schemas of anyOf`},
-		{`{"anyOf":[{"required":["a"]}]}`, `{}`, `at $: the member "a" is missing`},
-		{`{"oneOf":[{"type":"integer"},{"minimum":0}]}`, `1`, `at $: it is valid against more than one of the schemas of oneOf`},
-		{`{"not":{"type":"string"}}`, `"x"`, `at $: it must not be valid against {"type":"string"}`},
-		{`{"if":{"type":"string"},"then":{"minLength":2},"else":{"const":1}}`, `"x"`, `at $: it must have at least 2 characters`},
-		{`{"if":{"type":"string"},"then":{"minLength":2},"else":{"const":1}}`, `2`, `at $: it must be 1`},
-		{`{"type":"array","prefixItems":[{"type":"string"}],"items":{"type":"number"}}`, `["a",1,"b"]`, `at $[2]: it must be of type number`},
-		{`{"uniqueItems":true}`, `[1,{"a":[1.0]},{"a":[1]}]`, `at $: its items must differ from each other`},
+		{`{"anyOf":[{"type":"string"},{"type":"null"}]}`, `1`, `at $: got number, want null; at $: got number, want string`},
+		{`{"oneOf":[{"type":"integer"},{"minimum":0}]}`, `1`, `at $: 'oneOf' failed, subschemas 0, 1 matched`},
+		{`{"not":{"type":"string"}}`, `"x"`, `at $: 'not' failed`},
+		{`{"if":{"type":"string"},"then":{"minLength":2},"else":{"const":1}}`, `"x"`, `at $: minLength: got 1, want 2`},
+		{`{"type":"array","prefixItems":[{"type":"string"}],"items":{"type":"number"}}`, `["a",1,"b"]`, `at $[2]: got string, want number`},
+		{`{"uniqueItems":true}`, `[1,{"a":[1.0]},{"a":[1]}]`, `at $: items at 1 and 2 are equal`},
 		{`{"multipleOf":0.1}`, `0.3`, ""},
-		{`{"multipleOf":0.1}`, `0.35`, `at $: it must be a multiple of 0.1`},
+		{`{"multipleOf":0.1}`, `0.35`, `at $: multipleOf: got 0.35, want 0.1`},
 		{`{"maxLength":2}`, `"😀😀"`, ""},
-		{`{"pattern":"^a+$"}`, `"ab"`, `at $: it must match the pattern "^a+$"`},
-		{`{"$defs":{"a/b~c":{"const":1}},"$ref":"#/$defs/a~1b~0c"}`, `2`, `at $: it must be 1`},
-		{`false`, `1`, `at $: no value is allowed here`},
+		{`{"pattern":"^a+$"}`, `"ab"`, `at $: 'ab' does not match pattern '^a+$'`},
+		{`{"$defs":{"a/b~c":{"const":1}},"$ref":"#/$defs/a~1b~0c"}`, `2`, `at $: value must be 1`},
+		{`false`, `1`, `at $: false schema`},
 		{`true`, `1`, ""},
-		// What is not known accepts, also where it is turned round.
-		{`{"pattern":"(?=x)"}`, `"a"`, ""},
+		// Keywords that only a complete implementation has.
+		{`{"properties":{"a":true},"unevaluatedProperties":false}`, `{"a":1,"b":2}`, `at $`},
+		{`{"$defs":{"a":{"$anchor":"x","const":1}},"$ref":"#x"}`, `2`, `at $: value must be 1`},
+		{`{"$defs":{"a":{"$id":"x","$defs":{"b":{"const":1}},"$ref":"#/$defs/b"}},"$ref":"#/$defs/a"}`, `2`, `at $: value must be 1`},
+		{`{"$schema":"http://json-schema.org/draft-07/schema#","items":[{"const":1}],"additionalItems":false}`, `[1,2]`, `at $`},
+		// Patterns of JavaScript.
+		{`{"pattern":"^(?!x)."}`, `"a"`, ""},
+		{`{"pattern":"^(?!x)."}`, `"xa"`, `at $: 'xa' does not match pattern '^(?!x).'`},
 		{`{"not":{"pattern":"(?=x)"}}`, `"a"`, ""},
-		{`{"not":{"unevaluatedProperties":false}}`, `{"a":1}`, ""},
-		{`{"oneOf":[{"$ref":"http://x/y"},{"type":"integer"}]}`, `1`, ""},
-		{`{"$ref":"file:///etc/hostname"}`, `1`, ""},
-		{`{"type":"nonsense","required":7,"properties":[],"enum":{},"items":3,"minimum":"x"}`, `{"a":[1]}`, ""},
-		{`{"minimum":1e999999}`, `1`, ""},
-		{`{"$defs":{"a":{"$id":"x","$defs":{"b":{"const":1}},"$ref":"#/$defs/b"}},"$ref":"#/$defs/a"}`, `2`, ""},
 		// Bounded.
-		{`{"$ref":"#"}`, `1`, `at $: the schema is too complex to be checked`},
-		{`{"not":{"$ref":"#"}}`, `1`, `at $: the schema is too complex to be checked`},
-		{`{"anyOf":[{"allOf":[{"$ref":"#"},{"$ref":"#"}]},{"allOf":[{"$ref":"#"},{"$ref":"#"}]}]}`, `1`, `at $: the schema is too complex to be checked`},
+		{`{"$ref":"#"}`, `1`, `the schema is too complex to be checked`},
+		{`{"not":{"$ref":"#"}}`, `1`, `the schema is too complex to be checked`},
+		{`{"anyOf":[{"allOf":[{"$ref":"#"},{"$ref":"#"}]},{"allOf":[{"$ref":"#"},{"$ref":"#"}]}]}`, `1`, `the schema is too complex to be checked`},
+		{`{"minimum":0}`, `[1e999999999]`, `a number is out of range`},
+		{`{"minimum":0}`, `1e300`, ``},
 	} {
 		got := check(t, c.schema, c.value)
 		if got != c.want && (c.want == "" || !strings.HasPrefix(got, c.want)) {
 			t.Errorf("%s of %s:\n got %q\nwant %q", c.value, c.schema, got, c.want)
 		}
 	}
-	for _, bad := range []string{``, `1`, `null`, `[]`, `{`} {
-		if _, err := Parse([]byte(bad)); err == nil {
-			t.Errorf("%q is a schema", bad)
+}
+
+// TestSchemasThatAreRefused: what cannot be checked in full is an error for its
+// author, and nothing is loaded.
+func TestSchemasThatAreRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		``: "", `1`: "neither", `null`: "neither", `[]`: "neither", `{`: "",
+		`{"$ref":"file:///etc/hostname"}`:   "outside of this one",
+		`{"oneOf":[{"$ref":"http://x/y"}]}`: "outside of this one",
+		`{"$ref":"#/$defs/none"}`:           "",
+		`{"type":"nonsense"}`:               "value must be one of",
+		`{"required":7}`:                    "got number, want array",
+		`{"pattern":"("}`:                   "",
+	} {
+		_, err := Parse([]byte(text))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), location) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// TestCheckIsBounded: schemas that multiply themselves do not make a check take
+// long, and those that only look so are checked.
+func TestCheckIsBounded(t *testing.T) {
+	doubled := `{"$ref":"#/$defs/d40","$defs":{"d0":{"type":"string"}`
+	for i := range 40 {
+		doubled += fmt.Sprintf(`,"d%d":{"allOf":[{"$ref":"#/$defs/d%d"},{"$ref":"#/$defs/d%d"}]}`, i+1, i, i)
+	}
+	doubled += "}}"
+	if got := check(t, doubled, `"a"`); got != "the schema is too complex to be checked" {
+		t.Error(got)
+	}
+	twice := `{"allOf":[{"properties":{"a":{"$ref":"#"}}},{"properties":{"a":{"$ref":"#"}}}]}`
+	deep := strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)
+	if got := check(t, twice, deep); got != "the schema is too complex to be checked" {
+		t.Error(got)
+	}
+	tree := `{"type":["object","null"],"properties":{"left":{"$ref":"#"},"right":{"$ref":"#"}},"additionalProperties":false}`
+	value := strings.Repeat(`{"left":null,"right":`, 200) + "null" + strings.Repeat("}", 200)
+	if got := check(t, tree, value); got != "" {
+		t.Error(got)
+	}
+	if got := check(t, tree, "["+strings.Repeat("1,", 1<<16)+"1]"); !strings.Contains(got, "got array") {
+		t.Error(got)
+	}
+	slow := `{"pattern":"^(?=(a+)+$)(a+)+b$"}`
+	if got := check(t, slow, `"`+strings.Repeat("a", 64)+`"`); got != "" {
+		t.Error(got)
 	}
 }
 
