@@ -42,8 +42,9 @@ var rules = map[string][]string{
 		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2",
 		"github.com/klauspost/compress", "golang.org/x/sys/unix",
 	},
-	"probe":        {"config", "translate", "translate/sse"},
-	"cmd/antiphon": {"github.com/KimMachineGun/automemlimit/memlimit", "config", "probe", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "github.com/rogpeppe/go-internal/txtar", "proxy", "proxy/redact", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
+	"internal/goldencase": {"github.com/rogpeppe/go-internal/txtar"},
+	"probe":               {"config", "translate", "translate/sse"},
+	"cmd/antiphon":        {"github.com/KimMachineGun/automemlimit/memlimit", "config", "probe", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "internal/goldencase", "proxy", "proxy/redact", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
 }
 
 // pure are packages that touch nothing but their arguments: ids and clocks are

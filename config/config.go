@@ -251,6 +251,9 @@ const (
 	APIResponses UpstreamAPI = "responses" // the Responses API
 )
 
+// Values are its values as texts.
+func (UpstreamAPI) Values() []string { return texts(APIChat, APIResponses) }
+
 // GrammarCheck is what is done about inputs that do not match a grammar.
 type GrammarCheck string
 
@@ -260,6 +263,9 @@ const (
 	GrammarReport GrammarCheck = "report" // it is in the loss report
 	GrammarRepair GrammarCheck = "repair" // the input is held until it is whole; one that does not match is asked for once more
 )
+
+// Values are its values as texts.
+func (GrammarCheck) Values() []string { return texts(GrammarOff, GrammarReport, GrammarRepair) }
 
 // Health is about an upstream that has another to stand in for it: after so many
 // failures in a row it is asked only when there is no other, until the pause is
@@ -487,6 +493,9 @@ const (
 	LogError LogLevel = "error"
 )
 
+// Values are its values as texts.
+func (LogLevel) Values() []string { return texts(LogDebug, LogInfo, LogWarn, LogError) }
+
 // LogFormat is the form of a line of the log.
 type LogFormat string
 
@@ -495,6 +504,9 @@ const (
 	LogJSON    LogFormat = "json"
 	LogConsole LogFormat = "console"
 )
+
+// Values are its values as texts.
+func (LogFormat) Values() []string { return texts(LogJSON, LogConsole) }
 
 // LossPolicy says what to do about a part of a request that the upstream has
 // no place for.
@@ -507,6 +519,9 @@ const (
 	LossStrict LossPolicy = "strict" // refuse with 400 and the part's path
 )
 
+// Values are its values as texts.
+func (LossPolicy) Values() []string { return texts(LossAllow, LossWarn, LossStrict) }
+
 // HeartbeatStyle is what a heartbeat consists of.
 type HeartbeatStyle string
 
@@ -516,6 +531,11 @@ const (
 	HeartbeatComment HeartbeatStyle = "comment" // ": keep-alive", which parsers skip
 	HeartbeatEvent   HeartbeatStyle = "event"   // an event, for clients that time out on comments
 )
+
+// Values are its values as texts.
+func (HeartbeatStyle) Values() []string {
+	return texts(HeartbeatAuto, HeartbeatComment, HeartbeatEvent)
+}
 
 // Obfuscation says when deltas carry random padding against traffic analysis.
 type Obfuscation string
@@ -528,6 +548,11 @@ const (
 	ObfuscationAlways    Obfuscation = "always"
 	ObfuscationNever     Obfuscation = "never"
 )
+
+// Values are its values as texts.
+func (Obfuscation) Values() []string {
+	return texts(ObfuscationOnRequest, ObfuscationAlways, ObfuscationNever)
+}
 
 func defaultUpstream(url string) Upstream {
 	return Upstream{

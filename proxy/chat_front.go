@@ -33,9 +33,9 @@ type chatFront struct {
 type choiceReply struct {
 	inbound
 	*translate.ChatTurn
-	own     upstream.Exchange
-	err     error // of the request
-	several bool  // there are other choices
+	front *chatFront
+	own   upstream.Exchange
+	err   error // of the request
 }
 
 // Feed implements replyReader.
@@ -63,11 +63,14 @@ func (r *choiceReply) Abort(dst []byte, err *translate.Error) []byte {
 
 // end says the end of a choice that has ended, where it is not the end of all.
 func (r *choiceReply) end(dst []byte) []byte {
-	if r.several && r.Ended() {
+	if r.front.req.N > 1 && r.Ended() {
 		return r.Terminal(dst)
 	}
 	return dst
 }
+
+// Again implements retryReader, for the only choice.
+func (r *choiceReply) Again(*translate.Dialect) { r.front.choices.Reset(r.front.x.chatTurnOptions()) }
 
 // Fed implements replyReader.
 func (r *choiceReply) Fed() bool { return r.Ended() }
@@ -96,13 +99,13 @@ func (x *exchange) prepareChat() *translate.Error {
 	if x.front == nil {
 		x.front = chatFronts.Get().(*chatFront) // the pool's only type
 	}
-	x.front.x, x.front.scope = x, keptScope{}
+	x.front.x = x
 	x.route = metrics.RouteChat
 	if err := x.front.req.Parse(x.body, x.server.requestLimits); err != nil {
 		return err
 	}
 	x.dialect = x.server.dialectFor(x.backend, x.front.req.Model(), x.start)
-	return x.toResponses()
+	return x.rebuild()
 }
 
 // leaveChat forgets that the request was translated: it is passed on after all.
@@ -116,28 +119,11 @@ func (x *exchange) leaveChat() {
 // for which the request is prepared, or with err.
 func (s *Server) answerChat(x *exchange, err *translate.Error) (streaming bool) {
 	f := x.front
-	for err == nil {
-		var elsewhere bool
-		if elsewhere, err = x.askResponses(); err == nil || !elsewhere {
-			break
-		}
-		ok, refused := x.standIn(func() *translate.Error {
-			if x.backend.passes(chatPath) {
-				return nil
-			}
-			return x.prepareChat()
-		})
-		switch {
-		case !ok:
-			err = unreplaced(err, refused)
-		case x.backend.passes(chatPath):
+	if err == nil {
+		if err = x.send(); err == nil && x.backend.passes(chatPath) {
 			x.leaveChat()
 			return x.passBody(chatPath)
-		default:
-			err = nil
-			continue
 		}
-		break
 	}
 	switch {
 	case errors.Is(x.up.Cancelled(), errClientGone):
@@ -186,29 +172,35 @@ func (x *exchange) chatTurnOptions() translate.ChatTurnOptions {
 	}
 }
 
-// toResponses translates the request for the backend, into x.wire.
-func (x *exchange) toResponses() (err *translate.Error) {
-	f, s := x.front, x.server
-	model := f.req.Model()
-	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/4), s.headRoom[:]...)
+// build implements caller. A request that another upstream takes as it is needs no
+// translation.
+func (f *chatFront) build() (err *translate.Error) {
+	x := f.x
+	if x.backend.passes(chatPath) {
+		return nil
+	}
+	f.scope = keptScope{}
+	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/4), x.server.headRoom[:]...)
 	x.wire, err = f.req.AppendResponses(x.wire, translate.ResponsesOptions{
-		Dialect: x.dialect, Model: x.backend.modelName(model), Losses: &x.losses,
+		Dialect: x.dialect, Model: x.backend.modelName(f.req.Model()), Losses: &x.losses,
 		KeepReasoning: x.dialect.Responses.EncryptedReasoning,
 		Kept:          f.lookup,
 		NamePrefix:    x.backend.cfg.NamePrefix,
 	})
-	if err == nil && s.cfg.Loss == config.LossStrict {
-		err = x.losses.Refusal()
-	}
 	return err
 }
 
-// askResponses sends a request for each choice, all at once, and waits for the
-// heads of all replies. elsewhere says that another upstream may be asked: none of
-// the requests has been answered. From a refusal the dialect may learn, and then
-// the same upstream is asked again.
-func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
-	f := x.front
+// shortens implements caller: chat clients have no way to ask for it.
+func (f *chatFront) shortens() bool { return false }
+
+// ask implements caller: it sends a request for each choice, all at once, and waits for
+// the heads of all replies. Another upstream may be asked if none of them has been
+// answered.
+func (f *chatFront) ask() (o outcome) {
+	x := f.x
+	if x.backend.passes(chatPath) {
+		return o
+	}
 	n := f.req.N
 	for len(f.replies) < n {
 		f.replies = append(f.replies, &choiceReply{})
@@ -220,7 +212,7 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 	if f.replies[0].err == nil {
 		x.see()
 	}
-	elsewhere, again := true, false
+	o.retryable = true
 	for i, r := range f.replies[:n] {
 		x.attempts += r.up.Attempts
 		status := 0
@@ -228,37 +220,30 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 			status = r.up.Header.StatusCode()
 		}
 		if !x.noteReply(r.err, status) {
-			elsewhere = false
+			o.retryable = false
 		}
 		switch {
-		case e != nil:
+		case o.err != nil:
 		case r.err != nil:
 			if !errors.Is(x.up.Cancelled(), errClientGone) {
 				x.errText = r.err.Error()
 			}
-			e = upstreamFailure(r.err)
+			o.err = upstreamFailure(r.err)
 		case status != fasthttp.StatusOK:
-			body, _ := r.up.ReadAtMost(nil, maxErrorBody, time.Now().Add(errorTime))
+			o.status = status
+			o.body, _ = r.up.ReadAtMost(nil, maxErrorBody, time.Now().Add(errorTime))
 			if i == 0 {
 				x.passHeaders()
 			}
-			e = translate.ChatUpstreamError(status, body, &f.req).Redacted(x.server.redactText)
-			again = x.learn(status, body)
+			o.err = translate.ChatUpstreamError(status, o.body, &f.req).Redacted(x.server.redactText)
 		}
 	}
-	if e == nil {
+	if o.err == nil {
 		x.errText = ""
-		return false, nil
+		return outcome{}
 	}
 	f.close()
-	if again && x.up.Cancelled() == nil {
-		x.losses.Reset()
-		if err := x.toResponses(); err != nil {
-			return false, err
-		}
-		return x.askResponses()
-	}
-	return elsewhere, e
+	return o
 }
 
 // send sends the request for each of n choices, and waits for the heads of the
@@ -308,7 +293,7 @@ func (f *chatFront) recycle() {
 			r.own.Reset()
 		}
 		r.inbound.recycle()
-		r.err = nil
+		r.front, r.err = nil, nil
 	}
 	f.x, f.scope = nil, keptScope{}
 	chatFronts.Put(f)
@@ -319,7 +304,7 @@ func (f *chatFront) recycle() {
 func (x *exchange) carry(w io.Writer) error {
 	f := x.front
 	for i, r := range f.replies[:f.req.N] {
-		r.ChatTurn, r.several = f.choices.Turn(i), f.req.N > 1
+		r.front, r.ChatTurn = f, f.choices.Turn(i)
 		r.begin(r.up, r)
 	}
 	if f.req.N > 1 {
@@ -327,16 +312,7 @@ func (x *exchange) carry(w io.Writer) error {
 		defer src.end()
 		return x.pump(w, src)
 	}
-	for again := true; again; {
-		err := x.pump(w, &f.replies[0].inbound)
-		if err == nil {
-			again, err = x.askChatRefused(w)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return x.takeReply(w, &f.replies[0].inbound, f.replies[0])
 }
 
 // settleChat keeps what has to be given back with the next request, and counts.

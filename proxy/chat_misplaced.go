@@ -87,6 +87,7 @@ func (x *exchange) mayBeResponses(path string) *translate.Error {
 		}
 	}
 	x.reportLosses()
+	x.earlier = slices.Clone(x.losses.Entries)
 	x.body = body
 	return nil
 }

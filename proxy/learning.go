@@ -150,7 +150,7 @@ func (x *exchange) learn(status int, body []byte) bool {
 	if !b.cfg.Learn || x.changes >= maxLessons {
 		return false
 	}
-	fact, ok := from(x.dialect, status, body, x.chatBody())
+	fact, ok := from(x.dialect, status, body, x.wireBody())
 	if !ok || b.cfg.Overrides.Sets(fact.Key) {
 		return false
 	}

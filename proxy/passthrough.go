@@ -120,7 +120,7 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 			if path == responsesPath && ctx.IsPost() {
 				x.see()
 				if status == fasthttp.StatusOK {
-					refused = x.refusedInPassing()
+					refused = x.inBandInPassing()
 				}
 			}
 		}
@@ -144,7 +144,7 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 			}
 		}
 		x.up.Close(false)
-		ok, refused := x.standIn(func() *translate.Error {
+		ok, refused := x.failover(func() *translate.Error {
 			if x.backend.passes(path) {
 				return nil
 			}

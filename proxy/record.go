@@ -46,7 +46,7 @@ func (x *exchange) tap() {
 		x.recording = &Recording{Client: bytes.Clone(x.body)} // the store may get the body later
 	}
 	r := x.recording
-	r.Upstream, r.Reply = bytes.Clone(x.chatBody()), nil
+	r.Upstream, r.Reply = bytes.Clone(x.wireBody()), nil
 	x.up.Tap = func(p []byte) {
 		if len(r.Reply)+len(p) <= recordBytes {
 			r.Reply = append(r.Reply, p...)

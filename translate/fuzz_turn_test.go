@@ -177,12 +177,12 @@ func (c *turnCheck) grammar(fail func(format string, args ...any), events []byte
 func FuzzTurn(f *testing.F) {
 	for i, c := range goldenCases(f) {
 		var lines [][]byte
-		for line := range bytes.SplitSeq(c.file("upstream.sse"), []byte("\n")) {
+		for line := range bytes.SplitSeq(c.File("upstream.sse"), []byte("\n")) {
 			if data, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("data: ")); ok {
 				lines = append(lines, data)
 			}
 		}
-		if body := bytes.TrimSpace(c.file("upstream.json")); len(lines) == 0 && len(body) > 0 {
+		if body := bytes.TrimSpace(c.File("upstream.json")); len(lines) == 0 && len(body) > 0 {
 			lines = [][]byte{body}
 		}
 		if len(lines) > 0 {
