@@ -227,8 +227,11 @@ func (x *exchange) feedEvents(in *inbound, p []byte) {
 			return
 		}
 	}
-	if len(x.lessons) > 0 && !in.reader.Silent() {
-		x.accepted()
+	if !in.reader.Silent() {
+		x.noteToken()
+		if len(x.lessons) > 0 {
+			x.accepted()
+		}
 	}
 	if err := in.events.Err(); err != nil {
 		x.errText = err.Error()
@@ -258,7 +261,10 @@ func (x *exchange) endOfReply(in *inbound) {
 
 // endOfEvents is the end of a stream, or of what turns out to be none.
 func (x *exchange) endOfEvents(in *inbound) {
+	_, asItIs := in.reader.(*storedReader)
 	switch e, ok := in.events.Finish(); {
+	case ok && e.Whole && asItIs: // the one event of what is a stream for the client
+		x.out = in.reader.Feed(x.out, nil, e.Data)
 	case ok && e.Whole:
 		x.feedMessage(in, e.Data)
 	case ok:

@@ -167,6 +167,7 @@ func (x *exchange) flush(w io.Writer) error {
 		x.server.metrics.FirstByte(x.firstOut)
 	}
 	x.lastOut = time.Now()
+	x.tokenGoes(x.lastOut)
 	if x.ctx != nil {
 		_ = x.ctx.SetWriteDeadline(x.lastOut.Add(x.server.cfg.Limits.WriteTimeout.Std()))
 	}
