@@ -2,6 +2,7 @@ package proxy
 
 import (
 	crand "crypto/rand"
+	"io"
 	"sync"
 	"time"
 
@@ -101,6 +102,9 @@ type exchange struct {
 	attempts    int
 	storeFailed bool
 
+	shared  int64     // of the memory budget
+	spillTo io.Writer // where Spill writes; nil: nowhere
+
 	random [512]byte // unused randomness
 	left   int       // how much of it, from the end
 }
@@ -120,6 +124,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x.client = s.clients.of(ctx.Conn())
 	x.client.begin(x)
 	s.metrics.InFlight.Add(1)
+	x.beginShare()
 	return x
 }
 
@@ -142,6 +147,7 @@ func (s *Server) detached(header *fasthttp.RequestHeader, reply *fasthttp.Respon
 	x.bytesIn = int64(len(body))
 	s.inFlight.Add(1)
 	s.metrics.InFlight.Add(1)
+	x.beginShare()
 	return x
 }
 
@@ -165,6 +171,8 @@ func (x *exchange) finish() {
 		x.front = nil
 	}
 	x.releaseQuota()
+	x.unshare()
+	x.spillTo = nil
 	s := x.server
 	if x.streaming {
 		s.metrics.Streams.Add(-1)

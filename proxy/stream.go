@@ -74,6 +74,7 @@ func (x *exchange) run(w io.Writer) (err error) {
 		}
 	}()
 	x.out = x.out[:0]
+	x.spillsTo(w)
 	x.in.begin(&x.up, x.reader)
 	x.wake(&x.in, beginRoom)
 	x.out = x.reader.Begin(x.out)
@@ -102,7 +103,7 @@ func (x *exchange) run(w io.Writer) (err error) {
 // complete stores the response of a turn that has ended, and says the last of it.
 func (x *exchange) complete(w io.Writer) error {
 	x.out = x.lossComment(x.out)
-	if x.made != nil { // what is said before the end is no part of what is stored with it
+	if x.made != nil || len(x.out) > flushAt { // what is said before the end is no part of what is stored with it
 		if err := x.flush(w); err != nil {
 			return err
 		}
