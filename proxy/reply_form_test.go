@@ -91,3 +91,22 @@ func TestReplyForms(t *testing.T) {
 		}
 	}
 }
+
+// TestFinishSaysContextFull: a backend that says that the context is full in place of an
+// answer is asked again with less, if the client allows it.
+func TestFinishSaysContextFull(t *testing.T) {
+	t.Parallel()
+	full := `{"choices":[{"index":0,"message":{"role":"assistant","content":""},"finish_reason":"model_context_window_exceeded"}]}`
+	for _, stream := range []string{"false", "true"} {
+		up := upstreamtest.New(t, "json 200 "+full, "json 200 "+completion("a"))
+		r := newRig(t, up.URL())
+		v := r.post(`{"model":"m","truncation":"auto","stream":` + stream + `,"input":[{"role":"user","content":"one"},{"role":"assistant","content":"1"},{"role":"user","content":"two"},{"role":"assistant","content":"2"},{"role":"user","content":"three"}]}`).response(t)
+		if v.Status != "completed" || v.text() != "a" || up.Count() != 2 {
+			t.Errorf("stream %s: %s %q after %d requests, %+v", stream, v.Status, v.text(), up.Count(), v.Error)
+		}
+		first, second := up.Next(), up.Next()
+		if len(second.Body) >= len(first.Body) {
+			t.Errorf("stream %s: the second request is not shorter: %s", stream, second.Body)
+		}
+	}
+}
