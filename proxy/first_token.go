@@ -9,7 +9,7 @@ import "time"
 
 // noteToken notes that the upstream has said something of the answer.
 func (x *exchange) noteToken() {
-	if x.tokenIn != 0 || x.made != nil || x.ctx != nil && !x.streaming {
+	if x.tokenIn != 0 || x.sink == nil || !x.sink.live() {
 		return
 	}
 	x.tokenIn = time.Since(x.start)
