@@ -103,6 +103,8 @@ type exchange struct {
 	attempts    int
 	storeFailed bool
 
+	shared int64 // of the memory budget
+
 	random [512]byte // unused randomness
 	left   int       // how much of it, from the end
 }
@@ -123,6 +125,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x.client = s.clients.of(ctx.Conn())
 	x.client.begin(x)
 	s.metrics.InFlight.Add(1)
+	x.beginShare()
 	return x
 }
 
@@ -146,6 +149,7 @@ func (s *Server) detached(header *fasthttp.RequestHeader, reply *fasthttp.Respon
 	x.bytesIn = int64(len(body))
 	s.inFlight.Add(1)
 	s.metrics.InFlight.Add(1)
+	x.beginShare()
 	return x
 }
 
@@ -169,6 +173,7 @@ func (x *exchange) finish() {
 		x.front = nil
 	}
 	x.releaseQuota()
+	x.unshare()
 	s := x.server
 	if x.streaming {
 		s.metrics.Streams.Add(-1)
