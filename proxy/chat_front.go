@@ -302,9 +302,9 @@ func (f *chatFront) recycle() {
 	chatFronts.Put(f)
 }
 
-// carry feeds the replies to their turns until all have ended. w is where the chunks
-// go, or nil. An error says that the client has left.
-func (x *exchange) carry(w io.Writer) error {
+// carry feeds the replies to their turns until all have ended. An error says that the
+// client has left.
+func (x *exchange) carry() error {
 	f := x.front
 	for i, r := range f.replies[:f.req.N] {
 		r.front, r.ChatTurn = f, f.choices.Turn(i)
@@ -313,9 +313,9 @@ func (x *exchange) carry(w io.Writer) error {
 	if f.req.N > 1 {
 		src := f.together(x.backend.cfg.Timeouts.Idle.Std())
 		defer src.end()
-		return x.pump(w, src)
+		return x.pump(src)
 	}
-	return x.takeReply(w, &f.replies[0].inbound, f.replies[0])
+	return x.takeReply(&f.replies[0].inbound, f.replies[0])
 }
 
 // settleChat keeps what has to be given back with the next request, and counts.
@@ -342,7 +342,7 @@ func (x *exchange) settleChat() {
 
 // wholeChat answers with the completion as one object.
 func (x *exchange) wholeChat() {
-	err := x.carry(nil)
+	err := x.carry()
 	f := x.front
 	f.close()
 	if err != nil {
@@ -379,21 +379,25 @@ func (r chatReply) WriteTo(w io.Writer) (n int64, err error) {
 		}
 		n = x.bytesOut
 	}()
+	x.http.streamSink = streamSink{x, w}
+	x.sink = &x.http.chatSink
+	if x.kept != nil {
+		x.sink = &x.http
+	}
 	x.out = x.out[:0]
-	err = x.carry(w)
+	err = x.carry()
 	f := x.front
 	if err == nil {
-		err = x.flush(w)
+		err = x.flush()
 	}
 	if err == nil {
 		x.settleChat()
-		if x.out = x.lossComment(x.out); x.kept != nil {
-			err = x.flush(w)
-		}
+		x.out = x.lossComment(x.out)
+		err = x.flush()
 	}
 	if err == nil {
 		x.out = f.choices.Terminal(x.out)
-		err = x.flush(w)
+		err = x.flush()
 	}
 	if err != nil {
 		f.cancel(errClientGone)

@@ -222,7 +222,7 @@ func (x *exchange) ask() *translate.Error {
 // context is to be compacted.
 func (x *exchange) askUpstream() *translate.Error {
 	if x.compacts != "" {
-		if err := x.compactFirst(nil); err != nil || x.compactsOnly() {
+		if err := x.compactFirst(); err != nil || x.compactsOnly() {
 			return err
 		}
 	}
@@ -329,9 +329,9 @@ func (x *exchange) wholeReply() (ok bool) {
 
 // readWhole reads the upstream's whole reply, and ends the turn with it.
 func (x *exchange) readWhole() error {
-	err := x.take(nil)
+	err := x.take()
 	if err == nil && x.check != nil {
-		err = x.settle(nil)
+		err = x.settle()
 	}
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"io"
 	"sync/atomic"
 	"time"
 
@@ -153,17 +152,10 @@ func (x *exchange) roomForReply(src source, piece int) bool {
 // Spill implements translate.Spiller: what a turn has made so far goes to the client
 // before it makes more.
 func (x *exchange) Spill(dst []byte) []byte {
-	if x.spillTo == nil || x.holding {
+	if _, stream := x.sink.(*streamSink); !stream || x.holding {
 		return dst
 	}
 	x.out = dst
-	_ = x.flush(x.spillTo) // if the client has left, the next flush will find out too
+	_ = x.flush() // if the client has left, the next flush will find out too
 	return x.out
-}
-
-// spillsTo says where Spill writes.
-func (x *exchange) spillsTo(w io.Writer) {
-	if x.ctx != nil {
-		x.spillTo = w
-	}
 }
