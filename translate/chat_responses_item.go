@@ -213,6 +213,9 @@ func (it *outItem) append(dst []byte, status string) []byte {
 			dst = append(dst, it.text...)
 		}
 		dst = append(dst, '"')
+		if it.form == formFunction && it.tool != nil && it.tool.marksEncrypted() {
+			dst = append(dst, `,"encrypted_function_args":[]`...) // what the client hands on is plain
+		}
 	}
 	return append(dst, '}')
 }

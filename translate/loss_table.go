@@ -48,6 +48,7 @@ const (
 	ruleReasoningMissing
 	ruleMessageName
 	ruleMessagePhase
+	ruleMessageEmpty
 	ruleSystemMoved
 	ruleAssistantAfterTool
 	ruleUserFirst
@@ -57,6 +58,8 @@ const (
 	ruleAsyncOutput
 	ruleOrphanOutput
 	ruleOutputMoved
+	ruleCallIDAgain
+	ruleItemRepeated
 	ruleSurrogates
 	ruleReplyCallDropped
 	ruleReplyCallForbidden
@@ -143,6 +146,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleReasoningMissing:   {"reasoning.missing", Repaired, true, "The backend insists on reasoning beside a call. There is none, because the client did not send it or the model had none, so a placeholder was put there."},
 	ruleMessageName:        {"message.name", Dropped, false, "A message of the Responses API has no name, so that of an input item is not sent."},
 	ruleMessagePhase:       {"message.phase", Dropped, true, "A chat message has no phase."},
+	ruleMessageEmpty:       {"message.empty", Dropped, true, "An earlier answer of which nothing is left is not sent: there is nothing in it, and backends refuse empty messages."},
 	ruleSystemMoved:        {"message.system_moved", Repaired, true, "The backend takes one system message at the head, so a later one was moved there."},
 	ruleAssistantAfterTool: {"message.assistant_after_tool", Repaired, true, "The backend wants the assistant to speak between a tool and the user, so a short message was put there."},
 	ruleUserFirst:          {"message.user_first", Repaired, true, "The backend wants the user to speak first, so a short message was put there."},
@@ -152,6 +156,8 @@ var lossRules = [numRules]RuleInfo{
 	ruleAsyncOutput:        {"call.async_output", Repaired, true, "The backend knows no calls that go on while it speaks: one without output yet was given one that says so."},
 	ruleOrphanOutput:       {"call.orphan_output", Repaired, false, "An output without a call was given a call."},
 	ruleOutputMoved:        {"call.output_moved", Repaired, true, "An output that came after something else was said was moved to its call, where chat backends insist on it."},
+	ruleCallIDAgain:        {"call.id_again", Repaired, true, "A call had the id of an earlier call, and is sent with a number behind it; so is its result."},
+	ruleItemRepeated:       {"item.repeated", Dropped, true, "An item that the history has already was sent again, and is left out."},
 	ruleSurrogates:         {"text.surrogates", Repaired, true, "Half a character (a lone UTF-16 surrogate) was replaced by U+FFFD."},
 
 	ruleReplyCallDropped:     {"reply.parallel_call", Dropped, true, "A further call was left out, because the request allows one at a time."},

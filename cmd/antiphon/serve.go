@@ -94,6 +94,9 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 	for _, w := range append(cfg.Warnings(), srv.Warnings()...) {
 		log.Warn(w)
 	}
+	for _, n := range cfg.Notes() {
+		log.Info(n)
+	}
 	fields := []zap.Field{
 		zap.String("version", fullVersion()), zap.Stringer("listen", ln.Addr()), zap.String("upstream", hostOf(&cfg.Upstream)),
 		zap.String("dialect", srv.Dialect().Name), zap.String("store", cfg.Store.Redacted()),
