@@ -138,6 +138,8 @@ type tally struct {
 	bytesOut    int64
 	firstByte   time.Duration // of the upstream's reply
 	firstOut    time.Duration // of a stream to the client
+	tokenIn     time.Duration // the first token of a stream came from the upstream, and
+	tokenOut    time.Duration // went to the client
 	attempts    int
 	storeFailed bool
 	shared      int64 // of the memory budget
