@@ -117,6 +117,10 @@ func (c *frontCase) readOptions(tb testing.TB) {
 }
 
 func setResponses(d *Dialect, key, value string) error {
+	if changed, ok := d.With(Fact{key, value}); ok {
+		*d = changed
+		return nil
+	}
 	if name, ok := strings.CutPrefix(key, "responses."); ok {
 		at := d.Responses.flags()[name]
 		if at == nil {

@@ -99,6 +99,8 @@ type ChatRequest struct {
 	tools    chatTools
 	stops    [][]byte // the stop sequences, decoded
 
+	reasoning uint32 // node of the object reasoning, which is the Responses API's
+
 	itemFrom []int  // by index of an input item: the message that it came from
 	scratch  []byte // a decoded string
 }
@@ -161,6 +163,7 @@ func (r *ChatRequest) validate(lim RequestLimits) *Error {
 	d := &r.doc
 	for k, end := d.First(jsonx.Root), d.End(jsonx.Root); k < end; k = d.Next(k + 1) {
 		switch p := chatParamByName(keyOf(d, k)); {
+		case p == numChatParams && r.movedParam(k):
 		case p == numChatParams:
 			r.unknown = append(r.unknown, k)
 		case d.Kind(k+1) != jsonx.Null:
@@ -187,6 +190,23 @@ func (r *ChatRequest) validate(lim RequestLimits) *Error {
 		}
 	}
 	return r.validateTogether()
+}
+
+// movedParam takes in a key of the Responses API that can only mean one thing here.
+func (r *ChatRequest) movedParam(k uint32) bool {
+	d := &r.doc
+	switch {
+	case d.Is(k, "reasoning") && d.Kind(k+1) == jsonx.Object:
+		r.reasoning = k + 1
+		return true
+	case d.Is(k, "max_output_tokens") && d.Kind(k+1) == jsonx.Number && d.Get(jsonx.Root, "max_tokens") == 0:
+		r.params[cMaxTokens] = k + 1
+		return true
+	case d.Is(k, "text") && d.Kind(d.Get(k+1, "verbosity")) == jsonx.String && d.Len(k+1) == 1 && d.Get(jsonx.Root, "verbosity") == 0:
+		r.params[cVerbosity] = d.Get(k+1, "verbosity")
+		return true
+	}
+	return false
 }
 
 func (r *ChatRequest) unknownKey(name string) uint32 {

@@ -23,6 +23,7 @@ func (d *Dialect) With(f Fact) (changed Dialect, ok bool) {
 	changed = *d
 	changed.ExtraParams = slices.Clone(d.ExtraParams)
 	changed.Reasoning.Efforts = maps.Clone(d.Reasoning.Efforts)
+	changed.Responses.Refuses = slices.Clone(d.Responses.Refuses)
 	return changed, changed.set(f)
 }
 
@@ -44,6 +45,9 @@ func (d *Dialect) set(f Fact) (changed bool) {
 		return changed
 	}
 	section, name, _ := strings.Cut(f.Key, ".")
+	if refused, ok := strings.CutPrefix(f.Key, "responses.refuses."); ok && refused != "" {
+		return setMember(&d.Responses.Refuses, refused, yes)
+	}
 	if section == "responses" {
 		flag := d.Responses.flags()[name]
 		if flag == nil {
@@ -61,18 +65,23 @@ func (d *Dialect) set(f Fact) (changed bool) {
 	case strings.HasPrefix(f.Key, "tools.choices."):
 		return setBit(&d.Tools.Choices, ChoiceNames, strings.TrimPrefix(f.Key, "tools.choices."), yes)
 	case section == "extra_params" && name != "":
-		i := slices.Index(d.ExtraParams, name)
-		switch {
-		case yes && i < 0:
-			d.ExtraParams = append(d.ExtraParams, name)
-		case !yes && i >= 0:
-			d.ExtraParams = slices.Delete(d.ExtraParams, i, i+1)
-		default:
-			return false
-		}
-		return true
+		return setMember(&d.ExtraParams, name, yes)
 	}
 	return false
+}
+
+// setMember puts a name into a list, or takes it out.
+func setMember(list *[]string, name string, in bool) (changed bool) {
+	i := slices.Index(*list, name)
+	switch {
+	case in && i < 0:
+		*list = append(*list, name)
+	case !in && i >= 0:
+		*list = slices.Delete(*list, i, i+1)
+	default:
+		return false
+	}
+	return true
 }
 
 func setBit[T ~uint32 | ~uint8](set *T, names []string, name string, on bool) (changed bool) {

@@ -1,5 +1,7 @@
 package translate
 
+import "slices"
+
 // ResponsesHabits say what a server's own Responses API lacks, for those that are
 // used as a Responses backend. The zero value is a server that lacks everything;
 // wholeResponses is the reference.
@@ -45,7 +47,19 @@ type ResponsesHabits struct {
 	// instructions, as backends for coding agents insist on. The reference API
 	// takes them anywhere.
 	Instructions bool `yaml:"instructions"`
+
+	// StreamOnly says that only streams are given, as backends for coding agents have
+	// it: what a client wants whole is asked for as a stream, and put together.
+	StreamOnly bool `yaml:"stream_only"`
+
+	// Refuses are parameters that are not taken, by their names in the Responses API,
+	// such as temperature, max_output_tokens or reasoning.summary. They are left out and
+	// reported.
+	Refuses []string `yaml:"refuses"`
 }
+
+// Takes reports whether a parameter is taken.
+func (h *ResponsesHabits) Takes(name string) bool { return !slices.Contains(h.Refuses, name) }
 
 // flags are the habits by their configuration keys.
 func (h *ResponsesHabits) flags() map[string]*bool {
@@ -53,7 +67,7 @@ func (h *ResponsesHabits) flags() map[string]*bool {
 		"complete": &h.Complete, "length_reported": &h.LengthReported, "developer_role": &h.Developer, "text_format": &h.TextFormat,
 		"logprobs": &h.Logprobs, "files": &h.Files, "audio": &h.Audio, "output_parts": &h.OutputParts,
 		"custom_tools": &h.CustomTools, "hosted_tools": &h.HostedTools, "encrypted_reasoning": &h.EncryptedReasoning,
-		"penalties": &h.Penalties, "instructions": &h.Instructions,
+		"penalties": &h.Penalties, "instructions": &h.Instructions, "stream_only": &h.StreamOnly,
 	}
 }
 
