@@ -270,7 +270,7 @@ func legalValues(t reflect.Type) []string {
 	case reflect.TypeFor[translate.CustomTools]():
 		return texts(translate.CustomFunction, translate.CustomNative)
 	case reflect.TypeFor[translate.Replay]():
-		return texts(translate.ReplayNone, translate.ReplayLoop, translate.ReplayAll)
+		return texts(translate.ReplayAuto, translate.ReplayNone, translate.ReplayLoop, translate.ReplayAll)
 	case reflect.TypeFor[translate.EffortForm]():
 		return texts(translate.EffortField, translate.EffortObject, translate.EffortEnabled, translate.EffortThinking,
 			translate.EffortThinkingField, translate.EffortEnable, translate.EffortTemplate, translate.EffortUnknown)

@@ -211,8 +211,8 @@ func checkDialect(d *translate.Dialect) []*Error {
 			wrong("tools.call_extras", "must consist of names of members that a tool call has beside id, type, function and index")
 		}
 	}
-	if d.Reasoning.Replay != translate.ReplayNone && !isWord(d.Reasoning.ReplayField) {
-		wrong("reasoning.replay_field", "must be the name of a message key, such as reasoning_content, unless reasoning.replay is none")
+	if d.Reasoning.ReplayField != "" && !isWord(d.Reasoning.ReplayField) {
+		wrong("reasoning.replay_field", "must be the name of a message key, such as reasoning_content, or empty for the one in which the server gives it")
 	}
 	return errs
 }

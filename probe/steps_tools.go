@@ -102,7 +102,12 @@ func (p *prober) askResults(r *reply, request fields) error {
 			input = append(input, fields{"type": "function_call_output", "call_id": m["call_id"], "output": "noon, 1 May"})
 		}
 	}
-	if _, err := p.try(trial{name: "results of calls", sent: "calls and results, as clients send them", request: fields{"input": input, "tools": tools}}); err != nil {
+	results := trial{name: "results of calls", sent: "calls and results, as clients send them"}
+	if len(r.habits.reasoning) > 0 && p.dialect.Reasoning.Replay == translate.ReplayAuto {
+		results.assume = fact("reasoning.replay", string(translate.ReplayLoop)) // what it thinks beside a call it gets back
+	}
+	results.request = fields{"input": input, "tools": tools}
+	if _, err := p.try(results); err != nil {
 		return err
 	}
 	input = append(input, turn("assistant", "It is noon."), turn("user", "Thanks. Say OK."))

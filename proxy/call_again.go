@@ -34,7 +34,7 @@ func (x *exchange) mayAskCallAgain() bool {
 }
 
 // askCallAgain asks for the call for which the turn waits, if it does. w is where
-// signs of life go, or nil. An error says that the client has left.
+// keep-alives go, or nil. An error says that the client has left.
 func (x *exchange) askCallAgain(w io.Writer) error {
 	rejected, ok := x.turn.Rejected()
 	if !ok {
@@ -46,7 +46,6 @@ func (x *exchange) askCallAgain(w io.Writer) error {
 		}
 	}
 	x.up.Close(true)
-	x.events.Reset()
 	room := append(grow(x.parts, len(x.wire)+len(rejected.Input)+1<<10), x.server.headRoom[:]...)
 	again, ok := translate.AppendRepair(room, x.chatBody(), x.dialect, rejected)
 	if !ok {
@@ -87,9 +86,5 @@ func (x *exchange) askWhole() ([]byte, *translate.Error) {
 	if status != 200 {
 		return nil, x.readError()
 	}
-	body, err := x.readReply()
-	if err != nil {
-		return nil, upstreamFailure(err)
-	}
-	return body, nil
+	return x.readReply()
 }

@@ -172,7 +172,7 @@ func TestCallAgainSlowly(t *testing.T) {
 		r := newRig(t, up.URL(), withGrammar(config.GrammarRepair), beating(style))
 		got := string(r.post(`{"model":"m","stream":true,` + dated + `}`).body)
 		if n := strings.Count(got, "keep-alive") + strings.Count(got, "event: keepalive"); n < 2 {
-			t.Errorf("%s: %d signs of life in\n%s", style, n, got)
+			t.Errorf("%s: %d keep-alives in\n%s", style, n, got)
 		}
 	}
 	up := upstreamtest.New(t, calls("soon", true), "stall")

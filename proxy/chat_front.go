@@ -13,7 +13,6 @@ import (
 	"github.com/antiphon-proxy/antiphon/proxy/metrics"
 	"github.com/antiphon-proxy/antiphon/proxy/upstream"
 	"github.com/antiphon-proxy/antiphon/translate"
-	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
 // Chat clients in front of a backend that speaks Responses: the mirror of
@@ -30,17 +29,51 @@ type chatFront struct {
 	lookup func(key []byte) *translate.KeptReasoning // keptFor, made once
 }
 
-// choiceReply is the upstream's reply for one choice.
+// choiceReply is the upstream's reply for one choice, and what takes it in.
 type choiceReply struct {
-	up     *upstream.Exchange
-	own    upstream.Exchange
-	err    error // of the request
-	stream bool  // its body is a stream of events
-	events sse.Decoder
-	whole  []byte // of a reply that is no stream
-
-	refusal []byte // what the upstream has said instead of an answer, with status 200
+	inbound
+	*translate.ChatTurn
+	own     upstream.Exchange
+	err     error // of the request
+	several bool  // there are other choices
 }
+
+// Feed implements replyReader.
+func (r *choiceReply) Feed(dst, name, data []byte) []byte {
+	return r.end(r.ChatTurn.Feed(dst, name, data))
+}
+
+// FeedLast implements replyReader.
+func (r *choiceReply) FeedLast(dst, name, data []byte) []byte {
+	return r.end(r.ChatTurn.FeedLast(dst, name, data))
+}
+
+// FeedMessage implements replyReader.
+func (r *choiceReply) FeedMessage(dst, body []byte) []byte {
+	return r.end(r.ChatTurn.FeedMessage(dst, body))
+}
+
+// Finish implements replyReader.
+func (r *choiceReply) Finish(dst []byte) []byte { return r.end(r.ChatTurn.Finish(dst)) }
+
+// Abort implements replyReader.
+func (r *choiceReply) Abort(dst []byte, err *translate.Error) []byte {
+	return r.end(r.ChatTurn.Abort(dst, err))
+}
+
+// end says the end of a choice that has ended, where it is not the end of all.
+func (r *choiceReply) end(dst []byte) []byte {
+	if r.several && r.Ended() {
+		return r.Terminal(dst)
+	}
+	return dst
+}
+
+// Fed implements replyReader.
+func (r *choiceReply) Fed() bool { return r.Ended() }
+
+// Finishing implements replyReader: what ends a response has its count of tokens.
+func (r *choiceReply) Finishing() bool { return false }
 
 var chatFronts = sync.Pool{New: func() any {
 	f := new(chatFront)
@@ -192,7 +225,6 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 		status := 0
 		if r.err == nil {
 			status = r.up.Header.StatusCode()
-			r.stream = isEventStream(&r.up.Header)
 		}
 		if !x.noteReply(r.err, status) {
 			elsewhere = false
@@ -205,7 +237,7 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 			}
 			e = upstreamFailure(r.err)
 		case status != fasthttp.StatusOK:
-			body, _ := readAtMost(r.up, maxErrorBody, time.Now().Add(10*time.Second))
+			body, _ := r.up.ReadAtMost(nil, maxErrorBody, time.Now().Add(errorTime))
 			if i == 0 {
 				x.passHeaders()
 			}
@@ -249,25 +281,6 @@ func (f *chatFront) send(n int, wire []byte) {
 	others.Wait()
 }
 
-// maxErrorBody bounds what is read of an upstream's error.
-const maxErrorBody = 64 << 10
-
-// readAtMost reads a reply to its end, but no more than so much, for so long.
-func readAtMost(up *upstream.Exchange, most int, end time.Time) (body []byte, err error) {
-	for len(body) < most {
-		var p []byte
-		p, err = up.Read(max(time.Until(end), time.Millisecond))
-		body = append(body, p...)
-		if err != nil {
-			break
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return body, err
-}
-
 // cancel ends the exchanges with the upstream that the client's leaving does not.
 func (f *chatFront) cancel(cause error) {
 	for _, r := range f.replies {
@@ -293,194 +306,36 @@ func (f *chatFront) recycle() {
 			r.own.Close(false)
 			r.own.Reset()
 		}
-		r.up = nil
-		r.events.Reset()
-		r.whole, r.refusal, r.err = release(r.whole), release(r.refusal), nil
+		r.inbound.recycle()
+		r.err = nil
 	}
 	f.x, f.scope = nil, keptScope{}
 	chatFronts.Put(f)
 }
 
-// piece is what one of the replies has brought.
-type piece struct {
-	choice int
-	data   []byte
-	err    error
-}
-
-// carry feeds the replies to their turns until all have ended. out is called
-// after each piece, with the chunks in x.out; an error of it ends the whole. w is
-// where signs of life go, or nil.
-func (x *exchange) carry(w io.Writer, out func() error) error {
+// carry feeds the replies to their turns until all have ended. w is where the chunks
+// go, or nil. An error says that the client has left.
+func (x *exchange) carry(w io.Writer) error {
 	f := x.front
-	for again := f.req.N == 1; again; {
-		err := x.carryOne(out)
+	for i, r := range f.replies[:f.req.N] {
+		r.ChatTurn, r.several = f.choices.Turn(i), f.req.N > 1
+		r.begin(r.up, r)
+	}
+	if f.req.N > 1 {
+		src := f.together(x.backend.cfg.Timeouts.Idle.Std())
+		defer src.end()
+		return x.pump(w, src)
+	}
+	for again := true; again; {
+		err := x.pump(w, &f.replies[0].inbound)
 		if err == nil {
 			again, err = x.askChatRefused(w)
 		}
 		if err != nil {
 			return err
 		}
-		if !again {
-			return out()
-		}
 	}
-	pieces := make(chan piece)
-	stop := make(chan struct{})
-	var readers sync.WaitGroup
-	defer readers.Wait()
-	defer close(stop)
-	idle := x.backend.cfg.Timeouts.Idle.Std()
-	for i, r := range f.replies[:f.req.N] {
-		readers.Go(func() {
-			for {
-				p, err := r.up.Read(idle)
-				select {
-				case pieces <- piece{i, append([]byte(nil), p...), err}:
-				case <-stop:
-					return
-				}
-				if err != nil {
-					return
-				}
-			}
-		})
-	}
-	watch := time.NewTicker(250 * time.Millisecond) // the client's leaving shows in the first exchange only
-	defer watch.Stop()
-	beat := time.Now()
-	for !f.choices.Ended() {
-		select {
-		case p := <-pieces:
-			x.feedChoice(p.choice, p.data, p.err)
-			if len(x.out) > 0 {
-				beat = time.Now()
-			}
-		case <-watch.C:
-			if every := x.server.cfg.Stream.Heartbeat.Std(); every > 0 && f.req.Stream && time.Since(beat) >= every {
-				beat = time.Now()
-				x.server.metrics.Heartbeats.Add(1)
-				x.out = sse.AppendComment(x.out, "keep-alive")
-			}
-		}
-		err := x.up.Cancelled()
-		if errors.Is(err, errClientGone) {
-			f.cancel(err)
-			return errStop
-		}
-		if err != nil {
-			f.cancel(err)
-			x.abortChoices(err)
-		}
-		if err := out(); err != nil {
-			f.cancel(errClientGone)
-			return err
-		}
-	}
-	f.cancel(errStop) // what is still being read is not wanted any more
 	return nil
-}
-
-func (x *exchange) carryOne(out func() error) error {
-	turn, cfg := x.front.choices.Turn(0), &x.server.cfg
-	idle, beat := x.backend.cfg.Timeouts.Idle.Std(), cfg.Stream.Heartbeat.Std()
-	last := time.Now()
-	for !turn.Ended() {
-		wait := idle
-		if beat > 0 && beat < wait && x.front.req.Stream {
-			wait = beat
-		}
-		if !x.up.More() {
-			if err := out(); err != nil {
-				return err
-			}
-			x.rest()
-		}
-		p, err := x.up.Read(wait)
-		if errors.Is(err, upstream.ErrTimeout) && x.up.Cancelled() == nil && time.Since(last) < idle {
-			x.server.metrics.Heartbeats.Add(1)
-			x.out = sse.AppendComment(x.out, "keep-alive")
-			continue
-		}
-		if errors.Is(err, errClientGone) {
-			return errStop
-		}
-		last = time.Now()
-		x.feedChoice(0, p, err)
-		if len(x.out) >= flushAt {
-			if err := out(); err != nil {
-				return err
-			}
-		}
-	}
-	return out()
-}
-
-// feedChoice takes in a piece of the reply for one choice, or its end.
-func (x *exchange) feedChoice(i int, data []byte, err error) {
-	f := x.front
-	r, turn := f.replies[i], f.choices.Turn(i)
-	if turn.Ended() {
-		return
-	}
-	if !r.stream {
-		r.whole = append(r.whole, data...)
-		switch {
-		case errors.Is(err, io.EOF):
-			x.out = turn.FeedMessage(x.out, r.whole)
-			x.seeChoiceRefusal(r, turn, r.whole)
-			r.up.Close(true)
-		case err != nil:
-			x.errText = err.Error()
-			x.out = turn.Abort(x.out, upstreamFailure(err))
-		}
-		x.endChoice(turn)
-		return
-	}
-	x.wake(chunkRoom(data))
-	r.events.Feed(data)
-	for e, ok := r.events.Next(); ok && !turn.Ended(); e, ok = r.events.Next() {
-		if x.out = turn.Feed(x.out, e.Name, e.Data); turn.Ended() {
-			x.seeChoiceRefusal(r, turn, e.Data)
-		}
-	}
-	if len(x.lessons) > 0 && !turn.Silent() {
-		x.accepted()
-	}
-	switch {
-	case turn.Ended():
-	case r.events.Err() != nil:
-		x.errText = r.events.Err().Error()
-		x.out = turn.Abort(x.out, &translate.Error{
-			Status: 502, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream,
-			Message: "The upstream sent an event that is larger than this server takes.",
-		})
-	case errors.Is(err, io.EOF):
-		if e, ok := r.events.Finish(); ok {
-			x.out = turn.FeedLast(x.out, e.Name, e.Data)
-			x.seeChoiceRefusal(r, turn, e.Data)
-		}
-		x.out = turn.Finish(x.out)
-	case err != nil:
-		x.errText = err.Error()
-		x.out = turn.Abort(x.out, upstreamFailure(err))
-	}
-	x.endChoice(turn)
-}
-
-// endChoice says the end of a choice that has ended, where it is not the end of
-// all.
-func (x *exchange) endChoice(turn *translate.ChatTurn) {
-	if x.front.req.N > 1 && turn.Ended() {
-		x.out = turn.Terminal(x.out)
-	}
-}
-
-func (x *exchange) abortChoices(err error) {
-	x.errText = err.Error()
-	for i := range x.front.req.N {
-		x.out = x.front.choices.Turn(i).Abort(x.out, upstreamFailure(err))
-	}
 }
 
 // settleChat keeps what has to be given back with the next request, and counts.
@@ -507,7 +362,7 @@ func (x *exchange) settleChat() {
 
 // wholeChat answers with the completion as one object.
 func (x *exchange) wholeChat() {
-	err := x.carry(nil, func() error { x.out = x.out[:0]; return nil })
+	err := x.carry(nil)
 	f := x.front
 	f.close()
 	if err != nil {
@@ -544,18 +399,21 @@ func (r chatReply) WriteTo(w io.Writer) (n int64, err error) {
 		}
 		n = x.bytesOut
 	}()
-	err = x.carry(w, func() error { x.keepChunks(); return x.flush(w) })
+	x.out = x.out[:0]
+	err = x.carry(w)
 	f := x.front
+	if err == nil {
+		err = x.flush(w)
+	}
 	if err == nil {
 		x.settleChat()
 		if x.out = x.lossComment(x.out); x.kept != nil {
 			err = x.flush(w)
 		}
+	}
+	if err == nil {
 		x.out = f.choices.Terminal(x.out)
-		x.keepChunks()
-		if err == nil {
-			err = x.flush(w)
-		}
+		err = x.flush(w)
 	}
 	if err != nil {
 		f.cancel(errClientGone)

@@ -12,6 +12,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/proxy/metrics"
 	"github.com/antiphon-proxy/antiphon/proxy/store"
 	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
@@ -28,6 +29,7 @@ type keptChat struct {
 	request *translate.StoredChat
 	fold    translate.ChatFold
 	stored  bool
+	cut     sse.Decoder // of chunks that were made here
 }
 
 // chatCompletions answers POST /chat/completions.
@@ -69,37 +71,59 @@ func (x *exchange) newChatID() string {
 
 // keepReply makes the upstream's reply that of the client, and keeps it.
 func (x *exchange) keepReply() (streaming bool) {
-	if isEventStream(&x.up.Header) {
-		x.passHead200()
-		x.streaming = true
-		x.server.metrics.Streams.Add(1)
-		_ = x.ctx.SetWriteDeadline(time.Now().Add(x.server.cfg.Limits.WriteTimeout.Std()))
-		x.ctx.SetBodyStream(keptReply{x}, -1)
-		return true
+	r := &storedReader{x: x}
+	x.out = x.out[:0]
+	x.in.begin(&x.up, r)
+	if !isEventStream(&x.up.Header) { // it may be one all the same
+		if x.pump(nil, beginning{&x.in}) == nil && x.in.form != formEvents {
+			_ = x.pump(nil, &x.in)
+			x.keepWhole(r)
+			return false
+		}
 	}
-	body, err := x.readReply()
-	switch {
-	case errors.Is(err, errClientGone):
+	if errors.Is(x.up.Cancelled(), errClientGone) {
 		x.gone()
 		return false
-	case err != nil:
-		x.errText = err.Error()
-		x.respondError(x.ctx, upstreamFailure(err))
-		return false
 	}
-	out, ok := translate.AppendWithID(x.out[:0], body, x.kept.id)
+	x.passHead200()
+	if !isEventStream(&x.up.Header) {
+		x.ctx.Response.Header.SetContentType("text/event-stream; charset=utf-8")
+	}
+	r.streams = true
+	x.streaming = true
+	x.server.metrics.Streams.Add(1)
+	_ = x.ctx.SetWriteDeadline(time.Now().Add(x.server.cfg.Limits.WriteTimeout.Std()))
+	x.ctx.SetBodyStream(keptReply{x, r}, -1)
+	return true
+}
+
+// keepWhole answers with a completion that came as one object.
+func (x *exchange) keepWhole(r *storedReader) {
+	switch {
+	case errors.Is(x.up.Cancelled(), errClientGone):
+		x.gone()
+		return
+	case r.failure != nil:
+		x.respondError(x.ctx, r.failure)
+		return
+	}
+	out, ok := translate.AppendWithID(x.out[:0], r.body, x.kept.id)
 	if ok {
 		x.storeChat(bytes.Clone(out))
 	} else {
-		out = append(out, body...)
+		out = append(out, r.body...)
 	}
 	x.passHead200()
 	x.ctx.SetBody(out)
 	x.out = out
 	x.bytesOut += int64(len(out))
 	x.up.Close(true)
-	return false
 }
+
+// beginning is a reply until it is known what form it has.
+type beginning struct{ *inbound }
+
+func (b beginning) fed() bool { return b.form != formUnknown || b.reader.Fed() }
 
 // passHead200 passes the head of a good reply on, but for what is about its body.
 func (x *exchange) passHead200() {
@@ -142,10 +166,12 @@ func (x *exchange) storeChat(completion []byte) {
 }
 
 // keptReply is an upstream's stream on its way to the client and into the store.
-type keptReply struct{ *exchange }
+type keptReply struct {
+	*exchange
+	reader *storedReader
+}
 
-// WriteTo writes the events as they come. The completion is in the store before
-// the client hears that the stream is over.
+// WriteTo writes the events as they come.
 func (r keptReply) WriteTo(w io.Writer) (n int64, err error) {
 	x := r.exchange
 	defer func() {
@@ -153,59 +179,97 @@ func (r keptReply) WriteTo(w io.Writer) (n int64, err error) {
 			x.server.contain(x, p)
 			err = errStop
 		}
+		n = x.bytesOut
 	}()
-	x.out = x.out[:0]
-	wait := x.backend.cfg.Timeouts.Idle.Std()
-	for {
-		p, err := x.up.Read(wait)
-		if errors.Is(err, io.EOF) {
-			if e, ok := x.events.Finish(); ok {
-				x.keepEvent(e)
-			}
-			x.chatEnds()
-			err := x.flush(w)
-			if err == nil {
-				x.up.Close(true)
-			}
-			return x.bytesOut, err
-		}
-		if err != nil {
-			x.outcome = metrics.OutcomeFailed
-			x.errText = err.Error()
-			if errors.Is(err, errClientGone) {
-				x.outcome, x.status = metrics.OutcomeClientGone, statusClientGone
-			}
-			return x.bytesOut, errStop
-		}
-		x.events.Feed(p)
-		for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
-			x.keepEvent(e)
-		}
-		if err := x.flush(w); err != nil {
-			x.outcome, x.status = metrics.OutcomeClientGone, statusClientGone
-			return x.bytesOut, err
-		}
+	reader := r.reader
+	if err = x.pump(w, &x.in); err == nil {
+		err = x.flush(w)
 	}
+	switch {
+	case err != nil:
+		x.outcome, x.status = metrics.OutcomeClientGone, statusClientGone
+	case reader.failure != nil:
+		x.outcome = metrics.OutcomeFailed
+		x.noteError(reader.failure)
+	default:
+		x.up.Close(true)
+	}
+	return 0, err
 }
 
-// keepEvent takes in one event, and writes it to x.out.
-func (x *exchange) keepEvent(e sse.Event) {
-	if string(bytes.TrimSpace(e.Data)) == "[DONE]" {
+// appendStored takes in one event of the stream, and appends it.
+func (x *exchange) appendStored(dst, name, data []byte) []byte {
+	if string(bytes.TrimSpace(data)) == "[DONE]" {
 		x.chatEnds()
 	}
-	if len(e.Name) > 0 {
-		x.out = append(x.out, "event: "...)
-		x.out = append(append(x.out, e.Name...), '\n')
+	if len(name) > 0 {
+		dst = append(dst, "event: "...)
+		dst = append(append(dst, name...), '\n')
 	}
-	mark := len(x.out) + len("data: ")
-	x.out = append(x.out, "data: "...)
-	x.out = x.kept.fold.Chunk(x.out, e.Data, x.kept.id)
-	if bytes.IndexByte(x.out[mark:], '\n') >= 0 {
-		lines := bytes.ReplaceAll(x.out[mark:], []byte{'\n'}, []byte("\ndata: "))
-		x.out = append(x.out[:mark], lines...)
+	dst = append(dst, "data: "...)
+	mark := len(dst)
+	dst = x.kept.fold.Chunk(dst, data, x.kept.id)
+	if bytes.IndexByte(dst[mark:], '\n') >= 0 {
+		lines := bytes.ReplaceAll(dst[mark:], []byte{'\n'}, []byte("\ndata: "))
+		dst = append(dst[:mark], lines...)
 	}
-	x.out = append(x.out, "\n\n"...)
+	return append(dst, "\n\n"...)
 }
+
+// storedReader takes in a chat completion that passes through and is stored.
+type storedReader struct {
+	x       *exchange
+	streams bool   // the client gets a stream
+	body    []byte // the whole reply, for one that does not
+	failure *translate.Error
+	over    bool
+}
+
+// Feed implements replyReader.
+func (r *storedReader) Feed(dst, name, data []byte) []byte { return r.x.appendStored(dst, name, data) }
+
+// FeedLast implements replyReader.
+func (r *storedReader) FeedLast(dst, name, data []byte) []byte { return r.Feed(dst, name, data) }
+
+// FeedMessage implements replyReader.
+func (r *storedReader) FeedMessage(dst, body []byte) []byte {
+	r.body, r.over = body, true
+	return dst
+}
+
+// Finish implements replyReader. The completion is stored before the client hears that
+// the stream is over.
+func (r *storedReader) Finish(dst []byte) []byte {
+	r.x.chatEnds()
+	r.over = true
+	return dst
+}
+
+// Abort implements replyReader. What was said so far is not stored.
+func (r *storedReader) Abort(dst []byte, err *translate.Error) []byte {
+	r.failure, r.over = err, true
+	if !r.streams {
+		return dst
+	}
+	dst = append(dst, "data: "...)
+	dst = err.AppendBody(dst)
+	return sse.AppendDone(append(dst, "\n\n"...))
+}
+
+// Fed implements replyReader.
+func (r *storedReader) Fed() bool { return r.over }
+
+// Finishing implements replyReader.
+func (r *storedReader) Finishing() bool { return false }
+
+// Silent implements replyReader: errors of the upstream pass through.
+func (r *storedReader) Silent() bool { return false }
+
+// Failure implements replyReader.
+func (r *storedReader) Failure() *translate.Error { return r.failure }
+
+// Swap implements replyReader.
+func (r *storedReader) Swap(*jsonx.Memory) {}
 
 // keepChunks takes in the whole events in x.out, if they are to be kept.
 func (x *exchange) keepChunks() {
@@ -214,9 +278,10 @@ func (x *exchange) keepChunks() {
 	}
 	x.parts = append(x.parts[:0], x.out...)
 	x.out = x.out[:0]
-	x.events.Feed(x.parts)
-	for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
-		x.keepEvent(e)
+	cut := &x.kept.cut
+	cut.Feed(x.parts)
+	for e, ok := cut.Next(); ok; e, ok = cut.Next() {
+		x.out = x.appendStored(x.out, e.Name, e.Data)
 	}
 }
 

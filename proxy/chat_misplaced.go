@@ -76,7 +76,7 @@ func (x *exchange) mayBeResponses(path string) *translate.Error {
 		return err
 	}
 	body, err := x.req.AppendChat(make([]byte, 0, len(x.body)+len(x.body)/4), translate.ChatOptions{
-		Dialect: x.dialect, History: history, Losses: &x.losses, Sealer: x, Fetched: x.fetchRemote(),
+		Dialect: x.dialect, History: history, Losses: &x.losses, Sealer: x, Upstream: x.backend.name, Fetched: x.fetchRemote(), Misplaced: true,
 	})
 	if err != nil {
 		return err

@@ -9,36 +9,26 @@ import (
 
 // Refusals with status 200 (refused.go), of a backend that speaks Responses to a chat
 // client. As long as no chunk has been made of the reply, the client has been told
-// nothing but signs of life, so the request may be changed by what the refusal teaches,
+// nothing but keep-alives, so the request may be changed by what the refusal teaches,
 // and another upstream may be asked. Requests for several choices are not asked again:
 // their replies come at the same time.
 
-// seeChoiceRefusal looks whether what has just ended the turn of the only choice is a
-// refusal.
-func (x *exchange) seeChoiceRefusal(r *choiceReply, turn *translate.ChatTurn, body []byte) {
-	if x.front.req.N == 1 && turn.Failure() != nil && turn.Silent() && x.refuses(body) {
-		r.refusal = append(r.refusal[:0], body...)
-	}
-}
-
 // askChatRefused asks again for the only choice, if its turn has ended in a refusal. w
-// is where signs of life go, or nil. again says that there is another reply to take in;
+// is where keep-alives go, or nil. again says that there is another reply to take in;
 // if there is none the turn has ended.
 func (x *exchange) askChatRefused(w io.Writer) (again bool, err error) {
 	f := x.front
 	r, turn := f.replies[0], f.choices.Turn(0)
-	if len(r.refusal) == 0 {
+	if len(r.inBand) == 0 {
 		return false, nil
 	}
 	refused := turn.Failure()
-	failure := x.alive(w, func() *translate.Error { return x.askAfterRefusal(refused, r.refusal) })
-	r.refusal = r.refusal[:0]
+	failure := x.alive(w, func() *translate.Error { return x.askAfterRefusal(refused, r.inBand) })
 	if errors.Is(x.up.Cancelled(), errClientGone) {
 		return false, errStop
 	}
 	x.reported = 0 // the losses are those of another request now
-	r.events.Reset()
-	r.whole = r.whole[:0]
+	r.begin(r.up, r)
 	f.choices.Reset(x.chatTurnOptions())
 	if failure != nil {
 		x.out = turn.Abort(x.out, failure)

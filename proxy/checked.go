@@ -15,7 +15,7 @@ import (
 // One that does not hold goes back to the backend once, with what is wrong; if
 // the next does not hold either, the response fails. A client never gets to see
 // text that turns out to be invalid. In the meantime a stream only has its first
-// two events, and comments as signs of life: the events that are held have their
+// two events, and comments as keep-alives: the events that are held have their
 // numbers already, so that no event can go before them.
 
 // maxRepairs is how often a backend is asked for a better answer.
@@ -46,9 +46,9 @@ func (x *exchange) releaseRequest() {
 	x.parts = lend(x.parts)
 }
 
-// settle checks the answer of a turn that has ended. take takes in the reply to a
-// second request. w is where signs of life go, or nil.
-func (x *exchange) settle(take func() error, w io.Writer) error {
+// settle checks the answer of a turn that has ended, and has another one taken in if
+// it does not hold. w is where the events go, or nil.
+func (x *exchange) settle(w io.Writer) error {
 	for try := 0; ; try++ {
 		answer, ok := x.turn.Answer()
 		if !ok {
@@ -68,13 +68,12 @@ func (x *exchange) settle(take func() error, w io.Writer) error {
 		}
 		room := append(grow(x.parts, len(x.wire)+len(answer)+len(answer)/8+1<<10), x.server.headRoom[:]...)
 		x.parts, x.wire = x.wire, translate.AppendFormatRepair(room, x.chatBody(), answer, problem, &x.losses)
-		x.events.Reset()
 		x.amended = true
 		if err := x.askAgain(w); err != nil {
 			x.out = x.turn.Abort(x.out, err)
 			break
 		}
-		if err := take(); err != nil {
+		if err := x.take(w); err != nil {
 			return err
 		}
 	}
@@ -92,7 +91,7 @@ func (x *exchange) letGo() {
 }
 
 // askAgain sends the request to the same upstream again. A stream that waits for
-// it gets signs of life.
+// it gets keep-alives.
 func (x *exchange) askAgain(w io.Writer) *translate.Error {
 	return x.alive(w, func() *translate.Error {
 		err, _ := x.attempt()
@@ -109,7 +108,7 @@ func (x *exchange) takeChecked(w io.Writer) error {
 	if err := x.take(w); err != nil {
 		return err
 	}
-	return x.settle(func() error { return x.take(w) }, w)
+	return x.settle(w)
 }
 
 // sign writes a sign of life past the events that are held.

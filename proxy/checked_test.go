@@ -193,7 +193,7 @@ func TestCheckedHeartbeats(t *testing.T) {
 			t.Errorf("%+v", final)
 		}
 		if n := strings.Count(string(got.body), ": keep-alive"); n < 5 {
-			t.Errorf("%s: %d signs of life in\n%s", style, n, got.body)
+			t.Errorf("%s: %d keep-alives in\n%s", style, n, got.body)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/antiphon-proxy/antiphon/config"
 	"github.com/antiphon-proxy/antiphon/proxy/seal"
-	"github.com/antiphon-proxy/antiphon/proxy/upstream"
 	"github.com/antiphon-proxy/antiphon/translate"
 )
 
@@ -39,7 +37,7 @@ type summary struct {
 }
 
 // summarize lets the upstream write a summary of the request, and seals it. w is
-// the client's stream, if that has begun: it gets signs of life. What x.wire held is
+// the client's stream, if that has begun: it gets keep-alives. What x.wire held is
 // gone after it.
 func (x *exchange) summarize(history *translate.History, keep translate.Keep, w io.Writer) (*summary, *translate.Error) {
 	s := x.server
@@ -96,10 +94,10 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep, w 
 	return sum, nil
 }
 
-// sendAlive is send, with signs of life for a client whose stream has begun.
+// sendAlive is send, with keep-alives for a client whose stream has begun.
 func (x *exchange) sendAlive(w io.Writer) *translate.Error { return x.alive(w, x.send) }
 
-// alive asks the upstream, with signs of life for a client whose stream has begun.
+// alive asks the upstream, with keep-alives for a client whose stream has begun.
 func (x *exchange) alive(w io.Writer, ask func() *translate.Error) *translate.Error {
 	beat := x.server.cfg.Stream.Heartbeat.Std()
 	if w == nil || beat <= 0 {
@@ -130,55 +128,16 @@ func (x *exchange) alive(w io.Writer, ask func() *translate.Error) *translate.Er
 	}
 }
 
-// readSummary feeds the upstream's reply to the turn of a summary.
+// readSummary feeds the upstream's reply to the turn of a summary. w is where
+// keep-alives go, or nil.
 func (x *exchange) readSummary(sum *summary, w io.Writer) *translate.Error {
-	defer x.events.Reset()
-	idle, wait := x.backend.cfg.Timeouts.Idle.Std(), x.backend.cfg.Timeouts.Idle.Std()
-	beat := x.server.cfg.Stream.Heartbeat.Std()
-	if w != nil && beat > 0 {
-		wait = min(wait, beat)
+	var in inbound
+	in.begin(&x.up, sum.reader)
+	if x.pump(w, &in) != nil {
+		x.up.Cancel(errClientGone)
+		return upstreamFailure(errClientGone)
 	}
-	streams := isEventStream(&x.up.Header)
-	var whole []byte
-	last := time.Now()
-	for !sum.turn.Ended() {
-		p, err := x.up.Read(wait)
-		switch {
-		case err == nil:
-			last = time.Now()
-		case errors.Is(err, io.EOF):
-			if !streams {
-				sum.reader.FeedMessage(nil, whole)
-				break
-			}
-			if e, ok := x.events.Finish(); ok {
-				sum.reader.FeedLast(nil, e.Name, e.Data)
-			}
-			sum.reader.Finish(nil)
-		case errors.Is(err, upstream.ErrTimeout) && x.up.Cancelled() == nil && time.Since(last) < idle:
-		default:
-			x.errText = err.Error()
-			return upstreamFailure(err)
-		}
-		if !streams {
-			whole = append(whole, p...)
-		} else {
-			x.events.Feed(p)
-			for e, ok := x.events.Next(); ok && !sum.turn.Ended(); e, ok = x.events.Next() {
-				if string(bytes.TrimSpace(e.Data)) == "[DONE]" {
-					sum.reader.Done(nil)
-				} else {
-					sum.reader.Feed(nil, e.Name, e.Data)
-				}
-			}
-		}
-		if w != nil && beat > 0 && time.Since(x.lastOut) >= beat {
-			if x.heartbeat(w) != nil {
-				x.up.Cancel(errClientGone)
-				return upstreamFailure(errClientGone)
-			}
-		}
-	}
+	x.rest()
 	x.up.Close(true)
 	return sum.turn.Failure()
 }

@@ -182,7 +182,7 @@ func (s *Server) conversationHistory(x *exchange, id string, version uint64) (*t
 		}
 		h = &translate.History{}
 	}
-	x.history.Sealer, x.history.Opener = x, compactions{x}
+	x.history.Sealer, x.history.Opener, x.history.Upstream = x, compactions{x}, x.backend.name
 	h, bad := x.history.Extend(h, items, noItems, x.dialect)
 	if bad != nil {
 		return nil, proxyError(500, "A stored item of this conversation cannot be read.")

@@ -135,7 +135,7 @@ func (x *exchange) toChat(opt translate.ChatOptions) (err *translate.Error) {
 	if x.backend.cfg.API == config.APIResponses {
 		return x.toOwnResponses()
 	}
-	opt.Dialect, opt.Model, opt.Losses, opt.Sealer = x.dialect, x.backend.modelName(x.req.Model()), &x.losses, x
+	opt.Dialect, opt.Model, opt.Losses, opt.Sealer, opt.Upstream = x.dialect, x.backend.modelName(x.req.Model()), &x.losses, x, x.backend.name
 	if opt.Fetched == nil {
 		opt.Fetched = x.fetchRemote()
 	}
@@ -270,6 +270,7 @@ func (x *exchange) beginTurn() {
 	x.turnUsed = true
 	opt := translate.TurnOptions{
 		Sealer:        x,
+		Upstream:      x.backend.name,
 		Request:       &x.req,
 		Dialect:       x.dialect,
 		Seed:          x.seed,
@@ -380,21 +381,18 @@ func (x *exchange) askOnce() (status int, e *translate.Error, elsewhere bool) {
 	return status, x.readError(), elsewhere
 }
 
+// maxErrorBody bounds what is read of an upstream's error, and errorTime for how long:
+// it may come in drops.
+const (
+	maxErrorBody = 64 << 10
+	errorTime    = 10 * time.Second
+)
+
 // readError reads an error of the upstream.
 func (x *exchange) readError() *translate.Error {
 	x.passHeaders()
-	const most = 64 << 10
-	body := x.parts[:0]
-	end := time.Now().Add(10 * time.Second) // for all of it: it may come in drops
-	for len(body) < most {
-		p, err := x.up.Read(max(time.Until(end), time.Millisecond))
-		if err != nil {
-			break
-		}
-		body = append(body, p...)
-	}
-	x.parts = body
-	e := translate.UpstreamError(x.up.Header.StatusCode(), body)
+	x.parts, _ = x.up.ReadAtMost(x.parts[:0], maxErrorBody, time.Now().Add(errorTime))
+	e := translate.UpstreamError(x.up.Header.StatusCode(), x.parts)
 	x.up.Close(true)
 	return e
 }
@@ -421,12 +419,8 @@ func (x *exchange) whole() {
 // cannot be.
 func (x *exchange) wholeReply() (ok bool) {
 	switch err := x.readWhole(); {
-	case errors.Is(err, errClientGone), errors.Is(x.up.Cancelled(), errClientGone):
+	case err != nil, errors.Is(x.up.Cancelled(), errClientGone):
 		x.gone()
-		return false
-	case err != nil:
-		x.errText = err.Error()
-		x.respondError(x.ctx, upstreamFailure(err))
 		return false
 	}
 	if failure := x.turn.Failure(); failure != nil {
@@ -438,66 +432,15 @@ func (x *exchange) wholeReply() (ok bool) {
 
 // readWhole reads the upstream's whole reply, and ends the turn with it.
 func (x *exchange) readWhole() error {
-	err := x.takeWhole()
+	err := x.take(nil)
 	if err == nil && x.check != nil {
-		err = x.settle(x.takeWhole, nil)
+		err = x.settle(nil)
 	}
 	if err != nil {
 		return err
 	}
 	x.up.Close(true)
 	return nil
-}
-
-// takeWhole takes in the upstream's whole reply.
-func (x *exchange) takeWhole() error {
-	for again := true; again; {
-		body, err := x.readReply()
-		if err != nil {
-			return err
-		}
-		if isEventStream(&x.up.Header) {
-			x.feedPiece(body) // it streams though nobody asked for it
-			x.out = x.out[:0]
-			if !x.turn.Fed() {
-				x.endOfEvents()
-			}
-		} else {
-			x.reader.FeedMessage(nil, body)
-			x.seeRefusal(body)
-		}
-		if again, err = x.askRefused(nil); err != nil {
-			return err
-		}
-	}
-	return x.askCallAgain(nil)
-}
-
-// readReply reads the upstream's whole reply. What came in one piece is not
-// copied: it is good until the exchange with the upstream is closed.
-func (x *exchange) readReply() ([]byte, error) {
-	wait := x.backend.cfg.Timeouts.Idle.Std()
-	p, err := x.up.Read(wait)
-	if errors.Is(err, io.EOF) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if x.up.Ended() {
-		return p, nil
-	}
-	x.parts = append(x.parts[:0], p...)
-	for {
-		p, err := x.up.Read(wait)
-		if errors.Is(err, io.EOF) {
-			return x.parts, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		x.parts = append(x.parts, p...)
-	}
 }
 
 // countTurn notes how the response went.

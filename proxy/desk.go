@@ -14,6 +14,9 @@ type desk struct {
 	out     []byte       // in which events for the client are made
 	memory  jsonx.Memory // in which those of the upstream are parsed
 	scratch sse.Scratch  // in which those are put together that come in pieces
+
+	to     *inbound    // what has the memory and the scratch now, or nil
+	reader replyReader // that of to when they were given
 }
 
 var desks = sync.Pool{New: func() any { return new(desk) }}
@@ -22,15 +25,15 @@ var desks = sync.Pool{New: func() any { return new(desk) }}
 // of the piece that goes beyond it.
 const outSize = 80 << 10
 
-// wake gives x.out room for n more bytes, and the stream a desk.
-func (x *exchange) wake(n int) {
+// wake gives x.out room for n more bytes, and what reads a reply a desk.
+func (x *exchange) wake(in *inbound, n int) {
 	if x.desk == nil {
 		x.desk = desks.Get().(*desk) // the pool's only type
 		if x.out == nil {
 			x.out, x.desk.out = x.desk.out, nil
 		}
-		x.swapDesk()
 	}
+	x.desk.give(in)
 	switch {
 	case cap(x.out)-len(x.out) >= n:
 	case x.out == nil && n <= outSize:
@@ -46,7 +49,7 @@ func (x *exchange) rest() {
 	if x.desk == nil || len(x.out) > 0 {
 		return
 	}
-	x.swapDesk()
+	x.desk.give(nil)
 	if cap(x.out) == outSize {
 		x.desk.out = x.out
 	} else {
@@ -57,13 +60,19 @@ func (x *exchange) rest() {
 	x.desk = nil
 }
 
-// swapDesk exchanges the memory of what reads the upstream for that of the desk.
-func (x *exchange) swapDesk() {
-	if f := x.front; f != nil {
-		f.choices.Turn(0).Swap(&x.desk.memory)
-		f.replies[0].events.Swap(&x.desk.scratch)
+// give takes the memory back from whom it was given to, and gives it to in, or to
+// nobody.
+func (d *desk) give(in *inbound) {
+	if in == d.to {
 		return
 	}
-	x.reader.Swap(&x.desk.memory)
-	x.events.Swap(&x.desk.scratch)
+	if d.to != nil {
+		d.reader.Swap(&d.memory)
+		d.to.events.Swap(&d.scratch)
+	}
+	if d.to, d.reader = in, nil; in != nil {
+		d.reader = in.reader
+		d.reader.Swap(&d.memory)
+		in.events.Swap(&d.scratch)
+	}
 }

@@ -7,9 +7,9 @@ import (
 // TestDesk: a stream that waits has no desk, unless there is something on it.
 func TestDesk(t *testing.T) {
 	var x exchange
-	x.turn, x.reader = &x.ownTurn, chatReader{&x.ownTurn}
+	x.in.begin(&x.up, chatReader{&x.ownTurn})
 	x.rest()
-	x.wake(10)
+	x.wake(&x.in, 10)
 	if x.desk == nil || cap(x.out) != outSize {
 		t.Errorf("a buffer of %d bytes", cap(x.out))
 	}
@@ -17,7 +17,7 @@ func TestDesk(t *testing.T) {
 	if x.rest(); string(x.out) != "event" || x.desk == nil {
 		t.Errorf("%q is left", x.out)
 	}
-	x.wake(2 * outSize)
+	x.wake(&x.in, 2*outSize)
 	if cap(x.out) < 2*outSize || string(x.out) != "event" {
 		t.Errorf("room for %d: %d, %q", 2*outSize, cap(x.out), x.out)
 	}
@@ -27,20 +27,20 @@ func TestDesk(t *testing.T) {
 	}
 
 	// What the upstream has begun to say stays.
-	x.wake(10)
-	x.events.Feed([]byte("data: half"))
-	if _, ok := x.events.Next(); ok {
+	x.wake(&x.in, 10)
+	x.in.events.Feed([]byte("data: half"))
+	if _, ok := x.in.events.Next(); ok {
 		t.Error("half an event is an event")
 	}
 	x.rest()
 	var other exchange
-	other.turn, other.reader = &other.ownTurn, chatReader{&other.ownTurn}
-	other.wake(10)
-	other.events.Feed([]byte("data: another's"))
-	_, _ = other.events.Next()
-	x.wake(10)
-	x.events.Feed([]byte(" and half\n\n"))
-	if e, ok := x.events.Next(); !ok || string(e.Data) != "half and half" {
+	other.in.begin(&other.up, chatReader{&other.ownTurn})
+	other.wake(&other.in, 10)
+	other.in.events.Feed([]byte("data: another's"))
+	_, _ = other.in.events.Next()
+	x.wake(&x.in, 10)
+	x.in.events.Feed([]byte(" and half\n\n"))
+	if e, ok := x.in.events.Next(); !ok || string(e.Data) != "half and half" {
 		t.Errorf("%q, %v", e.Data, ok)
 	}
 	x.rest()

@@ -112,7 +112,7 @@ func (s *Server) lookAt(b *backend, now time.Time) {
 			s.recognise(b, dialect, how)
 			return
 		}
-		body, err := readAtMost(&up, maxModelList+1, time.Now().Add(modelsTime))
+		body, err := up.ReadAtMost(nil, maxModelList+1, time.Now().Add(modelsTime))
 		if err != nil || status != fasthttp.StatusOK {
 			return
 		}

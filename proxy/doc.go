@@ -7,6 +7,9 @@
 //	which path goes where                     routes.go
 //	POST /responses, step by step             create.go
 //	the stream of events to a client          stream.go
+//	reading a reply, keep-alives, a stall     pump.go
+//	what form a reply has                     reply_form.go
+//	the replies for several choices (n)       choices_source.go
 //	a response is stored, then complete       commit.go
 //	GET, DELETE, input_items                  stored.go
 //	lists, page by page                       page.go

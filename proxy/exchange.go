@@ -12,7 +12,6 @@ import (
 	"github.com/antiphon-proxy/antiphon/proxy/upstream"
 	"github.com/antiphon-proxy/antiphon/translate"
 	"github.com/antiphon-proxy/antiphon/translate/schema"
-	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
 // exchange is one request of a client and all that it takes to answer it. Its
@@ -55,11 +54,11 @@ type exchange struct {
 	parts        []byte // an upstream's reply that came in several pieces
 	replyStart   []byte // the beginning of a reply that is passed on, where that was looked at
 	replyErr     error  // that came after it
-	events       sse.Decoder
 	req          translate.Request
 	ownTurn      translate.Turn
 	turn         *translate.Turn          // that of the response: ownTurn, or that of mend
 	reader       turnReader               // what the upstream says goes to it
+	in           inbound                  // the upstream's reply
 	mend         *translate.ResponsesTurn // for a backend that speaks Responses by halves
 	losses       translate.Losses
 	history      translate.HistoryBuilder
@@ -192,7 +191,7 @@ func (x *exchange) recycle() {
 		x.mend = nil
 	}
 	x.up.Reset()
-	x.events.Reset()
+	x.in.recycle()
 	x.losses.Reset()
 	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
 	x.held, x.check, x.holding = release(x.held), nil, false

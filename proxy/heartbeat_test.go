@@ -10,7 +10,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/proxy/upstreamtest"
 )
 
-// A silent stream shows signs of life, so that what is in between keeps it open;
+// A silent stream shows keep-alives, so that what is in between keeps it open;
 // but they do not stand for the upstream: not before its head, and not for
 // longer than it may be silent.
 
@@ -54,7 +54,7 @@ func TestHeartbeat(t *testing.T) {
 					comments, events = events, comments
 				}
 				if comments != 4 || events != 0 {
-					t.Errorf("%d signs of life of the right kind, %d of the other", comments, events)
+					t.Errorf("%d keep-alives of the right kind, %d of the other", comments, events)
 				}
 				if m := r.metric("antiphon_heartbeats_total"); m != 4 {
 					t.Errorf("%v are counted", m)
@@ -94,7 +94,7 @@ func TestHeartbeatByClient(t *testing.T) {
 					comments, events = events, comments
 				}
 				if comments != 2 || events != 0 {
-					t.Errorf("%d signs of life of the right kind, %d of the other", comments, events)
+					t.Errorf("%d keep-alives of the right kind, %d of the other", comments, events)
 				}
 			})
 		})
@@ -135,7 +135,7 @@ func TestHeartbeatNotBeforeHead(t *testing.T) {
 	})
 }
 
-// TestHeartbeatDoesNotProlong: signs of life do not make a dead upstream live.
+// TestHeartbeatDoesNotProlong: keep-alives do not make a dead upstream live.
 func TestHeartbeatDoesNotProlong(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -174,7 +174,7 @@ func TestHeartbeatNotWhenBusy(t *testing.T) {
 }
 
 // TestUsageGrace: how long to wait for a count of tokens that comes late, or
-// never, does not depend on the other times, and not on other signs of life.
+// never, does not depend on the other times, and not on other keep-alives.
 func TestUsageGrace(t *testing.T) {
 	t.Parallel()
 	finish := `chunk data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n"

@@ -125,7 +125,7 @@ func (s *Server) storedHistory(x *exchange, id string) (*translate.History, *tra
 			return nil, previousError(id, err)
 		}
 	}
-	x.history.Sealer, x.history.Opener = x, compactions{x}
+	x.history.Sealer, x.history.Opener, x.history.Upstream = x, compactions{x}, x.backend.name
 	for i, r := range chain {
 		if i > 0 && i == len(chain)-1 {
 			// Not being cached, the parent was continued before: a branch.

@@ -142,12 +142,12 @@ func (x *exchange) askTokenizer() (tokens int64, ok bool) {
 		if err != nil {
 			return 0, false
 		}
-		body, err := x.readReply()
-		if status := x.up.Header.StatusCode(); err != nil || status != fasthttp.StatusOK {
+		body, failure := x.readReply()
+		if status := x.up.Header.StatusCode(); failure != nil || status != fasthttp.StatusOK {
 			if noEndpoint(status) {
 				x.backend.noTokenizer.note(x.req.Model(), x.start)
 			}
-			x.up.Close(err == nil)
+			x.up.Close(failure == nil)
 			return 0, false
 		}
 		reply = append([]byte(nil), body...)

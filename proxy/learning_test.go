@@ -235,7 +235,7 @@ func TestNoticing(t *testing.T) {
 		{"required, kept", tools + `,"tool_choice":"required"`, call, "", ""},
 		{"none", tools + `,"tool_choice":"none"`, call, "reply.forbidden_call", "tools.choices.none=false"},
 		{"auto", tools, text, "", ""},
-		{"details", `"store":false`, details, "reply.reasoning_data", "reasoning.details=true reasoning.replay=loop"},
+		{"details", `"store":false`, details, "", "reasoning.details=true reasoning.replay=loop"},
 	} {
 		for _, off := range []bool{false, true} {
 			t.Run(c.name, func(t *testing.T) {

@@ -53,11 +53,12 @@ func (x *exchange) peek() (piece []byte, more bool) {
 
 // peekEvent is the data of the first event, or nil.
 func (x *exchange) peekEvent() []byte {
-	defer x.events.Reset()
+	x.in.begin(&x.up, nil)
+	defer x.in.events.Reset()
 	for {
 		p, more := x.peek()
-		x.events.Feed(p)
-		for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
+		x.in.events.Feed(p)
+		for e, ok := x.in.events.Next(); ok; e, ok = x.in.events.Next() {
 			switch {
 			case bytes.HasPrefix(e.Data, []byte(`{"type":"response.`)): // a response, as it begins nearly always
 				return nil

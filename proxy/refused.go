@@ -20,14 +20,12 @@ import (
 // or after response.created and response.in_progress, which the client has not been
 // given as they are.
 
-// seeRefusal looks whether what has just ended the turn is a refusal.
-func (x *exchange) seeRefusal(body []byte) {
-	e := x.turn.Failure()
-	if e == nil || !x.turn.Silent() || x.amended || !x.refuses(body) {
-		return
+// noteInBand looks whether what has just ended a reply is an error in place of an
+// answer.
+func (x *exchange) noteInBand(in *inbound, body []byte) {
+	if in.reader.Failure() != nil && in.reader.Silent() && !x.amended && x.refuses(body) {
+		in.inBand = append(in.inBand[:0], body...)
 	}
-	x.refused = e
-	x.parts = append(x.parts[:0], body...)
 }
 
 // refuses reports whether body, a whole reply with status 200 or the data of an event,
@@ -57,10 +55,10 @@ func (x *exchange) takeRefusal() (status int, e *translate.Error, elsewhere bool
 }
 
 // askRefused asks again for a reply, if the turn has ended in a refusal. w is where
-// signs of life go, or nil. again says that there is another reply to take in; if
+// keep-alives go, or nil. again says that there is another reply to take in; if
 // there is none the turn has ended.
 func (x *exchange) askRefused(w io.Writer) (again bool, err error) {
-	if x.refused == nil {
+	if len(x.in.inBand) == 0 {
 		if x.turn.Failure() == nil || !x.turn.Silent() {
 			x.accepted()
 		}
@@ -71,8 +69,8 @@ func (x *exchange) askRefused(w io.Writer) (again bool, err error) {
 			return false, err
 		}
 	}
+	x.refused, x.parts = x.turn.Failure(), append(x.parts[:0], x.in.inBand...)
 	x.up.Close(true)
-	x.events.Reset()
 	x.keepTurn()
 	x.reader.Again(x.dialect)
 	failure := x.sendAlive(w)

@@ -24,18 +24,12 @@ import (
 // has the whole API is kept here, and so is what is made in the place of a chat
 // backend. A request that goes on with what is kept here brings it all with it.
 
-// turnReader takes in what the upstream says: translate.Turn, which reads chat, by
-// way of chatReader, or translate.ResponsesTurn.
+// turnReader is the turn of a response as the reader of replies: translate.Turn, which
+// reads chat, by way of chatReader, or translate.ResponsesTurn.
 type turnReader interface {
+	replyReader
 	Begin(dst []byte) []byte
-	Feed(dst, name, data []byte) []byte
-	FeedLast(dst, name, data []byte) []byte
-	FeedMessage(dst, body []byte) []byte
-	Done(dst []byte) []byte
-	Finish(dst []byte) []byte
-	Abort(dst []byte, err *translate.Error) []byte
 	Again(d *translate.Dialect)
-	Swap(m *jsonx.Memory)
 }
 
 type chatReader struct{ *translate.Turn }

@@ -6,11 +6,8 @@ import (
 	"io"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/antiphon-proxy/antiphon/config"
 	"github.com/antiphon-proxy/antiphon/proxy/metrics"
-	"github.com/antiphon-proxy/antiphon/proxy/upstream"
 	"github.com/antiphon-proxy/antiphon/translate"
 	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
@@ -76,7 +73,8 @@ func (x *exchange) run(w io.Writer) (err error) {
 		}
 	}()
 	x.out = x.out[:0]
-	x.wake(beginRoom)
+	x.in.begin(&x.up, x.reader)
+	x.wake(&x.in, beginRoom)
 	x.out = x.reader.Begin(x.out)
 	if x.compacts != "" {
 		err = x.compactInStream(w)
@@ -114,19 +112,15 @@ func (x *exchange) complete(w io.Writer) error {
 	return x.flush(w)
 }
 
-// take takes in the upstream's reply.
+// take takes in the upstream's reply. w is where its events go, or nil.
 func (x *exchange) take(w io.Writer) error {
 	if x.compactsOnly() {
 		x.out = x.turn.FinishWith(x.out, x.summary.turn)
 		return nil
 	}
 	for again := true; again; {
-		var err error
-		if x.isWholeReply() {
-			err = x.streamWhole(w)
-		} else {
-			err = x.pump(w)
-		}
+		x.in.begin(&x.up, x.reader)
+		err := x.pump(w, &x.in)
 		if err == nil {
 			again, err = x.askRefused(w)
 		}
@@ -144,162 +138,14 @@ func (x *exchange) doneMarker(dst []byte) []byte {
 	return dst
 }
 
-// isWholeReply reports whether the upstream has ignored that it should stream,
-// or something before it answers with a web page.
-func (x *exchange) isWholeReply() bool {
-	kind := x.up.Header.ContentType()
-	return bytes.HasPrefix(kind, []byte("application/json")) || bytes.HasPrefix(kind, []byte("text/html"))
-}
-
-func isEventStream(h *fasthttp.ResponseHeader) bool {
-	return bytes.HasPrefix(h.ContentType(), []byte("text/event-stream"))
-}
-
-// pump carries events from the upstream to the client until the turn has ended.
-func (x *exchange) pump(w io.Writer) error {
-	cfg := &x.server.cfg
-	idle, beat := x.backend.cfg.Timeouts.Idle.Std(), cfg.Stream.Heartbeat.Std()
-	var last time.Time     // when the upstream said something; zero while it is not known to be silent
-	var graceEnd time.Time // until when to wait for the count of tokens
-	for !x.turn.Fed() {
-		if !x.up.More() {
-			if err := x.flush(w); err != nil {
-				return err
-			}
-			x.rest()
-		}
-		wait := idle
-		if !last.IsZero() { // some of it is over
-			wait = max(idle-time.Since(last), time.Millisecond)
-		}
-		if beat > 0 && beat < wait {
-			wait = beat
-		}
-		if x.turn.Finishing() {
-			if graceEnd.IsZero() {
-				graceEnd = time.Now().Add(cfg.Stream.UsageGrace.Std())
-			}
-			wait = max(time.Until(graceEnd), time.Millisecond)
-		}
-		p, err := x.up.Read(wait)
-		switch {
-		case err == nil:
-			x.feedPiece(p)
-			if len(x.lessons) > 0 && !x.turn.Silent() {
-				x.accepted()
-			}
-			last = time.Time{}
-			switch {
-			case len(x.out) >= flushAt:
-				if err := x.flush(w); err != nil {
-					return err
-				}
-			case len(x.out) > 0:
-			case x.turn.Finishing() && wait == time.Millisecond:
-				x.out = x.reader.Finish(x.out) // it says something, but not that
-			case beat > 0 && time.Since(x.lastOut) >= beat && !x.turn.Fed():
-				// What the upstream says is silence to the client: its own signs of life.
-				if err := x.heartbeat(w); err != nil {
-					return err
-				}
-			}
-		case errors.Is(err, io.EOF):
-			x.endOfEvents()
-		case errors.Is(err, upstream.ErrTimeout) && x.up.Cancelled() == nil:
-			if last.IsZero() {
-				last = time.Now().Add(-wait)
-			}
-			if err := x.silence(w, time.Since(last) >= idle); err != nil {
-				return err
-			}
-		default:
-			if err := x.broken(err); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// feedPiece takes in a piece of the upstream's stream.
-func (x *exchange) feedPiece(p []byte) {
-	x.wake(eventRoom(p))
-	x.events.Feed(p)
-	for e, ok := x.events.Next(); ok; e, ok = x.events.Next() {
-		x.out = x.feed(x.out, e)
-		if x.turn.Fed() {
-			x.seeRefusal(e.Data)
-			return
-		}
-	}
-	if err := x.events.Err(); err != nil {
-		x.errText = err.Error()
-		x.out = x.reader.Abort(x.out, &translate.Error{
-			Status: 502, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream,
-			Message: "The upstream sent an event that is larger than this server takes.",
-		})
-	}
-}
-
-// feed takes in one event of the upstream.
-func (x *exchange) feed(dst []byte, e sse.Event) []byte {
-	if string(e.Data) == "[DONE]" {
-		return x.reader.Done(dst)
-	}
-	return x.reader.Feed(dst, e.Name, e.Data)
-}
-
-// endOfEvents is the end of the upstream's stream.
-func (x *exchange) endOfEvents() {
-	if e, ok := x.events.Finish(); ok {
-		x.out = x.reader.FeedLast(x.out, e.Name, e.Data)
-		x.seeRefusal(e.Data)
-	}
-	x.out = x.reader.Finish(x.out)
-	if x.turn.Failure() != nil && x.errText == "" {
-		x.errText = "the upstream ended its stream before the reply was complete"
-	}
-}
-
-// silence is when the upstream has said nothing for a while.
-func (x *exchange) silence(w io.Writer, tooLong bool) error {
-	switch {
-	case x.turn.Finishing():
-		x.out = x.reader.Finish(x.out) // the count of tokens does not come any more
-		return nil
-	case tooLong:
-		x.errText = "the upstream was silent for too long"
-		x.out = x.reader.Abort(x.out, &translate.Error{
-			Status: 504, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream,
-			Message: "The upstream stopped in the middle of its reply.",
-		})
-		return nil
-	}
-	return x.heartbeat(w)
-}
-
-// heartbeat tells the client, and whatever is in between, that the stream lives.
-func (x *exchange) heartbeat(w io.Writer) error {
-	if x.made != nil {
-		return nil // whoever follows the response gets some from the one who tells it
-	}
-	x.server.metrics.Heartbeats.Add(1)
-	if x.holding {
-		return x.sign(w)
-	}
-	if x.beatsByEvent() {
-		x.out = x.turn.Heartbeat(x.out)
-	} else {
-		x.out = sse.AppendComment(x.out, "keep-alive")
-	}
-	return x.flush(w)
-}
-
-// beatsByEvent reports whether signs of life are events. Codex counts time from
+// beatsByEvent reports whether keep-alives are events. Codex counts time from
 // event to event, so that comments do not keep it waiting, and skips events that it
 // does not know. Other clients count bytes, and some refuse events of types that
 // they do not know.
 func (x *exchange) beatsByEvent() bool {
+	if x.front != nil || x.kept != nil {
+		return false // chat has no such event
+	}
 	switch x.server.cfg.Stream.HeartbeatStyle {
 	case config.HeartbeatEvent:
 		return true
@@ -310,35 +156,14 @@ func (x *exchange) beatsByEvent() bool {
 	return false
 }
 
-// broken is when the upstream cannot be read any more, or must not.
-func (x *exchange) broken(err error) error {
-	if errors.Is(err, errClientGone) {
-		return errStop
-	}
-	x.errText = err.Error()
-	x.out = x.reader.Abort(x.out, upstreamFailure(err))
-	return nil
-}
-
-// streamWhole makes a stream out of a reply that came whole.
-func (x *exchange) streamWhole(w io.Writer) error {
-	if err := x.flush(w); err != nil {
-		return err
-	}
-	body, err := x.readReply()
-	if err != nil {
-		return x.broken(err)
-	}
-	x.out = x.reader.FeedMessage(x.out, body)
-	x.seeRefusal(body)
-	return nil
-}
-
 // flush writes what there is to write.
 func (x *exchange) flush(w io.Writer) error {
 	if x.holding {
 		x.hold()
 		return nil
+	}
+	if x.kept != nil && x.front != nil {
+		x.keepChunks()
 	}
 	if len(x.out) == 0 {
 		return nil

@@ -70,7 +70,7 @@ func (r *localResponse) history(x *exchange) (past *translate.History, err *tran
 	if err != nil {
 		return nil, err
 	}
-	x.history.Sealer, x.history.Opener = x, compactions{x}
+	x.history.Sealer, x.history.Opener, x.history.Upstream = x, compactions{x}, x.backend.name
 	x.history.Fetched = r.fetched
 	h, bad := x.history.Extend(past, r.input, r.output, x.dialect)
 	if bad != nil {

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
@@ -73,10 +74,11 @@ func (t *Turn) called(fits func(it *outItem) bool) bool {
 // saying so, where the dialect has another way. They are never about what the model
 // may have meant: that required is not kept to makes no better way known.
 func (t *Turn) Noticed() (facts []Fact) {
-	if t.noticed == 0 {
-		return nil
-	}
 	d := t.opt.Dialect
+	facts = t.noticedReasoning(facts)
+	if t.noticed == 0 {
+		return facts
+	}
 	if t.noticed&noticedNone != 0 && d.Tools.Choices.Has(ChoiceNone) {
 		facts = append(facts, Fact{"tools.choices.none", "false"})
 	}
@@ -91,9 +93,10 @@ func (t *Turn) Noticed() (facts []Fact) {
 		facts = append(facts, Fact{"structured_output", string(less)})
 	}
 	if t.noticed&noticedDetails != 0 && !d.Reasoning.Details {
-		facts = append(facts, Fact{"reasoning.details", "true"})
-		if d.Reasoning.Replay == ReplayNone {
-			facts = append(facts, Fact{"reasoning.replay", string(ReplayLoop)})
+		for _, f := range [...]Fact{{"reasoning.details", "true"}, {"reasoning.replay", string(ReplayLoop)}} {
+			if !slices.Contains(facts, f) && (f.Key != "reasoning.replay" || d.Reasoning.Replay == ReplayAuto) {
+				facts = append(facts, f)
+			}
 		}
 	}
 	if t.noticed&noticedTypes != 0 {

@@ -44,11 +44,14 @@ func (t *Turn) thought(dst, raw []byte, kind jsonx.StringKind) []byte {
 	return t.delta(dst, it, t.whole(it, raw, kind), nil)
 }
 
+// reasoningKeys are the keys of a message in which backends give reasoning as text.
+var reasoningKeys = [...]string{defaultReplayField, "reasoning", "thinking"}
+
 // reasoning takes in the reasoning of a delta or message, wherever a backend
 // puts it (PEERS §4.1): reasoning_content, reasoning (a string or an object),
 // thinking, or reasoning_details. Where it stands twice it is taken once.
 func (t *Turn) reasoning(dst []byte, d *jsonx.Doc, f *choiceFields) []byte {
-	for _, n := range [...]uint32{f.reasoningContent, f.reasoning, f.thinking} {
+	for i, n := range [...]uint32{f.reasoningContent, f.reasoning, f.thinking} {
 		if d.Kind(n) == jsonx.Object {
 			if v := d.GetString(n, "content"); v != 0 {
 				n = v
@@ -57,6 +60,7 @@ func (t *Turn) reasoning(dst []byte, d *jsonx.Doc, f *choiceFields) []byte {
 			}
 		}
 		if d.Kind(n) == jsonx.String && len(d.Str(n)) > 0 {
+			t.gaveReasoning(reasoningKeys[i])
 			dst = t.thought(dst, d.Str(n), d.StrKind(n))
 			return t.keepDetails(dst, d, f.reasoningDetails)
 		}
@@ -70,6 +74,7 @@ func (t *Turn) reasoning(dst []byte, d *jsonx.Doc, f *choiceFields) []byte {
 			n = d.GetString(v, "summary")
 		}
 		if n != 0 {
+			t.gaveReasoning(detailsKey)
 			dst = t.thought(dst, d.Str(n), d.StrKind(n))
 		}
 	}

@@ -11,9 +11,10 @@ import (
 // the API has no other place for, reasoning_details and members of the calls
 // that follow (Gemini's thought signatures). What is in an envelope is JSON:
 //
-//	{"v":1,"from":"gemini","text":"…","details":[…],"calls":[{"id":"call_1","extra_content":{…}}]}
+//	{"v":1,"from":"gemini","at":"default","text":"…","details":[…],"calls":[{"id":"call_1","extra_content":{…}}]}
 //
-// from is the dialect's name: what only one kind of server understands is not
+// from is the dialect's name, and at that of the upstream, which may be recognised as
+// one of another dialect later: what only one kind of server understands is not
 // shown to another. responses_chat_reasoning.go reads it.
 
 // Sealer makes envelopes that only this deployment can open, for one tenant.
@@ -35,8 +36,11 @@ func (t *Turn) seal(it *outItem) {
 	var details []byte
 	if len(it.details) > 0 {
 		var plain bool
-		if details, plain = appendMergedDetails(nil, it.details); plain {
+		if details, plain = appendMergedDetails(nil, it.details); plain && t.reasoningKey != detailsKey {
 			details = nil
+		}
+		if !plain {
+			t.noticed |= noticedDetails
 		}
 	}
 	if !text && len(details) == 0 && len(it.extras) == 0 {
@@ -51,6 +55,10 @@ func (t *Turn) seal(it *outItem) {
 	p = appendInt(p, sealVersion)
 	p = append(p, `,"from":`...)
 	p = jsonx.AppendString(p, t.opt.Dialect.Name)
+	if t.opt.Upstream != "" {
+		p = append(p, `,"at":`...)
+		p = jsonx.AppendString(p, t.opt.Upstream)
+	}
 	if text {
 		p = append(p, `,"text":"`...)
 		p = append(p, it.text...)
@@ -77,12 +85,13 @@ func (t *Turn) seal(it *outItem) {
 }
 
 // keepDetails keeps the backend's reasoning_details for the envelope of the
-// reasoning item, if the dialect takes them back.
+// reasoning item. Whether the backend takes them back may only be known once this
+// reply has shown that it gives them.
 func (t *Turn) keepDetails(dst []byte, d *jsonx.Doc, details uint32) []byte {
 	if d.Kind(details) != jsonx.Array || d.Len(details) == 0 || t.state >= stateEnded {
 		return dst
 	}
-	if !t.opt.Dialect.Reasoning.Details || t.opt.Sealer == nil {
+	if t.opt.Sealer == nil {
 		t.noteReasoningData(d, details)
 		return dst
 	}
@@ -94,7 +103,7 @@ func (t *Turn) keepDetails(dst []byte, d *jsonx.Doc, details uint32) []byte {
 	to := &t.late
 	if t.cur >= 0 && t.items[t.cur].kind == outReasoning {
 		to = &t.items[t.cur].details
-	} else if t.count == t.leading() { // nothing was said yet: they are what it begins with
+	} else if t.count == t.leading() && (t.opt.Dialect.Reasoning.Details || opaque(d, details)) { // nothing was said yet: they are what it begins with
 		if dst = t.openReasoning(dst); t.cur < 0 {
 			return dst
 		}
@@ -127,13 +136,20 @@ func (t *Turn) noteReasoningData(d *jsonx.Doc, details uint32) {
 	if d.Kind(details) != jsonx.Array || t.opt.Losses == nil {
 		return
 	}
+	if opaque(d, details) {
+		t.noticed |= noticedDetails
+		t.loseData()
+	}
+}
+
+// opaque reports whether reasoning_details hold what only the backend can read.
+func opaque(d *jsonx.Doc, details uint32) bool {
 	for v, end := d.First(details), d.End(details); v < end; v = d.Next(v) {
 		if d.Kind(d.Get(v, "data")) == jsonx.String || d.Kind(d.Get(v, "signature")) == jsonx.String {
-			t.noticed |= noticedDetails
-			t.loseData()
-			return
+			return true
 		}
 	}
+	return false
 }
 
 func (t *Turn) loseData() {

@@ -52,22 +52,24 @@ type Turn struct {
 	plain   []byte           // scratch for a custom tool's arguments
 	holding int              // calls that are held back
 
-	chose       bool       // there was a choice
-	finish      finishKind // why the backend stopped
-	finished    bool
-	cutShort    string // incomplete_details.reason
-	stopped     bool   // somebody has cancelled it
-	noticed     noticed
-	earlier     []byte // output items of a turn that was taken up from another: see Resume
-	failure     *Error
-	usage       usage
-	spent       usage // of an earlier try
-	counted     bool  // usage has come with or after the finish
-	compacts    bool  // a compaction is all that was asked for
-	apart       bool  // it did not become part of the conversation it was made in
-	tier        []byte
-	upModel     []byte
-	fingerprint []byte // the backend's system_fingerprint
+	chose    bool       // there was a choice
+	finish   finishKind // why the backend stopped
+	finished bool
+	cutShort string // incomplete_details.reason
+	stopped  bool   // somebody has cancelled it
+	noticed  noticed
+	// reasoningKey is the key of a message in which reasoning has come; "" is none.
+	reasoningKey string
+	earlier      []byte // output items of a turn that was taken up from another: see Resume
+	failure      *Error
+	usage        usage
+	spent        usage // of an earlier try
+	counted      bool  // usage has come with or after the finish
+	compacts     bool  // a compaction is all that was asked for
+	apart        bool  // it did not become part of the conversation it was made in
+	tier         []byte
+	upModel      []byte
+	fingerprint  []byte // the backend's system_fingerprint
 
 	scratch []byte
 	prng    uint64
@@ -102,6 +104,9 @@ type TurnOptions struct {
 	// Request that is being answered. It must stay as it is while the turn runs.
 	Request *Request
 	Dialect *Dialect
+	// Upstream is the name of the backend, which says whose the things are that only
+	// it can read; "" is none.
+	Upstream string
 	// Seed is the randomness of all ids.
 	Seed Seed
 	// Created is the Unix time of the response, in seconds.

@@ -282,6 +282,7 @@ func (r *ChatRequest) checkContent(m *frontMessage, i int) *Error {
 	}
 	j := 0
 	for v, end := d.First(m.content), d.End(m.content); v < end; v = d.Next(v) {
+		r.mixed = r.mixed || readChatPart(d, v).flat
 		if err := checkChatPart(d, v, m.role, path+"["+strconv.Itoa(j)+"]"); err != nil {
 			return err
 		}

@@ -48,6 +48,11 @@ func (r *ChatRequest) AppendResponses(dst []byte, opt ResponsesOptions) ([]byte,
 	}
 	dst = r.appendTools(dst, &opt)
 	dst = r.appendParams(dst, &opt)
+	if !r.mixed {
+		if err := movedError(d, r.unknown, movedToChat, "Chat Completions"); err != nil {
+			return dst, err
+		}
+	}
 	if dst, err = r.appendUnknown(dst, &opt); err != nil {
 		return dst, err
 	}

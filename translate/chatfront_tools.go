@@ -71,6 +71,7 @@ func (r *ChatRequest) validateTools(n uint32) *Error {
 		}
 		if hostedTool(d, typ) { // it can only mean one thing
 			r.tools.functions = append(r.tools.functions, chatTool{node: v, name: typ, flat: true, hosted: true, index: i})
+			r.mixed = true
 			i++
 			continue
 		}
@@ -79,7 +80,7 @@ func (r *ChatRequest) validateTools(n uint32) *Error {
 		}
 		t := chatTool{node: d.Get(v, d.Text(typ)), custom: d.Is(typ, "custom"), index: i}
 		if !d.Present(t.node) && d.Present(d.Get(v, "name")) { // as the Responses API has it
-			t.node, t.flat = v, true
+			t.node, t.flat, r.mixed = v, true, true
 		}
 		if !d.Present(t.node) {
 			return errMissing(t.path())

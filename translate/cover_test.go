@@ -107,6 +107,9 @@ func (c *goldenCase) outcome(t *testing.T) string {
 	case c.file("upstream.json") != nil:
 		out += string(turn.FeedMessage(nil, bytes.TrimSpace(c.file("upstream.json"))))
 	}
+	for _, f := range turn.Noticed() {
+		out += f.String()
+	}
 	return out
 }
 
@@ -158,7 +161,7 @@ func dialectFacts() (facts []fact) {
 		CustomFunction, CustomNative)...)
 	facts = append(facts, enumFacts("tools.name_max", func(d *Dialect) *int { return &d.Tools.NameMax }, 64, 24)...)
 	facts = append(facts, enumFacts("reasoning.replay", func(d *Dialect) *Replay { return &d.Reasoning.Replay },
-		ReplayNone, ReplayLoop, ReplayAll)...)
+		ReplayAuto, ReplayNone, ReplayLoop, ReplayAll)...)
 	facts = append(facts, enumFacts("reasoning.effort_form", func(d *Dialect) *EffortForm { return &d.Reasoning.EffortForm },
 		EffortField, EffortObject, EffortEnabled, EffortThinking, EffortThinkingField, EffortEnable, EffortTemplate, EffortUnknown)...)
 	facts = append(facts, enumFacts("reasoning.think_tags", func(d *Dialect) *ThinkTags { return &d.Reasoning.Tags },

@@ -148,7 +148,8 @@ type ReasoningHabits struct {
 	// Replay says which earlier reasoning is sent back to the server.
 	Replay Replay `yaml:"replay"`
 
-	// ReplayField is the key of an assistant message that carries it.
+	// ReplayField is the key of an assistant message that carries it. "" is the one in
+	// which the server gives it, and reasoning_content as long as that is not known.
 	ReplayField string `yaml:"replay_field"`
 
 	// Details says that the server gives reasoning_details and takes them back
@@ -307,6 +308,9 @@ type Replay string
 
 // The values of Replay.
 const (
+	// ReplayAuto sends none back until the server has given reasoning in a field of its
+	// own together with a call: from then on it is ReplayLoop, unless that is refused.
+	ReplayAuto Replay = "auto"
 	// ReplayNone sends none back.
 	ReplayNone Replay = "none"
 	// ReplayLoop sends back what came after the last user message: the
@@ -315,6 +319,25 @@ const (
 	// ReplayAll sends back all of it.
 	ReplayAll Replay = "all"
 )
+
+// defaultReplayField is where most servers that take reasoning back read it.
+const defaultReplayField = "reasoning_content"
+
+// replayField is ReplayField, or what stands for it.
+func (h *ReasoningHabits) replayField() string {
+	if h.ReplayField == "" {
+		return defaultReplayField
+	}
+	return h.ReplayField
+}
+
+// replay is Replay as it is for now.
+func (h *ReasoningHabits) replay() Replay {
+	if h.Replay == ReplayAuto {
+		return ReplayNone
+	}
+	return h.Replay
+}
 
 // EffortForm is how a chat request asks for reasoning effort.
 type EffortForm string

@@ -114,7 +114,7 @@ func (d *Dialect) setWord(f Fact) (changed bool) {
 	case "tools.call_ids":
 		return setWord(&d.Tools.CallIDs, f.Value, CallIDsAny, CallIDsAlnum9)
 	case "reasoning.replay":
-		return setWord(&d.Reasoning.Replay, f.Value, ReplayNone, ReplayLoop, ReplayAll)
+		return setWord(&d.Reasoning.Replay, f.Value, ReplayAuto, ReplayNone, ReplayLoop, ReplayAll)
 	case "reasoning.effort_form":
 		return setWord(&d.Reasoning.EffortForm, f.Value, EffortField, EffortObject, EffortEnabled, EffortThinking,
 			EffortThinkingField, EffortEnable, EffortTemplate, EffortUnknown)

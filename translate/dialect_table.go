@@ -77,10 +77,9 @@ func generic() Dialect {
 		Structured: StructuredSchema,
 		Fallback:   FallbackInstruct,
 		Reasoning: ReasoningHabits{
-			Replay:      ReplayNone,
-			ReplayField: "reasoning_content",
-			EffortForm:  EffortField,
-			Tags:        TagsAuto,
+			Replay:     ReplayAuto,
+			EffortForm: EffortField,
+			Tags:       TagsAuto,
 		},
 		Responses: wholeResponses,
 	}
@@ -419,6 +418,8 @@ var presets = []Dialect{
 		// groq/groq-python, types/chat/completion_create_params.py: low, medium and high of gpt-oss; other models have
 		// none and default (chatbot#21), which is learned
 		d.Reasoning.Efforts = lowToHigh
+		// jan#8136: a message with its reasoning is refused
+		d.Reasoning.Replay = ReplayNone
 	}),
 	preset("openrouter", func(d *Dialect) {
 		// openrouter.ai/docs/sdks/python/api-reference/components/chatrequest: max_tokens is deprecated

@@ -38,6 +38,7 @@ var update = flag.Bool("update", false, "write what the code does to the golden 
 //	out/error.json    the error, with its status, if the request is refused
 //	out/events        the events of the stream
 //	out/response.json the final response object
+//	out/noticed       the facts that the reply shows about the backend
 //	out/stored.json   the input items as they are stored, if options say so
 //
 // The echo of the request in response objects is left out of the last three
@@ -413,6 +414,13 @@ func (c *goldenCase) run(t *testing.T) (out []txtar.File) {
 	}
 	add("events", events)
 	add("response.json", indent(t, response))
+	var noticed []byte
+	for _, f := range turn.Noticed() {
+		noticed = append(append(noticed, f.String()...), '\n')
+	}
+	if noticed != nil {
+		add("noticed", noticed)
+	}
 	return finish()
 }
 

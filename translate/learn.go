@@ -223,7 +223,7 @@ func learnSingleCalls(r *refusal, _ *Dialect) (Fact, bool) {
 }
 
 func learnReasoningReplay(r *refusal, d *Dialect) (Fact, bool) {
-	field := d.Reasoning.ReplayField
+	field := d.Reasoning.replayField()
 	const details = "reasoning_details"
 	switch {
 	case d.Reasoning.Details && r.sentMember(details) && r.unsupported && r.names(details):
@@ -235,7 +235,7 @@ func learnReasoningReplay(r *refusal, d *Dialect) (Fact, bool) {
 		// First that of the tool loop, then all of it; and where there is none to be
 		// had, such as for the calls of another model, something in its place.
 		switch {
-		case d.Reasoning.Replay == ReplayNone:
+		case d.Reasoning.replay() == ReplayNone:
 			return Fact{"reasoning.replay", string(ReplayLoop)}, true
 		case d.Reasoning.Replay == ReplayLoop:
 			return Fact{"reasoning.replay", string(ReplayAll)}, true

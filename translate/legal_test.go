@@ -187,7 +187,7 @@ func legal(chat []byte, d *Dialect) (faults []string) {
 				bad("content %s", m.Content)
 			}
 		case "assistant":
-			keys = append(keys, "tool_calls", "refusal", d.Reasoning.ReplayField, detailsKey)
+			keys = append(keys, "tool_calls", "refusal", d.Reasoning.replayField(), detailsKey)
 			waiting = m.legalAssistant(d, bad)
 		default:
 			bad("role")
@@ -208,7 +208,7 @@ func legal(chat []byte, d *Dialect) (faults []string) {
 	if d.Reasoning.Replay == ReplayLoop {
 		spoke := false
 		for i, m := range slices.Backward(body.Messages) {
-			if spoke && m.keys[d.Reasoning.ReplayField] != nil && m.Role == "assistant" {
+			if spoke && m.keys[d.Reasoning.replayField()] != nil && m.Role == "assistant" {
 				fault("messages[%d]: reasoning of a loop that is over", i)
 			}
 			spoke = spoke || m.Role == "user" && !strings.HasPrefix(m.text, outputOf)
@@ -255,11 +255,11 @@ func (m *chatMessage) legalAssistant(d *Dialect, bad func(string, ...any)) (ids 
 	if m.Refusal != nil && !d.RefusalField {
 		bad("refusal")
 	}
-	if m.keys[d.Reasoning.ReplayField] != nil && d.Reasoning.Replay == ReplayNone {
+	if m.keys[d.Reasoning.replayField()] != nil && d.Reasoning.replay() == ReplayNone {
 		bad("reasoning")
 	}
 	if len(m.ToolCalls) > 0 && d.Reasoning.Replay == ReplayAll && d.Reasoning.Placeholder != "" &&
-		m.keys[d.Reasoning.ReplayField] == nil && m.keys[detailsKey] == nil {
+		m.keys[d.Reasoning.replayField()] == nil && m.keys[detailsKey] == nil {
 		bad("a call without reasoning")
 	}
 	if len(m.parts) > 0 {

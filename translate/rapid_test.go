@@ -334,7 +334,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 		}
 		var replayed string
-		if raw := m.keys[d.Reasoning.ReplayField]; raw != nil {
+		if raw := m.keys[d.Reasoning.replayField()]; raw != nil {
 			_ = json.Unmarshal(raw, &replayed)
 		}
 		want := ""

@@ -65,7 +65,7 @@ func (m *messages) reopen() (said lastSaid) {
 		}
 		return nil
 	}
-	said = lastSaid{inside("content"), inside("refusal"), inside(m.dialect.Reasoning.ReplayField), nil}
+	said = lastSaid{inside("content"), inside("refusal"), inside(m.dialect.Reasoning.replayField()), nil}
 	if n := d.Get(jsonx.Root, detailsKey); d.Kind(n) == jsonx.Array {
 		said.details = bytes.Trim(d.Raw(n), "[]")
 	}

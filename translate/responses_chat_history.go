@@ -89,6 +89,8 @@ func (h *History) Extend(input, output []byte, dialect *Dialect) (*History, erro
 type HistoryBuilder struct {
 	// Sealer opens the encrypted_content of reasoning items; nil: none opens.
 	Sealer Sealer
+	// Upstream is ChatOptions.Upstream.
+	Upstream string
 	// Opener opens compaction items; nil: none opens, and what has one is a bad
 	// record.
 	Opener Opener
@@ -145,11 +147,11 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	next.config.keep(h.config.format)
 	if flat {
 		m.reset(dialect, nil, make([]byte, 0, h.bytes+len(input)+len(output)))
-		m.sealer, m.fetched = b.Sealer, fetched
+		m.sealer, m.fetched, m.upstream = b.Sealer, fetched, b.Upstream
 		m.start(h, spoke)
 	} else {
 		m.reset(dialect, nil, make([]byte, 0, len(input)+len(output)+len(output)/4))
-		m.sealer, m.fetched = b.Sealer, fetched
+		m.sealer, m.fetched, m.upstream = b.Sealer, fetched, b.Upstream
 		m.last = h.last
 		if h.count > 0 {
 			next.before, next.spoke = h, spoke
@@ -188,7 +190,7 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	if compacted {
 		next.lost.add(ruleCompaction)
 	}
-	if dialect.Reasoning.Replay != ReplayNone {
+	if dialect.Reasoning.replay() != ReplayNone {
 		next.thoughts, next.old = slices.Clone(m.thoughts), m.old
 	}
 	m.dst = nil

@@ -24,14 +24,16 @@ const (
 // head.
 type messages struct {
 	dialect *Dialect
-	losses  *Losses                // nil when a history is made
-	lost    ruleSet                // what is lost then
-	sealer  Sealer                 // may be nil
-	fetched map[string]FetchedFile // may be nil
-	replay  Replay                 // which reasoning the backend gets: the dialect's, or less
-	running []asyncCall
-	tools   *toolSet // those of the request; nil when a history is made
-	dst     []byte
+	losses  *Losses // nil when a history is made
+	lost    ruleSet // what is lost then
+	sealer  Sealer  // may be nil
+	// upstream is ChatOptions.Upstream.
+	upstream string
+	fetched  map[string]FetchedFile // may be nil
+	replay   Replay                 // which reasoning the backend gets: the dialect's, or less
+	running  []asyncCall
+	tools    *toolSet // those of the request; nil when a history is made
+	dst      []byte
 
 	// Of the segment at hand:
 	items    []item

@@ -107,7 +107,7 @@ func (m *messages) open(it *item, wanted bool) (text []byte, some, ok bool) {
 	}
 	n := d.Get(jsonx.Root, "details")
 	some = len(text) > 0 || n != 0
-	if !d.Is(d.Get(jsonx.Root, "from"), m.dialect.Name) {
+	if !d.Is(d.Get(jsonx.Root, "from"), m.dialect.Name) && (m.upstream == "" || !d.Is(d.Get(jsonx.Root, "at"), m.upstream)) {
 		return text, some, true
 	}
 	r := &m.memory
@@ -116,6 +116,8 @@ func (m *messages) open(it *item, wanted bool) (text []byte, some, ok bool) {
 			r.details = append(r.details, ',')
 		}
 		r.details = append(r.details, bytes.Trim(d.Raw(n), "[]")...)
+	} else if wanted && n != 0 {
+		m.lose(ruleReasoningSealed, itemPath(it.at)+".encrypted_content", detailsKey)
 	}
 	if n := d.Get(jsonx.Root, "calls"); d.Kind(n) == jsonx.Array {
 		for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
@@ -170,7 +172,7 @@ func (m *messages) appendThoughts(before lastSaid, calling bool, at int) {
 			m.dst = m.dst[:from]
 			return
 		}
-		m.dst = jsonx.AppendString(m.dst, habits.ReplayField)
+		m.dst = jsonx.AppendString(m.dst, habits.replayField())
 		m.dst = append(m.dst, `:"`...)
 		m.dst = append(m.dst, text...)
 		m.dst = append(m.dst, '"')

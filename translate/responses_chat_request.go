@@ -21,11 +21,16 @@ type ChatOptions struct {
 	// Summarize asks for a summary of all that the request would be about, for a
 	// compaction item, instead of an answer.
 	Summarize bool
+	// Misplaced says that the request has come by the path of Chat Completions: the
+	// client may mean parameters of both APIs.
+	Misplaced bool
 	// Unsent says that no model is going to be asked: there may be nothing to ask
 	// it yet.
 	Unsent bool
 	// Sealer opens the encrypted_content of reasoning items; nil: none opens.
 	Sealer Sealer
+	// Upstream is TurnOptions.Upstream of the replies that are made for this backend.
+	Upstream string
 	// Fetched has what Remote lists, by URL or FileIDKey; what is not in it is
 	// dropped and reported.
 	Fetched map[string]FetchedFile
@@ -94,7 +99,7 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	m := &r.messages
 	m.reset(dialect, opt.Losses, dst)
 	m.tools, m.running = &r.tools, slices.Clip(h.running)
-	m.sealer, m.fetched = opt.Sealer, opt.Fetched
+	m.sealer, m.fetched, m.upstream = opt.Sealer, opt.Fetched, opt.Upstream
 	if r.forgetsTurns(dialect) {
 		m.replay = ReplayLoop
 	}
@@ -141,7 +146,7 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 			dst = append(dst, `,"stream_options":{"include_usage":true}`...)
 		}
 	}
-	if dst, err = r.appendUnknown(dst, dialect, opt.Losses); err != nil {
+	if dst, err = r.appendUnknown(dst, dialect, opt.Losses, opt.Misplaced); err != nil {
 		return dst, err
 	}
 	if r.doc.Mended > 0 {
@@ -156,7 +161,7 @@ func (m *messages) reset(dialect *Dialect, losses *Losses, dst []byte) {
 	clear(m.turn)
 	clear(m.pictures)
 	*m = messages{
-		dialect: dialect, losses: losses, dst: dst, replay: dialect.Reasoning.Replay,
+		dialect: dialect, losses: losses, dst: dst, replay: dialect.Reasoning.replay(),
 		turn: m.turn[:0], pictures: m.pictures[:0], thoughts: m.thoughts[:0],
 		scratch: m.scratch[:0], args: m.args, taken: m.taken[:0], takenDoc: m.takenDoc,
 		memory: m.memory, opened: m.opened[:0], openedDoc: m.openedDoc,
@@ -456,15 +461,23 @@ func (r *Request) wantsJSON() bool {
 	return d.Is(kind, "json_object") || d.Is(kind, "json_schema")
 }
 
-// appendUnknown forwards the keys that the dialect lists. With others it does what the
-// dialect says, and reports it.
-func (r *Request) appendUnknown(dst []byte, dialect *Dialect, losses *Losses) ([]byte, *Error) {
+// appendUnknown forwards the keys that the dialect lists, and refuses those that have
+// moved. With others it does what the dialect says, and reports it.
+func (r *Request) appendUnknown(dst []byte, dialect *Dialect, losses *Losses, misplaced bool) ([]byte, *Error) {
 	d := &r.doc
 	for _, k := range r.unknown {
 		name := d.Text(k)
 		switch {
 		case slices.Contains(dialect.ExtraParams, name):
 			dst = appendMember(dst, d, k)
+			continue
+		case misplaced, dialect.UnknownParams == UnknownForward && !slices.Contains(OwnParams, name):
+		default:
+			if err := movedError(d, []uint32{k}, movedToResponses, "the Responses API"); err != nil {
+				return dst, err
+			}
+		}
+		switch {
 		case d.Kind(k+1) == jsonx.Null:
 		case name == "client_metadata" || strings.HasPrefix(name, "internal_"):
 			losses.add(ruleClientMetadata, brief(name), "")

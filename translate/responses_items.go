@@ -150,6 +150,10 @@ func (r *Request) validateInput(n uint32, lim RequestLimits) *Error {
 			return err
 		}
 		switch {
+		case it.kind == kindAssistant && d.Len(d.Get(v, "tool_calls")) > 0: // a message of chat, whose calls would be lost
+			err := errUnknown(itemPath(it.at) + ".tool_calls")
+			err.Message += " In the Responses API, each call of a tool is an item of the type 'function_call'."
+			return err
 		case it.kind == kindReference:
 			r.refs++
 		case it.loads() != 0:
@@ -309,7 +313,11 @@ func (it *item) readMessage(i int) *Error {
 	case d.Is(it.role, "developer"):
 		it.kind, it.dev = kindSystem, true
 	default:
-		return errValue(itemPath(i)+".role", d.Text(it.role), roleNames...)
+		err := errValue(itemPath(i)+".role", d.Text(it.role), roleNames...)
+		if d.Is(it.role, "tool") || d.Is(it.role, "function") {
+			err.Message += " In the Responses API, the result of a tool is an item of the type 'function_call_output' with its 'call_id' and 'output'."
+		}
+		return err
 	}
 	if it.phase != 0 {
 		if it.kind != kindAssistant {

@@ -356,18 +356,20 @@ func (x *Exchange) More() bool { return x.conn != nil && x.body.more(x.conn) }
 // Ended reports whether the body has been read to its end.
 func (x *Exchange) Ended() bool { return x.body.ended }
 
-// ReadAll appends the whole body to dst, within FirstByte for each read.
-func (x *Exchange) ReadAll(dst []byte) ([]byte, error) {
-	for {
-		p, err := x.Read(x.client.opt.FirstByte)
+// ReadAtMost appends the body to dst, up to its end, until it is longer than most, or
+// until end. The error is nil at the end of the body, or when there is enough of it.
+func (x *Exchange) ReadAtMost(dst []byte, most int, end time.Time) ([]byte, error) {
+	for from := len(dst); len(dst)-from < most; {
+		p, err := x.Read(max(time.Until(end), time.Millisecond))
+		dst = append(dst, p...)
 		if errors.Is(err, io.EOF) {
 			return dst, nil
 		}
 		if err != nil {
 			return dst, err
 		}
-		dst = append(dst, p...)
 	}
+	return dst, nil
 }
 
 // lingering is how long a connection may take to end a reply that nobody waits

@@ -89,7 +89,7 @@ func ask(c *Client, wire []byte, streamed bool) (attempts int, err error) {
 	if err := x.Do(c, wire, stream); err != nil {
 		return x.Attempts, err
 	}
-	_, err = x.ReadAll(nil)
+	_, err = x.ReadAtMost(nil, 1<<20, time.Now().Add(5*time.Second))
 	x.Close(false)
 	return x.Attempts, err
 }
