@@ -243,6 +243,8 @@ func legalValues(t reflect.Type) []string {
 		return texts(LogJSON, LogConsole)
 	case reflect.TypeFor[UpstreamAPI]():
 		return texts(APIChat, APIResponses)
+	case reflect.TypeFor[ReasoningSummary]():
+		return texts(SummaryOff, SummaryAuto, SummaryConcise, SummaryDetailed)
 	case reflect.TypeFor[GrammarCheck]():
 		return texts(GrammarOff, GrammarReport, GrammarRepair)
 	case reflect.TypeFor[LossPolicy]():

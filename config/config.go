@@ -202,6 +202,11 @@ type Upstream struct {
 	// name is left out, and reported. Models may take to answering in the same way.
 	NamePrefix bool `yaml:"name_prefix"`
 
+	// ReasoningSummary asks an upstream that speaks Responses for summaries of what
+	// the model thinks, for chat clients, who cannot ask for them: they get them as
+	// reasoning_content. A client's own reasoning.summary counts more.
+	ReasoningSummary ReasoningSummary `yaml:"reasoning_summary"`
+
 	// Learn says whether a refusal that names what the server does not take changes
 	// its dialect for the model, for LearnTTL. What Overrides set is not changed.
 	Learn    bool     `yaml:"learn"`
@@ -235,6 +240,25 @@ type Upstream struct {
 
 	// MaxResponseBytes bounds one reply of the upstream, streamed or not.
 	MaxResponseBytes ByteSize `yaml:"max_response_bytes"`
+}
+
+// ReasoningSummary is the kind of summary that is asked for.
+type ReasoningSummary string
+
+// The values of ReasoningSummary: none, or those of the Responses API.
+const (
+	SummaryOff      ReasoningSummary = "off"
+	SummaryAuto     ReasoningSummary = "auto"
+	SummaryConcise  ReasoningSummary = "concise"
+	SummaryDetailed ReasoningSummary = "detailed"
+)
+
+// Asks is the summary that is asked for, or "".
+func (s ReasoningSummary) Asks() string {
+	if s == SummaryOff {
+		return ""
+	}
+	return string(s)
 }
 
 // UpstreamAPI is the API that an upstream speaks.
@@ -505,8 +529,10 @@ const (
 
 func defaultUpstream(url string) Upstream {
 	return Upstream{
-		URL:     url,
-		API:     APIChat,
+		URL:              url,
+		API:              APIChat,
+		ReasoningSummary: SummaryOff,
+
 		Grammar: GrammarOff,
 		Timeouts: UpstreamTimeouts{
 			Connect:   DefaultConnectTimeout,

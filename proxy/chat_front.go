@@ -26,7 +26,11 @@ type chatFront struct {
 
 	x      *exchange
 	scope  keptScope                                 // of x.backend; empty until something is asked for
-	lookup func(key []byte) *translate.KeptReasoning // keptFor, made once
+	lookup func(key []byte) *translate.KeptReasoning // giveKept, made once
+	given  []string                                  // keys of what was given to the upstream of what is kept
+
+	keptRefused bool              // the upstream has refused that
+	misplaced   *misplacedRequest // the request came to the wrong place
 }
 
 // choiceReply is the upstream's reply for one choice, and what takes it in.
@@ -77,7 +81,7 @@ func (r *choiceReply) Finishing() bool { return false }
 
 var chatFronts = sync.Pool{New: func() any {
 	f := new(chatFront)
-	f.lookup = func(key []byte) *translate.KeptReasoning { return f.keptScope().get(key) }
+	f.lookup = f.giveKept
 	return f
 }}
 
@@ -96,7 +100,7 @@ func (x *exchange) prepareChat() *translate.Error {
 	if x.front == nil {
 		x.front = chatFronts.Get().(*chatFront) // the pool's only type
 	}
-	x.front.x, x.front.scope = x, keptScope{}
+	x.front.x, x.front.scope, x.front.keptRefused = x, keptScope{}, false
 	x.route = metrics.RouteChat
 	if err := x.front.req.Parse(x.body, x.server.requestLimits); err != nil {
 		return err
@@ -188,6 +192,14 @@ func (x *exchange) chatTurnOptions() translate.ChatTurnOptions {
 // toResponses translates the request for the backend, into x.wire.
 func (x *exchange) toResponses() (err *translate.Error) {
 	f, s := x.front, x.server
+	f.given = f.given[:0]
+	if f.misplaced != nil {
+		err = x.toMisplaced()
+		if err == nil && s.cfg.Loss == config.LossStrict {
+			err = x.losses.Refusal()
+		}
+		return err
+	}
 	model := f.req.Model()
 	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/4), s.headRoom[:]...)
 	x.wire, err = f.req.AppendResponses(x.wire, translate.ResponsesOptions{
@@ -195,7 +207,11 @@ func (x *exchange) toResponses() (err *translate.Error) {
 		KeepReasoning: x.dialect.Responses.EncryptedReasoning,
 		Kept:          f.lookup,
 		NamePrefix:    x.backend.cfg.NamePrefix,
+		Summary:       x.backend.cfg.ReasoningSummary.Asks(),
 	})
+	if f.keptRefused {
+		translate.NoteKeptRefused(&x.losses)
+	}
 	if err == nil && s.cfg.Loss == config.LossStrict {
 		err = x.losses.Refusal()
 	}
@@ -212,7 +228,11 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 	for len(f.replies) < n {
 		f.replies = append(f.replies, &choiceReply{})
 	}
-	wire := x.composeTo(x.backend.responsesHead, f.req.Stream)
+	head, stream := x.backend.responsesHead, f.req.Stream || x.dialect.Responses.StreamOnly
+	if x.backend.cfg.API != config.APIResponses { // of a misplaced request
+		head, stream = x.backend.chatHead, f.req.Stream
+	}
+	wire := x.composeTo(head, stream)
 	x.tap()
 	f.send(n, wire)
 	x.firstByte = time.Since(x.start)
@@ -242,7 +262,7 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 				x.passHeaders()
 			}
 			e = translate.ChatUpstreamError(status, body, &f.req)
-			again = x.learn(status, body)
+			again = x.dropKept(status, body) || x.learn(status, body)
 		}
 	}
 	if e == nil {
@@ -309,7 +329,7 @@ func (f *chatFront) recycle() {
 		r.inbound.recycle()
 		r.err = nil
 	}
-	f.x, f.scope = nil, keptScope{}
+	f.x, f.scope, f.misplaced = nil, keptScope{}, nil
 	chatFronts.Put(f)
 }
 
@@ -320,6 +340,9 @@ func (x *exchange) carry(w io.Writer) error {
 	for i, r := range f.replies[:f.req.N] {
 		r.ChatTurn, r.several = f.choices.Turn(i), f.req.N > 1
 		r.begin(r.up, r)
+		if f.misplaced != nil && x.backend.cfg.API != config.APIResponses {
+			r.begin(r.up, x.misplacedReplyOf(r))
+		}
 	}
 	if f.req.N > 1 {
 		src := f.together(x.backend.cfg.Timeouts.Idle.Std())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/antiphon-proxy/antiphon/config"
 	"github.com/antiphon-proxy/antiphon/translate"
 )
 
@@ -28,8 +29,11 @@ func (x *exchange) askChatRefused(w io.Writer) (again bool, err error) {
 		return false, errStop
 	}
 	x.reported = 0 // the losses are those of another request now
-	r.begin(r.up, r)
 	f.choices.Reset(x.chatTurnOptions())
+	r.begin(r.up, r)
+	if f.misplaced != nil && x.backend.cfg.API != config.APIResponses {
+		r.begin(r.up, x.misplacedReplyOf(r))
+	}
 	if failure != nil {
 		x.out = turn.Abort(x.out, failure)
 		return false, nil
@@ -50,7 +54,7 @@ func (x *exchange) askAfterRefusal(e *translate.Error, body []byte) *translate.E
 	if status == 502 { // it does not say which
 		status = 400
 	}
-	if !e.ContextOverflow() && x.up.Cancelled() == nil && x.learn(status, body) {
+	if !e.ContextOverflow() && x.up.Cancelled() == nil && (x.dropKept(status, body) || x.learn(status, body)) {
 		x.losses.Reset()
 		if e = x.toResponses(); e != nil {
 			return e

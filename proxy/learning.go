@@ -52,7 +52,7 @@ const (
 	// clients make up their names.
 	maxLearnedModels = 2048
 	// maxLessons bounds how often one request is changed.
-	maxLessons = 3
+	maxLessons = 6
 )
 
 // dialectFor is the upstream's dialect for a model, with what was learned.
@@ -147,8 +147,8 @@ func (x *exchange) learn(status int, body []byte) bool {
 			return false // Responses clients get what they have asked for
 		}
 	}
-	if !b.cfg.Learn || x.changes >= maxLessons {
-		return false
+	if !b.cfg.Learn || x.changes >= maxLessons || x.front != nil && x.front.misplaced != nil && b.cfg.API == config.APIResponses {
+		return false // a misplaced request goes up as it is
 	}
 	fact, ok := from(x.dialect, status, body, x.chatBody())
 	if !ok || b.cfg.Overrides.Sets(fact.Key) {

@@ -90,6 +90,9 @@ type ChatRequest struct {
 	// Legacy says that the client knows functions and function_call, and not
 	// tools: a call is told in their form, and there is at most one.
 	Legacy bool
+	// Misplaced says that the client has sent a request of the Responses API, of which
+	// this one was made: errors keep the names of that.
+	Misplaced bool
 
 	doc      jsonx.Doc
 	params   [numChatParams]uint32 // node of each parameter's value; 0 where absent or null

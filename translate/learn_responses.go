@@ -136,3 +136,22 @@ func (r *refusal) namesParam(name string) bool {
 	}
 	return strings.Contains("\n"+r.text+"\n", "\n"+name+"\n")
 }
+
+// RefusesReasoning reports whether a refusal is about reasoning that was sent again: its
+// encrypted content cannot be read or verified any more, or its item is not known.
+func RefusesReasoning(status int, body []byte) bool {
+	if status != 400 && status != 404 && status != 422 {
+		return false
+	}
+	r := refusal{text: refusalText(body)}
+	if containsAny(r.text, []string{"invalid_encrypted_content"}) {
+		return true
+	}
+	about := containsAny(r.text, []string{"encrypted content", "encrypted_content", "reasoning item", "reasoning content", "type 'reasoning'", "thinking signature",
+		"thinking block", "item 'rs_", "item with id 'rs_", "item rs_"})
+	return about && (containsAny(r.text, unsupportedPhrases) || containsAny(r.text, []string{"could not be", "cannot be", "can't be", "can not be",
+		"invalid", "not found", "failed to", "expired", "malformed", "without its required", "not belong", "mismatch"}))
+}
+
+// NoteKeptRefused reports that reasoning which was kept has been left out.
+func NoteKeptRefused(losses *Losses) { losses.add(ruleChatKeptRefused, "messages", "") }

@@ -55,7 +55,7 @@ func (r Rule) refuses() bool {
 }
 
 // ruleSet is a set of rules.
-type ruleSet [2]uint64
+type ruleSet [3]uint64
 
 const _ = uint(64*len(ruleSet{}) - int(numAllRules)) // there is room for all
 

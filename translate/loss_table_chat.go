@@ -44,6 +44,7 @@ const (
 	ruleChatName
 	ruleChatMessageMember
 	ruleChatReasoning
+	ruleChatKeptRefused
 	ruleChatAudio
 	ruleChatPart
 	ruleChatOutputParts
@@ -100,6 +101,7 @@ var chatLossRules = [numAllRules - numRules]RuleInfo{
 	ruleChatName - numRules:          {"chat.message.name", Dropped, false, "A message of the Responses API has no name."},
 	ruleChatMessageMember - numRules: {"chat.message.member", Dropped, true, "A message of the Chat API has no such member."},
 	ruleChatReasoning - numRules:     {"chat.message.reasoning", Dropped, true, "Reasoning that a chat client sends back cannot be given to the backend; it gets what was kept for it, if anything was."},
+	ruleChatKeptRefused - numRules:   {"chat.reasoning.refused", Dropped, true, "Reasoning that was kept for the calls of earlier turns was refused by the backend, and left out."},
 	ruleChatAudio - numRules:         {"chat.message.audio", Dropped, false, "Earlier audio answers cannot be sent to a Responses backend."},
 	ruleChatPart - numRules:          {"chat.part.dropped", Dropped, false, "The backend does not take this kind of content."},
 	ruleChatOutputParts - numRules:   {"chat.part.tool_output", Emulated, true, "The backend takes a tool's answer as one string, so its parts were joined, and what is no text left out."},
