@@ -143,7 +143,7 @@ func (x *exchange) learn(status int, body []byte) bool {
 	b := x.backend
 	from := translate.Learn
 	if b.cfg.API == config.APIResponses {
-		if from = translate.LearnResponses; x.front == nil {
+		if from = translate.LearnResponses; x.front == nil && b.wholeResponses() {
 			return false // Responses clients get what they have asked for
 		}
 	}
@@ -151,7 +151,7 @@ func (x *exchange) learn(status int, body []byte) bool {
 		return false // a misplaced request goes up as it is
 	}
 	fact, ok := from(x.dialect, status, body, x.chatBody())
-	if !ok || b.cfg.Overrides.Sets(fact.Key) {
+	if !ok || b.cfg.Overrides.Sets(fact.Key) || b.cfg.API == config.APIResponses && x.front == nil && !ownFact(fact) {
 		return false
 	}
 	changed, ok := x.dialect.With(fact)
@@ -162,6 +162,13 @@ func (x *exchange) learn(status int, body []byte) bool {
 	x.lessons = append(x.lessons, fact)
 	x.changes++
 	return true
+}
+
+// ownFact reports whether a fact changes what a Responses client's request becomes for a
+// half-built Responses backend, which gets the most of it as it is.
+func ownFact(f translate.Fact) bool {
+	refused, ok := strings.CutPrefix(f.Key, "responses.refuses.")
+	return ok && !strings.Contains(refused, ".") || f.Key == "responses.stream_only"
 }
 
 // model is the model of the request, as the client calls it.

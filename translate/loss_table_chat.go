@@ -69,6 +69,8 @@ const (
 	ruleMendPart
 	ruleMendContradiction
 	ruleMendReasoning
+	ruleMendNamespace
+	ruleMendRefused
 	numAllRules
 )
 
@@ -128,6 +130,8 @@ var chatLossRules = [numAllRules - numRules]RuleInfo{
 	ruleMendPart - numRules:          {"mend.part", Dropped, true, "A part of an item that has no place in it was left out."},
 	ruleMendContradiction - numRules: {"mend.contradiction", Dropped, true, "What the backend said of a text or call at its end was not what it had sent of it before; that stands."},
 	ruleMendReasoning - numRules:     {"mend.reasoning", Dropped, true, "Earlier reasoning of another backend is not sent: a backend with the whole Responses API stands in, and refuses what it has not encrypted itself."},
+	ruleMendNamespace - numRules:     {"mend.namespace", Emulated, true, "The backend knows no namespaces: the tools of one are shown to it as functions with both names, and their calls given back as what they are."},
+	ruleMendRefused - numRules:       {"mend.param", Dropped, false, "The backend does not take this parameter, as configured or as it has said itself."},
 }
 
 // Direction is the way of the exchanges that the rule is about.

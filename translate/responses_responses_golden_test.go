@@ -17,7 +17,8 @@ import (
 // Golden cases of responses that are completed on the way are in
 // testdata/cases/responses_responses: client.json, upstream.sse or upstream.json,
 // and what comes out: out/events, out/response.json, out/losses. The option
-// "own_ids: true" gives the response ids of ours.
+// "own_ids: true" gives the response ids of ours, and "request: true" shows what goes up
+// in out/request.json.
 func mendCases(tb testing.TB) []*goldenCase {
 	tb.Helper()
 	paths, err := filepath.Glob("../testdata/cases/responses_responses/*.txtar")
@@ -32,15 +33,22 @@ func mendCases(tb testing.TB) []*goldenCase {
 		}
 		c := &goldenCase{name: strings.TrimSuffix(filepath.Base(p), ".txtar"), ar: ar}
 		c.opt.dialect = "llama.cpp"
+		var set []Fact
 		for line := range strings.SplitSeq(string(c.file("options")), "\n") {
 			switch key, value, _ := strings.Cut(line, ": "); key {
 			case "dialect":
 				c.opt.dialect = value
 			case "own_ids":
 				c.opt.stored = value == "true"
+			case "set":
+				k, v, _ := strings.Cut(value, "=")
+				set = append(set, Fact{k, v})
 			}
 		}
 		c.dialect, _ = LookupDialect(c.opt.dialect)
+		for _, f := range set {
+			c.dialect, _ = c.dialect.With(f)
+		}
 		cases = append(cases, c)
 	}
 	return cases
@@ -56,6 +64,9 @@ type mendStream struct {
 func (c *goldenCase) mend(tb testing.TB) (TurnOptions, bool) {
 	var req Request
 	if err := req.Parse(bytes.TrimSpace(bytes.Clone(c.file("client.json"))), RequestLimits{}); err != nil {
+		tb.Fatal(err)
+	}
+	if err := req.PrepareOwn(nil, &c.dialect); err != nil {
 		tb.Fatal(err)
 	}
 	return TurnOptions{
@@ -115,6 +126,13 @@ func TestMendGolden(t *testing.T) {
 	for _, c := range mendCases(t) {
 		t.Run(c.name, func(t *testing.T) {
 			opt, own := c.mend(t)
+			var sent []byte
+			if bytes.Contains(c.file("options"), []byte("request: true")) {
+				var err error
+				if sent, err = opt.Request.AppendOwnResponses(nil, OwnResponsesOptions{Dialect: &c.dialect, Losses: opt.Losses}); err != nil {
+					t.Fatal(err)
+				}
+			}
 			var turn ResponsesTurn
 			turn.Reset(opt, own)
 			var events []byte
@@ -131,6 +149,9 @@ func TestMendGolden(t *testing.T) {
 			got := []txtar.File{
 				{Name: "out/events", Data: bytes.ReplaceAll(events, echo, []byte(`,"…":"echo"`))},
 				{Name: "out/response.json", Data: indent(t, bytes.ReplaceAll(response, echo, []byte(`,"…":"echo"`)))},
+			}
+			if sent != nil {
+				got = append(got, txtar.File{Name: "out/request.json", Data: indent(t, sent)})
 			}
 			if !opt.Losses.Empty() {
 				got = append(got, txtar.File{Name: "out/losses", Data: lossLines(opt.Losses)})
