@@ -76,4 +76,5 @@ func (h *ResponsesHabits) flags() map[string]*bool {
 var wholeResponses = ResponsesHabits{
 	Complete: true, LengthReported: true, Developer: true, TextFormat: true, Logprobs: true, Files: true, Audio: true,
 	OutputParts: true, CustomTools: true, HostedTools: true, EncryptedReasoning: true, Penalties: true,
+	Refuses: []string{}, // in the configuration's reference it is an empty list
 }
