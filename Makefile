@@ -7,7 +7,6 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZ    ?= 60s
 BIN     := bin/antiphon
-COMPARE ?= ../shared/bench
 
 .PHONY: help build demo test unit race random fuzz chaos e2e ollama bench compare golden docs lint vuln docker clean
 
@@ -51,8 +50,8 @@ ollama: ## a real chat server behind the real binary
 bench: ## micro benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-compare: build ## both directions side by side with a bare proxy: docs/PERFORMANCE.md (needs the bench directory, $(COMPARE))
-	./bench.sh $(COMPARE) $(BIN)
+compare: build ## both directions side by side with a bare proxy: docs/PERFORMANCE.md (half an hour)
+	./bench.sh $(BIN) both
 
 golden: ## write what the code does to the golden cases; review the diff
 	$(GO) test ./translate -run Golden -update

@@ -32,17 +32,19 @@ var rules = map[string][]string{
 	"proxy/store/storetest": {"proxy/store", "github.com/anishathalye/porcupine", "pgregory.net/rapid"}, // test support
 	"proxy/fetch":           {},
 	"proxy/seal":            {"proxy/store"},
+	"proxy/redact":          {},
 	"proxy/upstream":        {"github.com/valyala/fasthttp", "config", "golang.org/x/sys/unix"},
 	"proxy/upstreamtest":    {}, // test support
 	"proxy/zoo":             {}, // test support
 	"proxy/metrics":         {},
 	"proxy": {
-		"config", "translate", "translate/jsonx", "translate/schema", "translate/sse", "proxy/fetch", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
+		"config", "translate", "translate/jsonx", "translate/schema", "translate/sse", "proxy/fetch", "proxy/redact", "proxy/seal", "proxy/store", "proxy/upstream", "proxy/metrics",
 		"github.com/valyala/fasthttp", "github.com/gobwas/ws", "go.uber.org/zap", "github.com/dgraph-io/ristretto/v2",
 		"github.com/klauspost/compress", "golang.org/x/sys/unix",
 	},
-	"probe":        {"config", "translate", "translate/sse"},
-	"cmd/antiphon": {"github.com/KimMachineGun/automemlimit/memlimit", "config", "probe", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "github.com/rogpeppe/go-internal/txtar", "proxy", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
+	"internal/goldencase": {"github.com/rogpeppe/go-internal/txtar"},
+	"probe":               {"config", "translate", "translate/sse"},
+	"cmd/antiphon":        {"github.com/KimMachineGun/automemlimit/memlimit", "config", "probe", "translate", "translate/jsonx", "translate/sse", "github.com/rogpeppe/go-internal/diff", "internal/goldencase", "proxy", "proxy/redact", "proxy/store", "proxy/store/bolt", "proxy/store/memory", "proxy/store/redis", "go.uber.org/zap"},
 }
 
 // pure are packages that touch nothing but their arguments: ids and clocks are

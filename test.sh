@@ -40,6 +40,7 @@ unit() {
   test -z "$(gofmt -l $(git ls-files '*.go'))" || { gofmt -l $(git ls-files '*.go'); exit 1; }
   go vet ./...
   (cd e2e && go vet ./...)
+  (cd bench && go vet ./... && go test ./...)
   [ -f ../shared/openapi.yaml ] || say "no ../shared/openapi.yaml: nothing is compared with the API's description"
   say "tests, with the race detector"
   CGO_ENABLED=1 go test -race -timeout 15m ./...

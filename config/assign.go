@@ -9,8 +9,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 // assign puts a setting into the field of v that s.path[depth:] leads to. It
@@ -236,59 +234,16 @@ func wanted(t reflect.Type) string {
 // legalValues lists the values of an enumeration, of this package or of a
 // dialect; nil for other types.
 func legalValues(t reflect.Type) []string {
-	switch t {
-	case reflect.TypeFor[LogLevel]():
-		return texts(LogDebug, LogInfo, LogWarn, LogError)
-	case reflect.TypeFor[LogFormat]():
-		return texts(LogJSON, LogConsole)
-	case reflect.TypeFor[UpstreamAPI]():
-		return texts(APIChat, APIResponses)
-	case reflect.TypeFor[ReasoningSummary]():
-		return texts(SummaryOff, SummaryAuto, SummaryConcise, SummaryDetailed)
-	case reflect.TypeFor[GrammarCheck]():
-		return texts(GrammarOff, GrammarReport, GrammarRepair)
-	case reflect.TypeFor[LossPolicy]():
-		return texts(LossAllow, LossWarn, LossStrict)
-	case reflect.TypeFor[HeartbeatStyle]():
-		return texts(HeartbeatAuto, HeartbeatComment, HeartbeatEvent)
-	case reflect.TypeFor[Obfuscation]():
-		return texts(ObfuscationOnRequest, ObfuscationAlways, ObfuscationNever)
-	case reflect.TypeFor[translate.SystemPolicy]():
-		return texts(translate.SystemAnywhere, translate.SystemHead, translate.SystemUser)
-	case reflect.TypeFor[translate.CallContent]():
-		return texts(translate.CallContentNull, translate.CallContentEmpty, translate.CallContentOmit)
-	case reflect.TypeFor[translate.MaxTokensField]():
-		return texts(translate.MaxCompletionTokens, translate.MaxTokens)
-	case reflect.TypeFor[translate.Structured]():
-		return texts(translate.StructuredSchema, translate.StructuredObject, translate.StructuredNone)
-	case reflect.TypeFor[translate.Tokenizer]():
-		return texts(translate.TokenizerNone, translate.TokenizerMessages, translate.TokenizerTemplate)
-	case reflect.TypeFor[translate.UnknownParams]():
-		return texts(translate.UnknownDrop, translate.UnknownForward, translate.UnknownRefuse)
-	case reflect.TypeFor[translate.Fallback]():
-		return texts(translate.FallbackInstruct, translate.FallbackNone)
-	case reflect.TypeFor[translate.CallIDForm]():
-		return texts(translate.CallIDsAny, translate.CallIDsAlnum9)
-	case reflect.TypeFor[translate.CustomTools]():
-		return texts(translate.CustomFunction, translate.CustomNative)
-	case reflect.TypeFor[translate.Replay]():
-		return texts(translate.ReplayAuto, translate.ReplayNone, translate.ReplayLoop, translate.ReplayAll)
-	case reflect.TypeFor[translate.EffortForm]():
-		return texts(translate.EffortField, translate.EffortObject, translate.EffortEnabled, translate.EffortThinking,
-			translate.EffortThinkingField, translate.EffortEnable, translate.EffortTemplate, translate.EffortUnknown)
-	case reflect.TypeFor[translate.ThinkTags]():
-		return texts(translate.TagsOff, translate.TagsAuto, translate.TagsImplicit)
+	if words, ok := reflect.Zero(t).Interface().(interface{ Values() []string }); ok {
+		return words.Values()
 	}
 	return nil
 }
 
 // bitNames lists the names of the bits of a set type; nil for other types.
 func bitNames(t reflect.Type) []string {
-	switch t {
-	case reflect.TypeFor[translate.ParamSet]():
-		return translate.ParamNames
-	case reflect.TypeFor[translate.ChoiceSet]():
-		return translate.ChoiceNames
+	if set, ok := reflect.Zero(t).Interface().(interface{ Names() []string }); ok {
+		return set.Names()
 	}
 	return nil
 }

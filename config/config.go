@@ -57,6 +57,8 @@ const (
 	DefaultItems              = 20_000
 	DefaultConcurrency        = 16384
 	DefaultReadTimeout        = Duration(60 * time.Second)
+	DefaultUploadRate         = 32 * KiB
+	DefaultUploadTimeout      = Duration(time.Hour)
 	DefaultIdleTimeout        = Duration(75 * time.Second)
 	DefaultClientWriteTimeout = Duration(30 * time.Second)
 
@@ -138,6 +140,9 @@ type Config struct {
 
 	// places says where a value was set, by its dotted path, for complaints.
 	places map[string]place
+
+	// literal are the keys whose values stand on the command line as they are.
+	literal map[string]bool
 }
 
 // Log says what is logged, and how.
@@ -253,6 +258,11 @@ const (
 	SummaryDetailed ReasoningSummary = "detailed"
 )
 
+// Values are its values as texts.
+func (ReasoningSummary) Values() []string {
+	return texts(SummaryOff, SummaryAuto, SummaryConcise, SummaryDetailed)
+}
+
 // Asks is the summary that is asked for, or "".
 func (s ReasoningSummary) Asks() string {
 	if s == SummaryOff {
@@ -270,6 +280,9 @@ const (
 	APIResponses UpstreamAPI = "responses" // the Responses API
 )
 
+// Values are its values as texts.
+func (UpstreamAPI) Values() []string { return texts(APIChat, APIResponses) }
+
 // GrammarCheck is what is done about inputs that do not match a grammar.
 type GrammarCheck string
 
@@ -279,6 +292,9 @@ const (
 	GrammarReport GrammarCheck = "report" // it is in the loss report
 	GrammarRepair GrammarCheck = "repair" // the input is held until it is whole; one that does not match is asked for once more
 )
+
+// Values are its values as texts.
+func (GrammarCheck) Values() []string { return texts(GrammarOff, GrammarReport, GrammarRepair) }
 
 // Health is about an upstream that has another to stand in for it: after so many
 // failures in a row it is asked only when there is no other, until the pause is
@@ -385,13 +401,34 @@ type Limits struct {
 	Items       int      `yaml:"items"`       // input items of a request together with its history
 	Concurrency int      `yaml:"concurrency"` // requests at a time
 
+	// Connections bounds the open connections of clients. 0: as many as the
+	// process may have file descriptors for, with room for as many to upstreams.
+	Connections int `yaml:"connections"`
+
+	// ConnectionsPerAddress bounds those of one address (of one /64 for IPv6),
+	// unless it is of this machine. 0: three quarters of all.
+	ConnectionsPerAddress int `yaml:"connections_per_address"`
+
+	// Memory bounds what all requests in flight hold together: bodies, replies,
+	// texts, events that a client has not read. 0: a share of the memory that the
+	// process may use.
+	Memory ByteSize `yaml:"memory"`
+
 	// Tenant bounds each tenant, in this process. A file of API keys can have
 	// other bounds for single keys.
 	Tenant Quota `yaml:"tenant"`
 
-	ReadTimeout  Duration `yaml:"read_timeout"`  // for a whole request to arrive
-	IdleTimeout  Duration `yaml:"idle_timeout"`  // between two requests of a connection
-	WriteTimeout Duration `yaml:"write_timeout"` // for one write to a client; not for a whole stream
+	// ReadTimeout is the time for the head of a request to arrive, and for the body
+	// that of waiting for it, beyond what UploadRate gives.
+	ReadTimeout Duration `yaml:"read_timeout"`
+	// UploadRate is how many bytes of a body buy a second more. 0: none do.
+	UploadRate ByteSize `yaml:"upload_rate"`
+	// UploadTimeout bounds the whole wait for a body, whatever its rate.
+	UploadTimeout Duration `yaml:"upload_timeout"`
+	IdleTimeout   Duration `yaml:"idle_timeout"` // between two requests of a connection
+	// WriteTimeout is how long a client may take nothing of what is written to it.
+	// It does not bound a whole reply or stream.
+	WriteTimeout Duration `yaml:"write_timeout"`
 }
 
 // Stream says how event streams to clients look.
@@ -485,6 +522,9 @@ const (
 	LogError LogLevel = "error"
 )
 
+// Values are its values as texts.
+func (LogLevel) Values() []string { return texts(LogDebug, LogInfo, LogWarn, LogError) }
+
 // LogFormat is the form of a line of the log.
 type LogFormat string
 
@@ -493,6 +533,9 @@ const (
 	LogJSON    LogFormat = "json"
 	LogConsole LogFormat = "console"
 )
+
+// Values are its values as texts.
+func (LogFormat) Values() []string { return texts(LogJSON, LogConsole) }
 
 // LossPolicy says what to do about a part of a request that the upstream has
 // no place for.
@@ -505,6 +548,9 @@ const (
 	LossStrict LossPolicy = "strict" // refuse with 400 and the part's path
 )
 
+// Values are its values as texts.
+func (LossPolicy) Values() []string { return texts(LossAllow, LossWarn, LossStrict) }
+
 // HeartbeatStyle is what a heartbeat consists of.
 type HeartbeatStyle string
 
@@ -514,6 +560,11 @@ const (
 	HeartbeatComment HeartbeatStyle = "comment" // ": keep-alive", which parsers skip
 	HeartbeatEvent   HeartbeatStyle = "event"   // an event, for clients that time out on comments
 )
+
+// Values are its values as texts.
+func (HeartbeatStyle) Values() []string {
+	return texts(HeartbeatAuto, HeartbeatComment, HeartbeatEvent)
+}
 
 // Obfuscation says when deltas carry random padding against traffic analysis.
 type Obfuscation string
@@ -526,6 +577,11 @@ const (
 	ObfuscationAlways    Obfuscation = "always"
 	ObfuscationNever     Obfuscation = "never"
 )
+
+// Values are its values as texts.
+func (Obfuscation) Values() []string {
+	return texts(ObfuscationOnRequest, ObfuscationAlways, ObfuscationNever)
+}
 
 func defaultUpstream(url string) Upstream {
 	return Upstream{
@@ -568,14 +624,15 @@ func Default() *Config {
 		},
 		Fetch: Fetch{MaxBytes: DefaultFetchBytes, MaxFiles: DefaultFetchFiles, Timeout: DefaultFetchTimeout},
 		Limits: Limits{
-			Body:         DefaultBodyLimit,
-			Upload:       DefaultUploadLimit,
-			Header:       DefaultHeaderLimit,
-			Depth:        DefaultDepth,
-			Values:       DefaultValues,
-			Items:        DefaultItems,
-			Concurrency:  DefaultConcurrency,
-			ReadTimeout:  DefaultReadTimeout,
+			Body:        DefaultBodyLimit,
+			Upload:      DefaultUploadLimit,
+			Header:      DefaultHeaderLimit,
+			Depth:       DefaultDepth,
+			Values:      DefaultValues,
+			Items:       DefaultItems,
+			Concurrency: DefaultConcurrency,
+			ReadTimeout: DefaultReadTimeout,
+			UploadRate:  DefaultUploadRate, UploadTimeout: DefaultUploadTimeout,
 			IdleTimeout:  DefaultIdleTimeout,
 			WriteTimeout: DefaultClientWriteTimeout,
 		},

@@ -1,19 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/antiphon-proxy/antiphon/translate"
-)
-
-// Bounds of what an override may say.
-const (
-	minToolName = 16   // a shortened name needs room for its mark
-	maxToolName = 1024 // bytes
 )
 
 // Overrides change single fields of a dialect. The keys are the yaml tags of
@@ -171,28 +165,58 @@ func (u *Upstream) effectiveDialect() (translate.Dialect, []*Error) {
 		return preset, []*Error{complaint(place{}, "upstream.dialect", `unknown dialect%s; it can be %s, or "" for the one that fits the host`,
 			didYouMean(name, names), strings.Join(names, ", "))}
 	}
-	// The preset may share its map with the table.
-	preset.Reasoning.Efforts = maps.Clone(preset.Reasoning.Efforts)
-	o := overridable{Dialect: preset}
+	d := preset
 	var errs []*Error
 	for _, s := range u.Overrides.settings {
-		if err := assign(reflect.ValueOf(&o).Elem(), s, u.Overrides.depth); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	errs = append(errs, checkExtraParams("extra_params", o.ExtraParams)...)
-	errs = append(errs, checkExtraParams("extra_params_add", o.ExtraParamsAdd)...)
-	o.ExtraParams = slices.Clone(o.ExtraParams)
-	for _, name := range o.ExtraParamsAdd {
-		if !slices.Contains(o.ExtraParams, name) {
-			o.ExtraParams = append(o.ExtraParams, name)
-		}
+		errs = append(errs, s.override(&d, u.Overrides.depth)...)
 	}
 	if u.API == APIResponses {
-		errs = append(errs, u.Overrides.acceptResponses(&o.Dialect)...)
+		errs = append(errs, u.Overrides.acceptResponses(&d)...)
 	}
-	return o.Dialect, append(errs, checkDialect(&o.Dialect)...)
+	return d, append(errs, checkDialect(&d)...)
 }
+
+// override sets the field of a dialect that a setting is about. The depth is how
+// many segments of its path lead to the dialect.
+func (s *setting) override(d *translate.Dialect, depth int) (errs []*Error) {
+	set := func(key, value string) {
+		if _, err := d.Set(key, value); err != nil {
+			errs = append(errs, complaint(place{}, "upstream.overrides."+key, "%v", errors.Unwrap(err)))
+		}
+	}
+	key := strings.Join(s.path[depth:], ".")
+	if s.kind != kindList {
+		set(key, s.text)
+		return errs
+	}
+	switch {
+	case strings.TrimSuffix(key, "_add") == "responses.refuses":
+		if slices.ContainsFunc(s.list, func(name string) bool { return !isWord(strings.ReplaceAll(name, ".", "_")) }) {
+			errs = append(errs, complaint(place{}, "upstream.overrides."+key, "must consist of names of parameters of the Responses API, such as top_p or reasoning.summary"))
+		}
+	case key != callExtras:
+		errs = checkExtraParams(key, s.list)
+	case slices.ContainsFunc(s.list, func(name string) bool { return !isWord(name) || slices.Contains(callMembers, name) }):
+		errs = append(errs, complaint(place{}, "upstream.overrides."+key, "must consist of names of members that a tool call has beside id, type, function and index"))
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	list, adds := strings.CutSuffix(key, "_add")
+	if !adds {
+		set(list, "")
+	}
+	for _, name := range s.list {
+		set(list+"."+name, "true")
+	}
+	return errs
+}
+
+// callExtras is the key of a list of names of members of a tool call, beside
+// callMembers.
+const callExtras = "tools.call_extras"
+
+var callMembers = []string{"id", "type", "function", "index"}
 
 // checkDialect finds what single overrides cannot see.
 func checkDialect(d *translate.Dialect) []*Error {
@@ -200,16 +224,8 @@ func checkDialect(d *translate.Dialect) []*Error {
 	wrong := func(key, format string, args ...any) {
 		errs = append(errs, complaint(place{}, "upstream.overrides."+key, format, args...))
 	}
-	if d.Tools.NameMax < minToolName || d.Tools.NameMax > maxToolName {
-		wrong("tools.name_max", "%d is out of range; it must be from %d to %d bytes", d.Tools.NameMax, minToolName, maxToolName)
-	}
 	if d.Tools.Choices.Has(translate.ChoiceRequired) && !isWord(d.Tools.RequiredWord) {
 		wrong("tools.required_word", `must be one word, such as required, while tools.choices has "required"`)
-	}
-	for _, name := range d.Tools.CallExtras {
-		if !isWord(name) || slices.Contains([]string{"id", "type", "function", "index"}, name) {
-			wrong("tools.call_extras", "must consist of names of members that a tool call has beside id, type, function and index")
-		}
 	}
 	if d.Reasoning.ReplayField != "" && !isWord(d.Reasoning.ReplayField) {
 		wrong("reasoning.replay_field", "must be the name of a message key, such as reasoning_content, or empty for the one in which the server gives it")

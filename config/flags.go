@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"flag"
+	"io"
+	"os"
 	"strings"
 )
 
@@ -31,6 +33,20 @@ func (f *Flags) Bind(fs *flag.FlagSet) {
 	value("dialect", "upstream.dialect", "preset `name` of the upstream's dialect", "by the host of the upstream")
 	value("loss", "loss", "`policy` for what the upstream has no place for: allow, warn or strict", string(DefaultLoss))
 	value("store", "store.kind", "`kind` of the store of responses: memory, bolt:FILE, or the URL of a Redis or Valkey server", DefaultStoreKind)
+	fs.Func("store-env", "`NAME` of the environment variable with the store's URL, for one with a password (default none)", func(name string) error {
+		if !isEnvName(name) {
+			return errors.New("must be the NAME of an environment variable, not the URL itself")
+		}
+		f.overrides = append(f.overrides, Override{Key: "store.kind", Value: "${" + name + "}", Source: "--store-env"})
+		return nil
+	})
+	fs.Func("store-file", "`file` with the store's URL, for one with a password (default none)", func(path string) error {
+		text, err := readLine(path)
+		if err == nil {
+			f.overrides = append(f.overrides, Override{Key: "store.kind", Value: escapeReferences(text), Source: storeFile})
+		}
+		return err
+	})
 	value("api-keys-file", "auth.api_keys_file", "`file` of inbound API keys", "none: clients' Authorization is forwarded")
 	value("log-level", "log.level", "least important `level` to log: debug, info, warn or error", string(DefaultLogLevel))
 	value("log-format", "log.format", "`format` of the log: json or console", string(DefaultLogFormat))
@@ -50,6 +66,30 @@ func (f *Flags) Bind(fs *flag.FlagSet) {
 		f.overrides = append(f.overrides, Override{Key: key, Value: value, Source: "--set"})
 		return nil
 	})
+}
+
+// storeFile is the flag whose value is the name of a file with the value.
+const storeFile = "--store-file"
+
+// readLine reads a file of one line.
+func readLine(path string) (string, error) {
+	const most = 64 << 10
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, most))
+	text := strings.TrimSpace(string(data))
+	switch {
+	case err != nil:
+		return "", err
+	case text == "":
+		return "", errors.New("the file is empty")
+	case strings.ContainsAny(text, "\r\n"):
+		return "", errors.New("the file has more than one line")
+	}
+	return text, nil
 }
 
 // Load reads the file that --config names and applies the other flags.

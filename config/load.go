@@ -44,13 +44,13 @@ func Parse(name string, data []byte, overrides ...Override) (*Config, error) {
 }
 
 func parse(name string, data []byte, overrides []Override, lookup func(string) (string, bool)) (*Config, error) {
-	r := reader{file: name, lookup: lookup, places: map[string]place{}}
+	r := reader{file: name, lookup: lookup, places: map[string]place{}, literal: map[string]bool{}}
 	r.read(data)
 	for _, o := range overrides {
 		r.override(o)
 	}
 	c := Default()
-	c.places = r.places
+	c.places, c.literal = r.places, r.literal
 	for _, s := range r.settings {
 		if len(r.errs) > maxErrors {
 			break
@@ -87,4 +87,5 @@ func (r *reader) override(o Override) {
 	}
 	r.settings = append(r.settings, s)
 	r.places[s.key()] = s.at
+	r.literal[s.key()] = !s.referred() && o.Source != storeFile // whose value was read from there
 }

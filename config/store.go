@@ -72,7 +72,7 @@ func (s *Store) encrypted() bool {
 	return strings.HasPrefix(s.Kind, "rediss:") || strings.HasPrefix(s.Kind, "valkeys:")
 }
 
-// Redacted is Kind without the password.
+// Redacted is Kind without the password, and without a query that could hold one.
 func (s *Store) Redacted() string {
 	scheme, rest, ok := strings.Cut(s.Kind, "://")
 	if !ok {
@@ -82,16 +82,27 @@ func (s *Store) Redacted() string {
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		end = i
 	}
-	at := strings.LastIndexByte(rest[:end], '@')
-	if at < 0 {
-		return s.Kind
+	users, query := rest[:end], rest[end:]
+	if at := strings.LastIndexByte(users, '@'); at >= 0 {
+		if user, password, _ := strings.Cut(users[:at], ":"); password != "" {
+			users = user + ":" + hidden + users[at:]
+		}
 	}
-	user, password, _ := strings.Cut(rest[:at], ":")
-	if password == "" {
-		return s.Kind
+	path, parameters, ok := strings.Cut(query, "?")
+	if !ok {
+		return scheme + "://" + users + query
 	}
-	return scheme + "://" + user + ":" + hidden + rest[at:]
+	parts := strings.Split(parameters, "&")
+	for i, part := range parts {
+		if name, value, _ := strings.Cut(part, "="); value != "" && !slices.Contains(shownParameters, name) {
+			parts[i] = name + "=" + hidden
+		}
+	}
+	return scheme + "://" + users + path + "?" + strings.Join(parts, "&")
 }
+
+// shownParameters are those of a store's URL that are no secret.
+var shownParameters = []string{"addr", "master_set"}
 
 // host is the server's, or "".
 func (s *Store) host() string {

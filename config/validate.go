@@ -324,6 +324,13 @@ func (v *validator) limits(l *Limits) {
 	v.count("limits.tenant.requests_per_minute", l.Tenant.RequestsPerMinute, 0, maxQuota)
 	v.count("limits.tenant.tokens_per_minute", l.Tenant.TokensPerMinute, 0, maxQuota)
 	v.count("limits.tenant.concurrency", l.Tenant.Concurrency, 0, maxQuota)
+	v.count("limits.connections", l.Connections, 0, 10_000_000)
+	v.count("limits.connections_per_address", l.ConnectionsPerAddress, 0, 10_000_000)
+	if l.Memory != 0 {
+		v.size("limits.memory", l.Memory, 1*MiB, 1*TiB)
+	}
+	v.size("limits.upload_rate", l.UploadRate, 0, 1*GiB)
+	v.duration("limits.upload_timeout", l.UploadTimeout, minPhase, maxPhase)
 	v.duration("limits.read_timeout", l.ReadTimeout, minPhase, maxPhase)
 	v.duration("limits.idle_timeout", l.IdleTimeout, minPhase, maxPhase)
 	v.duration("limits.write_timeout", l.WriteTimeout, minPhase, maxPhase)

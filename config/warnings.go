@@ -55,6 +55,10 @@ func (c *Config) Warnings() []string {
 		warn(c.Store.Backend() == StoreMemory && u.MaxResponseBytes > c.Store.MaxBytes,
 			"store.max_bytes: smaller than "+section+".max_response_bytes, so that a large response cannot be stored")
 	}
+	for _, key := range c.onCommandLine() {
+		warn(true, key+": the secret stands on the command line, where every user of this machine can read it; take it from the environment "+
+			"(--store-env NAME, --upstream-key-env NAME, ${NAME} in --set) or from a file (--store-file, --config)")
+	}
 	warn(c.Store.TLS.InsecureSkipVerify,
 		"store.tls.insecure_skip_verify: anyone on the way to the store can read and change what is stored")
 	warn(c.Store.Backend() == StoreRedis && !c.Store.encrypted() && !private(c.Store.host()),

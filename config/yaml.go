@@ -50,6 +50,7 @@ type reader struct {
 	lookup   func(string) (string, bool)
 	settings []*setting
 	places   map[string]place // of sections and values, by dotted path
+	literal  map[string]bool  // see Config.literal
 	errs     []*Error
 }
 

@@ -82,10 +82,10 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	}
 	if x.errType != "" {
 		enc.AddString("error_type", x.errType)
-		enc.AddString("error_code", x.errCode)
+		enc.AddString("error_code", x.forLog(x.errCode))
 	}
 	if x.errText != "" {
-		enc.AddString("error", x.errText)
+		enc.AddString("error", x.forLog(x.errText))
 	}
 	return nil
 }

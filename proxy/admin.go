@@ -3,6 +3,8 @@ package proxy
 import (
 	"net/http"
 	"net/http/pprof"
+	"os"
+	"path/filepath"
 
 	"github.com/valyala/fasthttp"
 
@@ -18,6 +20,13 @@ func (s *Server) health(ctx *fasthttp.RequestCtx, ok bool) {
 	}
 	ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
 	ctx.SetBodyString(`{"status":"stopping"}`)
+}
+
+// commandLine answers what pprof asks for with the name of the program alone: its
+// arguments may hold secrets.
+func commandLine(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte(filepath.Base(os.Args[0])))
 }
 
 // Admin is the handler for the admin listener: metrics, probes and profiles. It
@@ -44,7 +53,7 @@ func (s *Server) Admin() http.Handler {
 	mux.HandleFunc("GET /dialects", s.dialects)
 	mux.HandleFunc("DELETE /dialects", s.forget)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/cmdline", commandLine)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)

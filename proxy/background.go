@@ -155,5 +155,10 @@ func (s *Server) packRequest(x *exchange) ([]byte, error) {
 			}
 		}
 	}
-	return r.pack(x.body), nil
+	if !x.req.HasCredentials() {
+		return r.pack(x.body), nil
+	}
+	r.SealedBody = true
+	body, err := s.sealBody(x.tenant, x.body)
+	return r.pack(body), err
 }

@@ -46,19 +46,15 @@ func (x *exchange) askCallAgain(w io.Writer) error {
 		}
 	}
 	x.up.Close(true)
-	room := append(grow(x.parts, len(x.wire)+len(rejected.Input)+1<<10), x.server.headRoom[:]...)
-	again, ok := translate.AppendRepair(room, x.chatBody(), x.dialect, rejected)
-	if !ok {
-		x.parts = room
-		x.out = x.turn.Repaired(x.out, nil)
-		return nil
-	}
-	x.parts, x.wire = x.wire, again
+	x.keepCandidates(nobody)
+	main := x.losses // what is lost on this way is not lost of the answer that there is
+	x.losses = translate.Losses{}
 	var reply []byte
 	err := x.alive(w, func() (e *translate.Error) {
-		reply, e = x.askWhole()
+		reply, e = x.askCall(rejected)
 		return e
 	})
+	x.losses = main
 	switch {
 	case errors.Is(x.up.Cancelled(), errClientGone) && w != nil:
 		return errStop
@@ -71,20 +67,25 @@ func (x *exchange) askCallAgain(w io.Writer) error {
 	return nil
 }
 
-// askWhole sends the request in x.wire, and reads the whole reply. It is asked
-// once, and of the same upstream: there is an answer already.
-func (x *exchange) askWhole() ([]byte, *translate.Error) {
-	x.tap()
-	err := x.up.Do(x.backend.client, x.composeTo(x.backend.chatHead, false), nil)
-	x.attempts += x.up.Attempts
-	if err != nil {
-		x.noteReply(err, 0)
-		return nil, upstreamFailure(err)
+// askCall asks for the rejected call again, and returns the whole reply; nil if the
+// request has no place for that.
+func (x *exchange) askCall(rejected translate.Rejected) ([]byte, *translate.Error) {
+	if err := x.built(); err != nil {
+		return nil, err
 	}
-	status := x.up.Header.StatusCode()
-	x.noteReply(nil, status)
-	if status != 200 {
-		return nil, x.readError()
+	ok := x.amend(func(dst, body []byte, _ *translate.Losses) []byte {
+		again, ok := translate.AppendRepair(dst, body, x.dialect, rejected)
+		if !ok {
+			return nil
+		}
+		return again
+	})
+	if !ok {
+		return nil, nil
+	}
+	x.unstreamed = true
+	if err := x.send(); err != nil {
+		return nil, err
 	}
 	return x.readReply()
 }

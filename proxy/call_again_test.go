@@ -90,6 +90,28 @@ func overEach(r *rig) map[string]func(t *testing.T) (raw []byte, told string) {
 	}
 }
 
+// TestCallAgainLearns: what the request for a better call teaches is kept to, and the
+// call is asked for all the same.
+func TestCallAgainLearns(t *testing.T) {
+	t.Parallel()
+	up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+		switch body := string(req.Body); {
+		case !strings.Contains(body, "does not match"):
+			return calls("CANARY soon", strings.Contains(body, `"stream":true`))
+		case strings.Contains(body, `"tool_choice":{`):
+			return `json 400 {"error":{"message":"tool_choice is not supported"}}`
+		}
+		return calls("2026-11", false)
+	})
+	r := newRig(t, up.URL(), withGrammar(config.GrammarRepair))
+	for way, respond := range overEach(r) {
+		raw, _ := respond(t)
+		if input, _ := called(t, raw); input != "2026-11" {
+			t.Errorf("%s: %s", way, input)
+		}
+	}
+}
+
 func TestCallAgain(t *testing.T) {
 	t.Parallel()
 	const bad, good, worse = "CANARY soon", "2026-11", "CANARY never"
@@ -105,7 +127,7 @@ func TestCallAgain(t *testing.T) {
 		"repaired":             {config.GrammarRepair, calls(good, false), good, 24, "reply.grammar_repaired"},
 		"wrong twice":          {config.GrammarRepair, calls(worse, false), bad, 24, "reply.grammar"},
 		"no call":              {config.GrammarRepair, says("No."), bad, 24, "reply.grammar"},
-		"refused":              {config.GrammarRepair, `json 400 {"error":{"message":"tool_choice is not supported","code":"x"}}`, bad, 12, "reply.grammar"},
+		"refused":              {config.GrammarRepair, `json 400 {"error":{"message":"The tool is out of order.","code":"x"}}`, bad, 12, "reply.grammar"},
 		"gone":                 {config.GrammarRepair, "close", bad, 12, "reply.grammar"},
 		"no JSON":              {config.GrammarRepair, "json 200 {", bad, 12, "reply.grammar"},
 		"streams all the same": {config.GrammarRepair, calls(good, true), bad, 12, "reply.grammar"},

@@ -29,8 +29,8 @@ type chatFront struct {
 	lookup func(key []byte) *translate.KeptReasoning // giveKept, made once
 	given  []string                                  // keys of what was given to the upstream of what is kept
 
-	keptRefused bool              // the upstream has refused that
-	misplaced   *misplacedRequest // the request came to the wrong place
+	refusedBy *backend          // the upstream that has refused that
+	misplaced *misplacedRequest // the request came to the wrong place
 }
 
 // choiceReply is the upstream's reply for one choice, and what takes it in.
@@ -100,13 +100,13 @@ func (x *exchange) prepareChat() *translate.Error {
 	if x.front == nil {
 		x.front = chatFronts.Get().(*chatFront) // the pool's only type
 	}
-	x.front.x, x.front.scope, x.front.keptRefused = x, keptScope{}, false
+	x.front.x = x
 	x.route = metrics.RouteChat
 	if err := x.front.req.Parse(x.body, x.server.requestLimits); err != nil {
 		return err
 	}
 	x.dialect = x.server.dialectFor(x.backend, x.front.req.Model(), x.start)
-	return x.toResponses()
+	return x.rebuild()
 }
 
 // leaveChat forgets that the request was translated: it is passed on after all.
@@ -120,28 +120,11 @@ func (x *exchange) leaveChat() {
 // for which the request is prepared, or with err.
 func (s *Server) answerChat(x *exchange, err *translate.Error) (streaming bool) {
 	f := x.front
-	for err == nil {
-		var elsewhere bool
-		if elsewhere, err = x.askResponses(); err == nil || !elsewhere {
-			break
-		}
-		ok, refused := x.standIn(func() *translate.Error {
-			if x.backend.passes(chatPath) {
-				return nil
-			}
-			return x.prepareChat()
-		})
-		switch {
-		case !ok:
-			err = unreplaced(err, refused)
-		case x.backend.passes(chatPath):
+	if err == nil {
+		if err = x.send(); err == nil && f.passes() {
 			x.leaveChat()
 			return x.passBody(chatPath)
-		default:
-			err = nil
-			continue
 		}
-		break
 	}
 	switch {
 	case errors.Is(x.up.Cancelled(), errClientGone):
@@ -186,44 +169,47 @@ func (x *exchange) chatTurnOptions() translate.ChatTurnOptions {
 			s.cfg.Stream.Obfuscation == config.ObfuscationAlways && (!f.req.HasObfuscation || f.req.Obfuscation),
 		MaxBytes: int(x.backend.cfg.MaxResponseBytes),
 		Losses:   &x.losses,
+		Redact:   s.redactText,
 	}
 }
 
-// toResponses translates the request for the backend, into x.wire.
-func (x *exchange) toResponses() (err *translate.Error) {
-	f, s := x.front, x.server
+// build implements caller. A request that another upstream takes as it is needs no
+// translation.
+func (f *chatFront) build() (err *translate.Error) {
+	x := f.x
 	f.given = f.given[:0]
-	if f.misplaced != nil {
-		err = x.toMisplaced()
-		if err == nil && s.cfg.Loss == config.LossStrict {
-			err = x.losses.Refusal()
-		}
-		return err
+	if f.passes() {
+		return nil
 	}
-	model := f.req.Model()
-	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/4), s.headRoom[:]...)
+	if f.misplaced != nil {
+		return x.toMisplaced()
+	}
+	f.scope = keptScope{}
+	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/4), x.server.headRoom[:]...)
 	x.wire, err = f.req.AppendResponses(x.wire, translate.ResponsesOptions{
-		Dialect: x.dialect, Model: x.backend.modelName(model), Losses: &x.losses,
+		Dialect: x.dialect, Model: x.backend.modelName(f.req.Model()), Losses: &x.losses,
 		KeepReasoning: x.dialect.Responses.EncryptedReasoning,
 		Kept:          f.lookup,
 		NamePrefix:    x.backend.cfg.NamePrefix,
 		Summary:       x.backend.cfg.ReasoningSummary.Asks(),
 	})
-	if f.keptRefused {
+	if f.refusedBy == x.backend {
 		translate.NoteKeptRefused(&x.losses)
-	}
-	if err == nil && s.cfg.Loss == config.LossStrict {
-		err = x.losses.Refusal()
 	}
 	return err
 }
 
-// askResponses sends a request for each choice, all at once, and waits for the
-// heads of all replies. elsewhere says that another upstream may be asked: none of
-// the requests has been answered. From a refusal the dialect may learn, and then
-// the same upstream is asked again.
-func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
-	f := x.front
+// shortens implements caller: chat clients have no way to ask for it.
+func (f *chatFront) shortens() bool { return false }
+
+// ask implements caller: it sends a request for each choice, all at once, and waits for
+// the heads of all replies. Another upstream may be asked if none of them has been
+// answered.
+func (f *chatFront) ask() (o outcome) {
+	x := f.x
+	if f.passes() {
+		return o
+	}
 	n := f.req.N
 	for len(f.replies) < n {
 		f.replies = append(f.replies, &choiceReply{})
@@ -239,7 +225,7 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 	if f.replies[0].err == nil {
 		x.see()
 	}
-	elsewhere, again := true, false
+	o.retryable = true
 	for i, r := range f.replies[:n] {
 		x.attempts += r.up.Attempts
 		status := 0
@@ -247,37 +233,30 @@ func (x *exchange) askResponses() (elsewhere bool, e *translate.Error) {
 			status = r.up.Header.StatusCode()
 		}
 		if !x.noteReply(r.err, status) {
-			elsewhere = false
+			o.retryable = false
 		}
 		switch {
-		case e != nil:
+		case o.err != nil:
 		case r.err != nil:
 			if !errors.Is(x.up.Cancelled(), errClientGone) {
 				x.errText = r.err.Error()
 			}
-			e = upstreamFailure(r.err)
+			o.err = upstreamFailure(r.err)
 		case status != fasthttp.StatusOK:
-			body, _ := r.up.ReadAtMost(nil, maxErrorBody, time.Now().Add(errorTime))
+			o.status = status
+			o.body, _ = r.up.ReadAtMost(nil, maxErrorBody, time.Now().Add(errorTime))
 			if i == 0 {
 				x.passHeaders()
 			}
-			e = translate.ChatUpstreamError(status, body, &f.req)
-			again = x.dropKept(status, body) || x.learn(status, body)
+			o.err = translate.ChatUpstreamError(status, o.body, &f.req).Redacted(x.server.redactText)
 		}
 	}
-	if e == nil {
+	if o.err == nil {
 		x.errText = ""
-		return false, nil
+		return outcome{}
 	}
 	f.close()
-	if again && x.up.Cancelled() == nil {
-		x.losses.Reset()
-		if err := x.toResponses(); err != nil {
-			return false, err
-		}
-		return x.askResponses()
-	}
-	return elsewhere, e
+	return o
 }
 
 // send sends the request for each of n choices, and waits for the heads of the
@@ -329,7 +308,7 @@ func (f *chatFront) recycle() {
 		r.inbound.recycle()
 		r.err = nil
 	}
-	f.x, f.scope, f.misplaced = nil, keptScope{}, nil
+	f.x, f.scope, f.misplaced, f.refusedBy = nil, keptScope{}, nil, nil
 	chatFronts.Put(f)
 }
 

@@ -93,6 +93,7 @@ func (x *exchange) mayBeResponses(path string) *translate.Error {
 	}
 	if !answers {
 		x.reportLosses()
+		x.earlier = slices.Clone(x.losses.Entries)
 	}
 	x.body = body
 	return nil

@@ -23,12 +23,13 @@ func (x *exchange) askChatRefused(w io.Writer) (again bool, err error) {
 	if len(r.inBand) == 0 {
 		return false, nil
 	}
-	refused := turn.Failure()
-	failure := x.alive(w, func() *translate.Error { return x.askAfterRefusal(refused, r.inBand) })
+	o := x.inBandFailure(turn.Failure(), r.inBand)
+	x.up.Close(true)
+	x.keepTurn()
+	failure := x.alive(w, func() *translate.Error { return x.sendAfter(o) })
 	if errors.Is(x.up.Cancelled(), errClientGone) {
 		return false, errStop
 	}
-	x.reported = 0 // the losses are those of another request now
 	f.choices.Reset(x.chatTurnOptions())
 	r.begin(r.up, r)
 	if f.misplaced != nil && x.backend.cfg.API != config.APIResponses {
@@ -39,35 +40,4 @@ func (x *exchange) askChatRefused(w io.Writer) (again bool, err error) {
 		return false, nil
 	}
 	return true, nil
-}
-
-// askAfterRefusal asks the same upstream again, if the refusal in body teaches
-// something, or else another one of its API.
-func (x *exchange) askAfterRefusal(e *translate.Error, body []byte) *translate.Error {
-	x.up.Close(true)
-	elsewhere := x.noteReply(nil, e.Status)
-	x.losses.Reset()
-	if err := x.toResponses(); err != nil { // a stream has let go of it
-		return e
-	}
-	status := e.Status
-	if status == 502 { // it does not say which
-		status = 400
-	}
-	if !e.ContextOverflow() && x.up.Cancelled() == nil && (x.dropKept(status, body) || x.learn(status, body)) {
-		x.losses.Reset()
-		if e = x.toResponses(); e != nil {
-			return e
-		}
-		elsewhere, e = x.askResponses()
-	}
-	x.keepTurn()
-	for e != nil && elsewhere {
-		ok, refused := x.standIn(x.prepareChat)
-		if !ok {
-			return unreplaced(e, refused)
-		}
-		elsewhere, e = x.askResponses()
-	}
-	return e
 }

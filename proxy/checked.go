@@ -49,12 +49,13 @@ func (x *exchange) releaseRequest() {
 // settle checks the answer of a turn that has ended, and has another one taken in if
 // it does not hold. w is where the events go, or nil.
 func (x *exchange) settle(w io.Writer) error {
+	check := x.check
 	for try := 0; ; try++ {
 		answer, ok := x.turn.Answer()
 		if !ok {
 			break
 		}
-		problem := x.check.Check(answer)
+		problem := check.Check(answer)
 		if problem == "" {
 			break
 		}
@@ -66,10 +67,7 @@ func (x *exchange) settle(w io.Writer) error {
 			x.out = x.turn.Abort(x.out, translate.Unfit(problem))
 			break
 		}
-		room := append(grow(x.parts, len(x.wire)+len(answer)+len(answer)/8+1<<10), x.server.headRoom[:]...)
-		x.parts, x.wire = x.wire, translate.AppendFormatRepair(room, x.chatBody(), answer, problem, &x.losses)
-		x.amended = true
-		if err := x.askAgain(w); err != nil {
+		if err := x.repair(answer, problem, w); err != nil {
 			x.out = x.turn.Abort(x.out, err)
 			break
 		}
@@ -90,12 +88,18 @@ func (x *exchange) letGo() {
 	}
 }
 
-// askAgain sends the request to the same upstream again. A stream that waits for
-// it gets keep-alives.
-func (x *exchange) askAgain(w io.Writer) *translate.Error {
+// repair asks the same upstream for a better answer. A stream that waits for it gets
+// keep-alives.
+func (x *exchange) repair(answer []byte, problem string, w io.Writer) *translate.Error {
+	x.keepCandidates(nobody)
 	return x.alive(w, func() *translate.Error {
-		err, _ := x.attempt()
-		return err
+		if err := x.built(); err != nil {
+			return err
+		}
+		x.amend(func(dst, body []byte, losses *translate.Losses) []byte {
+			return translate.AppendFormatRepair(dst, body, answer, problem, losses)
+		})
+		return x.send()
 	})
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +195,45 @@ func TestCheckedHeartbeats(t *testing.T) {
 		}
 		if n := strings.Count(string(got.body), ": keep-alive"); n < 5 {
 			t.Errorf("%s: %d keep-alives in\n%s", style, n, got.body)
+		}
+	}
+}
+
+// TestRepairKept: what is learned while an answer is repaired changes the request that
+// asks for the better answer, and does not undo it. An error with status 200 teaches as
+// one with another does.
+func TestRepairKept(t *testing.T) {
+	t.Parallel()
+	const refused = `{"error":{"message":"Unsupported parameter: 'temperature' is not supported with this model.","type":"invalid_request_error","param":"temperature","code":"unsupported_parameter"}}`
+	for name, refusal := range map[string]string{"refused": "json 400 " + refused, "in-band": "json 200 " + refused, "in-band event": "head 200 text/event-stream\nchunk data: " + refused} {
+		for _, stream := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, stream %v", name, stream), func(t *testing.T) {
+				t.Parallel()
+				repairs := 0
+				up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+					body := string(req.Body)
+					reply := says
+					if stream {
+						reply = func(text string) string { return streamOf(text) }
+					}
+					switch {
+					case !strings.Contains(body, "required format"):
+						return reply(`{"a":"CANARY"}`)
+					case strings.Contains(body, `"temperature"`):
+						return refusal
+					}
+					repairs++
+					return reply(`{"a":2}`)
+				})
+				r := newRig(t, up.URL(), withDialect("deepseek"))
+				final := finalOf(t, r.post(strings.Replace(checkedBody(stream), `"input"`, `"temperature":0.5,"input"`, 1)))
+				if final.Status != "completed" || final.Output[0].Content[0].Text != `{"a":2}` || repairs != 1 || up.Count() != 3 {
+					t.Errorf("%d requests, %d for a better answer: %+v", up.Count(), repairs, final)
+				}
+				if learned := strings.Join(learnedFacts(r), " "); !strings.Contains(learned, "temperature") {
+					t.Errorf("learned %q", learned)
+				}
+			})
 		}
 	}
 }

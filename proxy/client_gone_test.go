@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -71,6 +72,11 @@ func TestClientGone(t *testing.T) {
 					t.Errorf("%v responses were stored", n)
 				}
 				l.partly()
+				if how == "half close" && l.resp == nil {
+					if got, _ := io.ReadAll(l.br); len(got) > 0 {
+						t.Errorf("a client that has left is told %q", got)
+					}
+				}
 			})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -18,10 +19,13 @@ var (
 // leaves while its request is being served, so each connection is watched (see
 // gone_linux.go), and the exchange that it is being served with is cancelled.
 type client struct {
-	mu   sync.Mutex
-	cur  *exchange
-	gone bool
-	wake func() // of what waits for something else than the upstream
+	conn net.Conn // nil when detached
+
+	mu      sync.Mutex
+	cur     *exchange
+	gone    bool
+	streams bool   // cur is writing a stream
+	wake    func() // of what waits for something else than the upstream
 }
 
 // begin says that x is what the connection waits for now.
@@ -39,8 +43,28 @@ func (c *client) begin(x *exchange) {
 // touch x any more.
 func (c *client) end() {
 	c.mu.Lock()
-	c.cur, c.wake = nil, nil
+	c.cur, c.wake, c.streams = nil, nil, false
 	c.mu.Unlock()
+}
+
+// streaming says that the exchange is about to write a stream. When the client
+// leaves, that ends also where writing waits for it to read: one that has only
+// closed its half of the connection may never read again.
+func (c *client) streaming() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.streams = true
+	if c.gone {
+		c.abort()
+	}
+}
+
+// abort makes sure that nothing more is written: whatever is answered to a client
+// that has left is for the log.
+func (c *client) abort() {
+	if c.conn != nil {
+		_ = c.conn.SetWriteDeadline(time.Unix(1, 0))
+	}
 }
 
 func (c *client) cancel(cause error) {
@@ -48,6 +72,9 @@ func (c *client) cancel(cause error) {
 	defer c.mu.Unlock()
 	if errors.Is(cause, errClientGone) {
 		c.gone = true
+		if c.streams {
+			c.abort()
+		}
 	}
 	if c.cur != nil {
 		c.cur.up.Cancel(cause)
@@ -77,7 +104,7 @@ type clients struct {
 func (cs *clients) state(conn net.Conn, state fasthttp.ConnState) {
 	switch state {
 	case fasthttp.StateNew:
-		c := &client{}
+		c := &client{conn: conn}
 		cs.byConn.Store(conn, c)
 		if cs.watcher != nil {
 			cs.watcher.add(conn, c)

@@ -41,17 +41,14 @@ type summary struct {
 // gone after it.
 func (x *exchange) summarize(history *translate.History, keep translate.Keep, w io.Writer) (*summary, *translate.Error) {
 	s := x.server
-	losses := x.losses // those of the request itself
-	x.losses = translate.Losses{}
-	stream, truncate := x.req.Stream, x.req.TruncateAuto
-	x.req.Stream, x.req.TruncateAuto = w != nil, true
+	main, stream := x.attempt, x.req.Stream // the request itself
+	x.req.Stream = w != nil
 	defer func() {
-		x.losses = losses
-		x.req.Stream, x.req.TruncateAuto = stream, truncate
+		main.backend, main.dialect, main.wire = x.backend, x.dialect, x.wire[:0] // who has answered goes on
+		x.attempt, x.req.Stream = main, stream
 	}()
-	if err := x.toChat(translate.ChatOptions{History: history, Summarize: true}); err != nil {
-		return nil, err
-	}
+	x.attempt.begin(x.backend, x.dialect)
+	x.chat = translate.ChatOptions{Dialect: x.dialect, History: history, Summarize: true}
 	if err := x.sendAlive(w); err != nil {
 		return nil, err
 	}
@@ -162,21 +159,15 @@ func (x *exchange) mustCompact() translate.Keep {
 // compactFirst compacts the context before the answer, and leaves the shorter
 // request in x.wire, unless a compaction is all that is asked for.
 func (x *exchange) compactFirst(w io.Writer) (err *translate.Error) {
-	history := x.chat.History
+	history, translatedFor := x.chat.History, x.chat.Dialect
 	if x.summary, err = x.summarize(history, x.compacts, w); err != nil || x.compactsOnly() {
 		return err
 	}
 	if err := x.req.Compacted(x.summary.plain); err != nil {
 		return err
 	}
-	x.losses.Reset()
-	if err := x.toChat(translate.ChatOptions{History: history}); err != nil {
-		return err
-	}
-	if x.server.cfg.Loss == config.LossStrict {
-		return x.losses.Refusal()
-	}
-	return nil
+	x.chat = translate.ChatOptions{Dialect: translatedFor, History: history}
+	return x.rebuild()
 }
 
 // compactInStream compacts the context of a stream that has begun, which says so,
@@ -187,7 +178,6 @@ func (x *exchange) compactInStream(w io.Writer) error {
 		return err
 	}
 	failure := x.compactFirst(w)
-	x.reported = 0 // the losses are those of another request now
 	if failure == nil {
 		x.out = x.turn.CloseCompaction(x.out, x.summary.sealed)
 		if err := x.flush(w); err != nil {
@@ -209,7 +199,7 @@ func (x *exchange) compactInStream(w io.Writer) error {
 // contextTokens is how many tokens the request in x.wire takes. The upstream's
 // tokenizer is only asked where an estimate could be on the wrong side of bound.
 func (x *exchange) contextTokens(bound int64) int64 {
-	n := translate.EstimateTokens(x.chatBody())
+	n := translate.EstimateTokens(x.wireBody())
 	if n > bound/2 && n < 2*bound && x.hasTokenizer() {
 		if exact, ok := x.askTokenizer(); ok {
 			return exact

@@ -5,8 +5,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/antiphon-proxy/antiphon/config"
 	"github.com/antiphon-proxy/antiphon/proxy/metrics"
 	"github.com/antiphon-proxy/antiphon/translate"
@@ -78,13 +76,8 @@ func (x *exchange) prepare() *translate.Error {
 	if err := x.req.EmptyInput(); err != nil && !x.mayBeEmpty {
 		return err
 	}
-	if err := x.toChat(translate.ChatOptions{History: history, Unsent: x.mayBeEmpty}); err != nil {
-		return err
-	}
-	if s.cfg.Loss == config.LossStrict {
-		return x.losses.Refusal()
-	}
-	return nil
+	x.chat = translate.ChatOptions{Dialect: x.dialect, History: history, Unsent: x.mayBeEmpty}
+	return x.rebuild()
 }
 
 // allowed refuses a model that the client's key is not for.
@@ -128,55 +121,21 @@ func (x *exchange) recall(enter bool) (history *translate.History, err *translat
 	return history, x.req.OpenCompactions(compactions{x})
 }
 
-// toChat translates the request for the upstream, into x.wire. What opt does not
-// say is the exchange's.
-func (x *exchange) toChat(opt translate.ChatOptions) (err *translate.Error) {
-	x.chat = opt
-	if x.backend.cfg.API == config.APIResponses {
-		return x.toOwnResponses()
-	}
-	opt.Dialect, opt.Model, opt.Losses, opt.Sealer, opt.Upstream = x.dialect, x.backend.modelName(x.req.Model()), &x.losses, x, x.backend.name
+// toChat translates the request for a chat backend, into x.wire.
+func (x *exchange) toChat() (err *translate.Error) {
+	opt := &x.chat
+	opt.Dialect, opt.Model, opt.Losses, opt.Sealer = x.dialect, x.backend.modelName(x.req.Model()), &x.losses, x
 	if opt.Fetched == nil {
 		opt.Fetched = x.fetchRemote()
 	}
 	// Chat messages say the same in fewer bytes, but for tools, whose schemas
 	// are wrapped once more.
 	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/8+opt.History.Bytes()), x.server.headRoom[:]...)
-	x.wire, err = x.req.AppendChat(x.wire, opt)
-	x.chat = opt
-	if err != nil {
+	if x.wire, err = x.req.AppendChat(x.wire, *opt); err != nil {
 		return err
 	}
 	return x.prepareCheck()
 }
-
-// toChatAgain translates the request anew, for another upstream.
-func (x *exchange) toChatAgain() (err *translate.Error) {
-	x.losses.Reset()
-	opt := x.chat
-	if x.backend.cfg.API == config.APIResponses { // it gets the items themselves
-		err = x.toOwnResponses()
-		if err == nil && x.server.cfg.Loss == config.LossStrict {
-			err = x.losses.Refusal()
-		}
-		return err
-	}
-	if id := x.req.PreviousResponseID(); id != "" {
-		opt.History, err = x.server.history(x, id)
-	} else if id := x.req.ConversationID(); id != "" {
-		opt.History, err = x.server.conversationHistory(x, id, x.conversation)
-	}
-	if err == nil {
-		err = x.toChat(opt)
-	}
-	if err == nil && x.server.cfg.Loss == config.LossStrict {
-		err = x.losses.Refusal()
-	}
-	return err
-}
-
-// chatBody is the translated request.
-func (x *exchange) chatBody() []byte { return x.wire[len(x.server.headRoom):] }
 
 // readAll reads the request's body as it is into x.body.
 func (x *exchange) readAll(limit int64) *translate.Error {
@@ -187,12 +146,13 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 		return errBodyTooLarge(limit)
 	}
 	body := append(grow(x.body, int(min(max(length, 0), 1<<20))), x.peeked...)
-	r := ctx.RequestBodyStream()
-	if r == nil {
+	stream := ctx.RequestBodyStream()
+	if stream == nil {
 		x.body = append(body, ctx.Request.Body()...)
 		x.bytesIn = int64(len(x.body))
 		return nil
 	}
+	r := x.beginUpload(stream, false)
 	for {
 		if len(body) == cap(body) {
 			if int64(len(body)) == length {
@@ -223,10 +183,6 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 	x.bytesIn = int64(len(body))
 	return nil
 }
-
-// maxTruncations bounds how often a request is made shorter because the
-// upstream's context is full.
-const maxTruncations = 4
 
 // ask sends the translated request, and when there is a reply worth reading
 // begins the turn that it makes. A client that has left shows in x.up.Cancelled.
@@ -285,6 +241,7 @@ func (x *exchange) beginTurn() {
 		Compaction:    x.compaction(),
 		Checked:       x.check != nil,
 		Grammar:       x.grammar(),
+		Redact:        s.redactText,
 	}
 	if x.backend.cfg.API == config.APIResponses {
 		if x.mend == nil {
@@ -304,83 +261,6 @@ func (x *exchange) keepTurn() {
 	x.keepCandidates(func(b *backend) bool { return b.cfg.API == api })
 }
 
-// send sends the request to the upstream until there is a reply worth reading,
-// and to another one if that may stand in for it.
-func (x *exchange) send() *translate.Error {
-	for {
-		err, elsewhere := x.attempt()
-		if err == nil || !elsewhere {
-			return err
-		}
-		ok, refused := x.standIn(func() *translate.Error {
-			x.dialect = x.server.dialectFor(x.backend, x.req.Model(), x.start)
-			return x.toChatAgain()
-		})
-		if !ok {
-			return unreplaced(err, refused)
-		}
-	}
-}
-
-// attempt sends the request to one upstream. A full context is a reason to ask the
-// same one again, if the client allows it, and a refusal that teaches something.
-func (x *exchange) attempt() (e *translate.Error, elsewhere bool) {
-	s := x.server
-	for {
-		status, e, elsewhere := x.askOnce()
-		if e == nil || status == 0 {
-			return e, elsewhere
-		}
-		if !e.ContextOverflow() && x.up.Cancelled() == nil && x.learn(status, x.parts) {
-			if refused := x.toChatAgain(); refused != nil {
-				return refused, false
-			}
-			continue
-		}
-		if !x.req.TruncateAuto || !e.ContextOverflow() || x.truncations >= maxTruncations || x.up.Cancelled() != nil {
-			return e, elsewhere
-		}
-		shorter, dropped := translate.Truncate(append(grow(x.parts, len(x.wire)), s.headRoom[:]...), x.chatBody(), e)
-		if dropped == 0 {
-			return e, false
-		}
-		x.parts, x.wire = x.wire, shorter
-		x.truncations++
-		translate.NoteTruncation(&x.losses, dropped)
-		s.metrics.Truncations.Add(1)
-	}
-}
-
-// askOnce sends the request in x.wire. status is that of an error that the upstream
-// has answered with, whose body is in x.parts then.
-func (x *exchange) askOnce() (status int, e *translate.Error, elsewhere bool) {
-	if x.refused != nil {
-		return x.takeRefusal()
-	}
-	s := x.server
-	x.tap()
-	err := x.up.Do(x.backend.client, x.composeRequest(), nil)
-	x.attempts += x.up.Attempts
-	if x.up.Attempts > 1 {
-		s.metrics.UpstreamRetries.Add(1)
-	}
-	x.firstByte = time.Since(x.start)
-	if err != nil {
-		if !errors.Is(x.up.Cancelled(), errClientGone) {
-			x.errText = err.Error()
-		}
-		return 0, upstreamFailure(err), x.noteReply(err, 0)
-	}
-	x.see()
-	status = x.up.Header.StatusCode()
-	elsewhere = x.noteReply(nil, status)
-	if status == fasthttp.StatusOK {
-		x.errText = ""
-		return status, nil, false
-	}
-	return status, x.readError(), elsewhere
-}
-
 // maxErrorBody bounds what is read of an upstream's error, and errorTime for how long:
 // it may come in drops.
 const (
@@ -392,6 +272,7 @@ const (
 func (x *exchange) readError() *translate.Error {
 	x.passHeaders()
 	x.parts, _ = x.up.ReadAtMost(x.parts[:0], maxErrorBody, time.Now().Add(errorTime))
+	x.parts = x.server.redact.JSON(x.parts)
 	e := translate.UpstreamError(x.up.Header.StatusCode(), x.parts)
 	x.up.Close(true)
 	return e
@@ -464,6 +345,7 @@ func (x *exchange) gone() {
 	x.outcome = metrics.OutcomeClientGone
 	x.ctx.SetStatusCode(statusClientGone)
 	x.ctx.SetConnectionClose()
+	x.client.abort()
 }
 
 // statusClientGone is what logs say for a client that left, as with nginx. It

@@ -6,6 +6,9 @@
 //
 //	which path goes where                     routes.go
 //	POST /responses, step by step             create.go
+//	the request as it goes to an upstream     attempt.go
+//	asking again: failover, what is learned,
+//	truncation, in-band errors                retry.go
 //	the stream of events to a client          stream.go
 //	reading a reply, keep-alives, a stall     pump.go
 //	what form a reply has                     reply_form.go

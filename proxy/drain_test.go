@@ -384,3 +384,35 @@ func TestSignals(t *testing.T) {
 		})
 	}
 }
+
+// TestDrainClosesConnections: while the server is about to stop it answers as
+// usual, and every answer says that the connection is not to be used again.
+func TestDrainClosesConnections(t *testing.T) {
+	t.Parallel()
+	up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+		if bytes.Contains(req.Body, []byte(`"stream":true`)) {
+			return sseHead + delta("a") + finishChunk("stop") + sseDone
+		}
+		return answers("whole")
+	})
+	r := newRig(t, up.URL())
+	for _, draining := range []bool{false, true} {
+		if draining {
+			r.srv.Drain()
+		}
+		for _, ask := range [][3]string{
+			{"POST", "/v1/responses", plain}, {"POST", "/v1/responses", streamed}, {"POST", "/v1/chat/completions", plain},
+			{"GET", "/v1/responses/resp_x", ""}, {"GET", "/healthz", ""}, {"GET", "/nowhere", ""},
+		} {
+			l := r.dial()
+			l.request(ask[0], ask[1], ask[2])
+			if resp := l.head(); resp.Close != draining || resp.StatusCode >= 500 {
+				t.Errorf("%s %s: status %d, close %v, while draining: %v", ask[0], ask[1], resp.StatusCode, resp.Close, draining)
+			}
+			_, _ = io.Copy(io.Discard, l.sse)
+			if draining && !l.closed() {
+				t.Errorf("%s %s: the connection stays open", ask[0], ask[1])
+			}
+		}
+	}
+}

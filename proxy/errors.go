@@ -18,11 +18,15 @@ import (
 
 // respondError answers with an error of the API.
 func (x *exchange) respondError(ctx *fasthttp.RequestCtx, e *translate.Error) {
+	e = e.Redacted(x.server.redactText)
 	x.noteRefusal(e)
 	lingerIfUnread(ctx)
 	x.out = e.AppendBody(x.out[:0])
 	ctx.Response.Header.SetContentType("application/json")
 	ctx.SetStatusCode(e.Status)
+	if e.Code == codeOverloaded {
+		ctx.Response.Header.Set("Retry-After", "1")
+	}
 	ctx.SetBody(x.out)
 	x.bytesOut += int64(len(x.out))
 }
@@ -77,6 +81,8 @@ func upstreamFailure(err error) *translate.Error {
 		return e
 	}
 	switch {
+	case isShortage(err):
+		return errOverloaded("This server has no more connections to the upstream to give. Try again in a moment.")
 	case errors.Is(err, errDraining):
 		e.Status, e.Origin = 503, translate.OriginProxy
 		e.Message = "This server is shutting down. Send the request again."
@@ -123,13 +129,18 @@ func (s *Server) serverError(ctx *fasthttp.RequestCtx, err error) {
 	ctx.SetBody(e.AppendBody(nil))
 	ctx.SetConnectionClose()
 	linger(ctx.Conn(), true)
-	var id [12]byte
-	_, _ = rand.Read(id[:]) // never fails
-	requestID := "req_" + hex.EncodeToString(id[:])
+	requestID := newRequestID()
 	ctx.Response.Header.Set("X-Request-Id", requestID)
 	s.metrics.Exchange(metrics.RouteOther, metrics.OutcomeRefused, 0)
 	s.log.Info("exchange", zap.String("request_id", requestID), zap.Stringer("route", metrics.RouteOther),
 		zap.Int("status", e.Status), zap.Stringer("outcome", metrics.OutcomeRefused), zap.String("error", e.Message))
+}
+
+// newRequestID is the id of a request that no exchange was made for.
+func newRequestID() string {
+	var id [12]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return "req_" + hex.EncodeToString(id[:])
 }
 
 // refuseBody ends the connection after the answer, because the rest of the
@@ -173,5 +184,18 @@ func errBusy() *translate.Error {
 	return &translate.Error{
 		Status: 429, Type: translate.TypeRateLimit, Code: "rate_limit_exceeded", Origin: translate.OriginProxy,
 		Message: "This server is serving as many requests as it is configured to. Try again in a moment.",
+	}
+}
+
+// codeOverloaded is the code of errors that say that the server itself is short of
+// something at the moment: connections, descriptors, memory.
+const codeOverloaded = "server_overloaded"
+
+// errOverloaded is the answer to a request that the server cannot take at the
+// moment. It goes with Retry-After.
+func errOverloaded(message string) *translate.Error {
+	return &translate.Error{
+		Status: fasthttp.StatusServiceUnavailable, Type: translate.TypeServer, Code: codeOverloaded, Origin: translate.OriginProxy,
+		Message: message,
 	}
 }

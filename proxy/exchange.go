@@ -11,7 +11,6 @@ import (
 	"github.com/antiphon-proxy/antiphon/proxy/metrics"
 	"github.com/antiphon-proxy/antiphon/proxy/upstream"
 	"github.com/antiphon-proxy/antiphon/translate"
-	"github.com/antiphon-proxy/antiphon/translate/schema"
 )
 
 // exchange is one request of a client and all that it takes to answer it. Its
@@ -26,13 +25,11 @@ type exchange struct {
 	server     *Server
 	client     *client
 	ctx        *fasthttp.RequestCtx // nil when detached
-	backend    *backend
-	front      *chatFront         // for chat clients of a Responses backend
-	recording  *Recording         // of this exchange, if somebody records
-	lessons    []translate.Fact   // what refusals of the request have taught, and is to be remembered if it helps
-	changes    int                // how often the request was changed by lessons
-	candidates []*backend         // for the model, if there are several upstreams
-	dialect    *translate.Dialect // of the backend for this request; never changes
+	front      *chatFront           // for chat clients of a Responses backend
+	recording  *Recording           // of this exchange, if somebody records
+	candidates []*backend           // for the model, if there are several upstreams
+	attempt                         // the request as it goes to one of them
+	earlier    []translate.Loss     // what the request had lost before it was translated for an upstream
 
 	header *fasthttp.RequestHeader  // of the request, for what goes on to the upstream
 	reply  *fasthttp.ResponseHeader // of the reply, for what comes from the upstream and the loss report
@@ -47,7 +44,6 @@ type exchange struct {
 
 	body         []byte // the request's body
 	peeked       []byte // its beginning, where that was looked at before the rest came
-	wire         []byte // the request to the upstream: room for a head, then the body
 	head         []byte
 	out          []byte // what goes to the client
 	desk         *desk  // while the stream has something to do
@@ -60,10 +56,8 @@ type exchange struct {
 	reader       turnReader               // what the upstream says goes to it
 	in           inbound                  // the upstream's reply
 	mend         *translate.ResponsesTurn // for a backend that speaks Responses by halves
-	losses       translate.Losses
 	history      translate.HistoryBuilder
-	chat         translate.ChatOptions // with which the request was translated
-	conversation uint64                // version of the conversation that was read
+	conversation uint64 // version of the conversation that was read
 	seed         translate.Seed
 	seeded       bool      // seed and created were known before: the response has waited
 	created      time.Time // of a response that has waited
@@ -83,19 +77,14 @@ type exchange struct {
 	bound     bool // it goes on with what an upstream keeps
 	keepChats bool // chat completions with store:true are kept
 
-	refused     *translate.Error // what the upstream has said instead of an answer, with status 200; its words are in parts
-	amended     bool             // the request is not the client's alone any more: it asks for a better answer
-	truncations int              // how often the request was made shorter
-
-	check   *schema.Schema // against which the answer is held before the client gets to see it, or nil
-	holding bool           // events are held back until then
-	held    []byte         // those events
+	holding bool   // events are held back until then
+	held    []byte // those events
 
 	streaming bool
 	finished  bool
 	turnUsed  bool
-	reported  int       // losses that the client was told of in the header
-	lastOut   time.Time // when something was written to the client last
+	reported  []translate.Loss // that the client was told of in the header
+	lastOut   time.Time        // when something was written to the client last
 
 	// For the log and the metrics.
 	outcome     metrics.Outcome
@@ -193,16 +182,15 @@ func (x *exchange) recycle() {
 	x.up.Reset()
 	x.in.recycle()
 	x.losses.Reset()
-	x.body, x.wire, x.head, x.out, x.parts = release(x.body), release(x.wire), release(x.head), release(x.out), release(x.parts)
-	x.held, x.check, x.holding = release(x.held), nil, false
+	x.body, x.head, x.out, x.parts = release(x.body), release(x.head), release(x.out), release(x.parts)
+	x.attempt = attempt{wire: release(x.wire), losses: x.losses}
+	x.earlier, x.reported = nil, x.reported[:0]
+	x.held, x.holding = release(x.held), false
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
-	x.backend, x.dialect, x.place, x.summary, x.grant, x.candidates = nil, nil, nil, nil, nil, x.candidates[:0]
+	x.place, x.summary, x.grant, x.candidates = nil, nil, nil, x.candidates[:0]
 	x.kept, x.keepChats, x.routed, x.bound, x.compacts = nil, false, false, false, ""
 	x.peeked, x.replyStart, x.replyErr = x.peeked[:0], release(x.replyStart), nil
-	x.lessons, x.changes = x.lessons[:0], 0
-	x.refused, x.amended, x.truncations = nil, false, 0
-	x.chat = translate.ChatOptions{}
-	x.tenant, x.principal, x.reported = "", "", 0
+	x.tenant, x.principal = "", ""
 	x.continued, x.made = nil, nil
 	x.local, x.lane, x.seeded, x.mayBeEmpty = nil, "", false, false
 	x.streaming, x.finished, x.turnUsed, x.storeFailed = false, false, false, false

@@ -15,7 +15,7 @@ const maxLossHeader = 1024
 
 // reportLosses tells the client what its request has lost on the way.
 func (x *exchange) reportLosses() {
-	x.reported = len(x.losses.Entries)
+	x.reported = append(x.reported[:0], x.losses.Entries...)
 	if x.losses.Empty() || x.server.cfg.Loss == config.LossAllow {
 		return
 	}
@@ -28,11 +28,11 @@ const headReserve = 2 << 10
 
 // composeRequest writes the head of the request to the upstream right before the
 // body in x.wire, so that both go out in one write, and returns the two.
-func (x *exchange) composeRequest() []byte {
+func (x *exchange) composeRequest(stream bool) []byte {
 	if x.backend.cfg.API == config.APIResponses {
-		return x.composeTo(x.backend.responsesHead, x.req.Stream)
+		return x.composeTo(x.backend.responsesHead, stream)
 	}
-	return x.composeTo(x.backend.chatHead, x.req.Stream)
+	return x.composeTo(x.backend.chatHead, stream)
 }
 
 // composeTo is composeRequest for a head, and a stream or not.
@@ -108,7 +108,7 @@ func (x *exchange) passHeaders() {
 		default:
 			continue
 		}
-		x.reply.SetBytesKV(k, v)
+		x.reply.SetBytesKV(k, x.server.redact.JSON(v))
 	}
 }
 

@@ -55,7 +55,8 @@ func (x *exchange) countRequest() (int64, *translate.Error) {
 	if err := x.req.EmptyInput(); err != nil {
 		return 0, err
 	}
-	if err := x.toChat(translate.ChatOptions{History: history}); err != nil {
+	x.chat = translate.ChatOptions{Dialect: x.dialect, History: history}
+	if err := x.caller().build(); err != nil {
 		return 0, err
 	}
 	return x.countTokens(), nil
@@ -71,7 +72,7 @@ func (x *exchange) countTokens() int64 {
 		}
 	}
 	translate.NoteEstimate(&x.losses)
-	return translate.EstimateTokens(x.chatBody())
+	return translate.EstimateTokens(x.wireBody())
 }
 
 // hasTokenizer reports whether the upstream has a tokenizer for the model, as far

@@ -13,7 +13,7 @@ import (
 
 // giveKept is what is kept under a key for the request at hand, unless it was refused.
 func (f *chatFront) giveKept(key []byte) *translate.KeptReasoning {
-	if f.keptRefused {
+	if f.refusedBy == f.x.backend {
 		return nil
 	}
 	k := f.keptScope().get(key)
@@ -27,13 +27,13 @@ func (f *chatFront) giveKept(key []byte) *translate.KeptReasoning {
 // is about that. The request has to be translated again then.
 func (x *exchange) dropKept(status int, body []byte) bool {
 	f := x.front
-	if f == nil || len(f.given) == 0 || f.keptRefused || !translate.RefusesReasoning(status, body) {
+	if f == nil || len(f.given) == 0 || f.refusedBy == x.backend || !translate.RefusesReasoning(status, body) {
 		return false
 	}
 	for _, key := range f.given {
 		f.keptScope().forget(key)
 	}
-	f.keptRefused = true
+	f.refusedBy = x.backend
 	return true
 }
 

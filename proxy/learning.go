@@ -140,6 +140,9 @@ func (b *backend) hints(model string) []translate.Fact {
 // learn changes the exchange's dialect by what a refusal teaches. The request has
 // to be translated again then.
 func (x *exchange) learn(status int, body []byte) bool {
+	if x.dropKept(status, body) {
+		return true
+	}
 	b := x.backend
 	from := translate.Learn
 	if b.cfg.API == config.APIResponses {
@@ -150,7 +153,7 @@ func (x *exchange) learn(status int, body []byte) bool {
 	if !b.cfg.Learn || x.changes >= maxLessons || x.front != nil && x.front.misplaced != nil && b.cfg.API == config.APIResponses {
 		return false // a misplaced request goes up as it is
 	}
-	fact, ok := from(x.dialect, status, body, x.chatBody())
+	fact, ok := from(x.dialect, status, body, x.wireBody())
 	if !ok || b.cfg.Overrides.Sets(fact.Key) || b.cfg.API == config.APIResponses && x.front == nil && !ownFact(fact) {
 		return false
 	}

@@ -3,7 +3,6 @@ package proxy
 import (
 	"io"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -18,46 +17,35 @@ import (
 // lingerTime bounds how long a refused client may go on sending.
 const lingerTime = 2 * time.Second
 
-// lingerListener is a listener whose connections can linger.
-type lingerListener struct {
-	net.Listener
-	ready *atomic.Bool // false: the server is about to stop, and waits for nobody
-}
-
-func (l lingerListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	if tcp, ok := c.(*net.TCPConn); ok {
-		return &lingerConn{TCPConn: tcp, ready: l.ready}, nil
-	}
-	return c, nil
-}
-
-type lingerConn struct {
-	*net.TCPConn
-	ready   *atomic.Bool
-	lingers atomic.Bool
-}
-
-// Close closes the connection, at once or when the client has.
-func (c *lingerConn) Close() error {
-	if c.lingers.Swap(false) && c.ready.Load() && c.CloseWrite() == nil {
+// linger waits for the client to close a connection that lingers.
+func (c *clientConn) linger() {
+	if c.lingers.Swap(false) && c.from.ready.Load() && c.CloseWrite() == nil {
 		_ = c.SetReadDeadline(time.Now().Add(lingerTime))
-		_, _ = io.Copy(discard{}, c.TCPConn)
+		_, _ = discard{}.ReadFrom(c.TCPConn)
 	}
-	return c.TCPConn.Close()
 }
 
-// discard is io.Discard without its large buffers, which nobody needs here.
+// discard throws away what it reads, without io.Discard's large buffers.
 type discard struct{}
 
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
+// ReadFrom reads to the end.
+func (discard) ReadFrom(r io.Reader) (n int64, err error) {
+	var buf [2 << 10]byte
+	for {
+		m, err := r.Read(buf[:])
+		n += int64(m)
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
 
 // linger says whether a connection lingers when it is closed.
 func linger(conn net.Conn, yes bool) {
-	if c, ok := conn.(*lingerConn); ok {
+	if c, ok := conn.(*clientConn); ok {
 		c.lingers.Store(yes)
 	}
 }

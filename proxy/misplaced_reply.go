@@ -31,10 +31,17 @@ func (x *exchange) answersMisplaced(history *translate.History) (dialect *transl
 		return x.dialect, false
 	}
 	x.front = chatFronts.Get().(*chatFront) // the pool's only type
-	x.front.misplaced = &misplacedRequest{x.body, history}
+	x.front.x, x.front.misplaced = x, &misplacedRequest{x.body, history}
+	x.chat.History = history
 	face := *x.dialect
 	face.Tools.Custom = translate.CustomNative
 	return &face, true
+}
+
+// passes reports whether the upstream answers the request itself, as it stands in the
+// exchange.
+func (f *chatFront) passes() bool {
+	return f.x.backend.passes(chatPath) && (f.misplaced == nil || !f.x.req.CustomTools())
 }
 
 // toMisplaced translates the misplaced request for the upstream, into x.wire.

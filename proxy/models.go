@@ -120,7 +120,7 @@ func fetchModels(b *backend, head []byte) ([]byte, *translate.Error) {
 		switch {
 		case errors.Is(err, io.EOF):
 			if status := up.Header.StatusCode(); status != 200 {
-				return nil, translate.UpstreamError(status, body)
+				return nil, translate.UpstreamError(status, body) // respondError takes secrets out
 			}
 			return body, nil
 		case err != nil:

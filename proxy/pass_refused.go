@@ -33,7 +33,7 @@ func (x *exchange) refusedInPassing() *translate.Error {
 	if data == nil || translate.ReadResponsesRefusal(data) != translate.RefusalInPlace {
 		return nil
 	}
-	return translate.UpstreamError(0, data) // it came without a status
+	return translate.UpstreamError(0, data).Redacted(x.server.redactText) // it came without a status
 }
 
 // peek reads on, and reports whether there is more to come. An upstream that is silent

@@ -83,10 +83,8 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 			body, length = x.body, len(x.body)
 			break
 		}
-		r := &limitedBody{r: from, left: limit, x: x}
-		stream = &upstream.StreamBody{Reader: r, Chunked: length < 0, Before: func() {
-			_ = ctx.SetReadDeadline(time.Now().Add(s.cfg.Limits.ReadTimeout.Std()))
-		}}
+		r := &limitedBody{r: x.beginUpload(from, true), left: limit, x: x}
+		stream = &upstream.StreamBody{Reader: r, Chunked: length < 0}
 	default:
 		length = 0
 	}
@@ -146,7 +144,7 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 			}
 		}
 		x.up.Close(false)
-		ok, refused := x.standIn(func() *translate.Error {
+		ok, refused := x.failover(func() *translate.Error {
 			if x.backend.passes(path) {
 				return nil
 			}
@@ -351,7 +349,7 @@ func (x *exchange) passReply() (streaming bool) {
 			out.SetContentTypeBytes(v)
 			continue
 		}
-		out.AddBytesKV(k, v)
+		x.server.addPassed(out, k, v)
 	}
 	if ctx.IsHead() {
 		ctx.Response.SkipBody = true
@@ -388,7 +386,7 @@ func (r rawReply) WriteTo(w io.Writer) (n int64, err error) {
 		}
 	}()
 	for {
-		p, err := x.readPassing()
+		p, err := x.hiddenPassing()
 		if errors.Is(err, io.EOF) {
 			x.up.Close(true)
 			return n, nil
@@ -421,7 +419,7 @@ var errUploadTooLarge = errors.New("request body too large")
 
 // limitedBody is a client's request body on its way to the upstream.
 type limitedBody struct {
-	r    io.Reader
+	r    upload
 	left int64
 	x    *exchange
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // Recording is one exchange as a bug report needs it: what went in on both sides.
-// What came out is made again from that. Nothing of it is a header, so that no
-// credential can be in it; the bodies are as they were.
+// What came out is made again from that. Nothing of it is a header, and the
+// credentials of tools are taken out of the bodies, which are otherwise as they were.
 type Recording struct {
 	RequestID string
 	// Chat says that the client spoke Chat Completions, to a Responses backend.
@@ -46,7 +46,7 @@ func (x *exchange) tap() {
 		x.recording = &Recording{Client: bytes.Clone(x.body)} // the store may get the body later
 	}
 	r := x.recording
-	r.Upstream, r.Reply = bytes.Clone(x.chatBody()), nil
+	r.Upstream, r.Reply = bytes.Clone(x.wireBody()), nil
 	x.up.Tap = func(p []byte) {
 		if len(r.Reply)+len(p) <= recordBytes {
 			r.Reply = append(r.Reply, p...)
@@ -78,6 +78,7 @@ func (x *exchange) recorded() {
 		}
 	}
 	r.Model, r.Facts = x.backend.modelName(model), x.backend.facts(model)
+	r.hideCredentials(x)
 	x.server.record(r)
 }
 

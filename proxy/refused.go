@@ -23,7 +23,7 @@ import (
 // noteInBand looks whether what has just ended a reply is an error in place of an
 // answer.
 func (x *exchange) noteInBand(in *inbound, body []byte) {
-	if in.reader.Failure() != nil && in.reader.Silent() && !x.amended && x.refuses(body) {
+	if in.reader.Failure() != nil && in.reader.Silent() && x.refuses(body) {
 		in.inBand = append(in.inBand[:0], body...)
 	}
 }
@@ -37,21 +37,13 @@ func (x *exchange) refuses(body []byte) bool {
 	return translate.IsRefusal(body)
 }
 
-// takeRefusal is askOnce for a refusal that has come already.
-func (x *exchange) takeRefusal() (status int, e *translate.Error, elsewhere bool) {
-	e, x.refused = x.refused, nil
-	elsewhere = x.noteReply(nil, e.Status)
-	if len(x.wire) == 0 { // a stream has let go of it
-		parts := x.parts
-		if x.toChatAgain() != nil {
-			return 0, e, elsewhere
-		}
-		x.parts = parts
+// inBandFailure is the outcome of a request that was answered with such an error.
+func (x *exchange) inBandFailure(e *translate.Error, body []byte) outcome {
+	o := outcome{err: e, status: e.Status, body: body, retryable: x.noteReply(nil, e.Status)}
+	if o.status == 502 { // it does not say which
+		o.status = 400
 	}
-	if status = e.Status; status == 502 { // it does not say which
-		status = 400
-	}
-	return status, e, elsewhere
+	return o
 }
 
 // askRefused asks again for a reply, if the turn has ended in a refusal. w is where
@@ -69,12 +61,11 @@ func (x *exchange) askRefused(w io.Writer) (again bool, err error) {
 			return false, err
 		}
 	}
-	x.refused, x.parts = x.turn.Failure(), append(x.parts[:0], x.in.inBand...)
+	o := x.inBandFailure(x.turn.Failure(), x.in.inBand)
 	x.up.Close(true)
 	x.keepTurn()
 	x.reader.Again(x.dialect)
-	failure := x.sendAlive(w)
-	x.reported = 0 // the losses are those of another request now
+	failure := x.alive(w, func() *translate.Error { return x.sendAfter(o) })
 	switch {
 	case errors.Is(x.up.Cancelled(), errClientGone) && w != nil:
 		return false, errStop

@@ -139,6 +139,9 @@ func find(method, path string) (r *route, id string, known bool) {
 // serve is fasthttp's handler.
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	path := pathOf(ctx)
+	if !s.ready.Load() && !ctx.Request.Header.ConnectionUpgrade() {
+		ctx.SetConnectionClose() // the client's next request is for another replica
+	}
 	switch path {
 	case "/healthz":
 		s.health(ctx, true)
@@ -156,7 +159,9 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		}
 		x.status = ctx.Response.StatusCode()
 		x.sayTime()
-		if !streaming {
+		if streaming {
+			x.client.streaming()
+		} else {
 			x.finish()
 		}
 	}()

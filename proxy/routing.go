@@ -256,41 +256,8 @@ func (x *exchange) keepCandidates(like func(b *backend) bool) {
 	x.candidates = slices.DeleteFunc(x.candidates, func(b *backend) bool { return b != x.backend && !like(b) })
 }
 
-// next is the upstream that may be asked after the present one, or nil.
-func (x *exchange) next() *backend {
-	if i := slices.Index(x.candidates, x.backend); i >= 0 && i+1 < len(x.candidates) {
-		return x.candidates[i+1]
-	}
-	return nil
-}
-
-// standIn turns to the next upstream that can be asked for the same, if there is
-// one: ready makes the request anew for x.backend, which may speak another API
-// than the one before. refused is why the last of them cannot be asked; then
-// everything is as if there were none.
-func (x *exchange) standIn(ready func() *translate.Error) (ok bool, refused *translate.Error) {
-	was, dialect, lessons, changes := x.backend, x.dialect, x.lessons, x.changes
-	for b := x.next(); b != nil; b = x.next() {
-		x.use(b)
-		x.lessons, x.changes = nil, 0
-		x.losses.Reset()
-		if refused = ready(); refused != nil {
-			continue
-		}
-		x.server.metrics.Fallbacks.Add(1)
-		// What the one before has said of itself is not true of this one.
-		for _, name := range []string{"Retry-After", "Retry-After-Ms", "X-Should-Retry"} {
-			x.reply.Del(name)
-		}
-		if x.quota == nil {
-			dropRateLimits(x.reply)
-		}
-		return true, nil
-	}
-	x.backend, x.dialect, x.lessons, x.changes = was, dialect, lessons, changes
-	x.losses.Reset()
-	return false, refused
-}
+// nobody is for keepCandidates: the present upstream stays alone.
+func nobody(*backend) bool { return false }
 
 // takeFailure reads why an upstream has not answered, before another one is asked.
 func (x *exchange) takeFailure(err error) *translate.Error {
@@ -299,21 +266,6 @@ func (x *exchange) takeFailure(err error) *translate.Error {
 		return upstreamFailure(err)
 	}
 	return x.readError()
-}
-
-// unreplaced is the failure of an upstream for which no other can stand in, and
-// why.
-func unreplaced(failure, refused *translate.Error) *translate.Error {
-	if refused == nil {
-		return failure
-	}
-	e := *failure
-	e.Message += " No other upstream can stand in for it: "
-	if refused.Code == "previous_response_not_found" || refused.Status == fasthttp.StatusNotFound {
-		e.Message += "what the request goes on with is kept by that one. "
-	}
-	e.Message += refused.Message
-	return &e
 }
 
 func dropRateLimits(h *fasthttp.ResponseHeader) {

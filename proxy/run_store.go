@@ -101,6 +101,8 @@ type runRequest struct {
 	RequestID string   `json:"request_id"`
 	Headers   []string `json:"headers,omitempty"` // names and values in turn
 	Sealed    []byte   `json:"sealed,omitempty"`  // likewise, the client's credential
+
+	SealedBody bool `json:"sealed_body,omitempty"` // the body is sealed, because its tools have credentials
 }
 
 func (r *runRequest) pack(body []byte) []byte {
@@ -119,6 +121,11 @@ func (s *Server) runRequest(tenant, id string) (*runRequest, []byte, error) {
 	r := &runRequest{}
 	if err := json.Unmarshal(head, r); err != nil {
 		return nil, nil, fmt.Errorf("request of a background response: %w", err)
+	}
+	if r.SealedBody {
+		if body, err = s.openBody(tenant, body); err != nil {
+			return nil, nil, fmt.Errorf("request of a background response: %w", err)
+		}
 	}
 	return r, body, nil
 }

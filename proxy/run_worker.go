@@ -409,7 +409,6 @@ func (x *exchange) prepareAgain() *translate.Error {
 		if err == nil || err.Code != "conversation_locked" || x.up.Cancelled() != nil || time.Now().After(end) {
 			return err
 		}
-		x.losses.Reset()
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/config"
 	"github.com/antiphon-proxy/antiphon/proxy/fetch"
 	"github.com/antiphon-proxy/antiphon/proxy/metrics"
+	"github.com/antiphon-proxy/antiphon/proxy/redact"
 	"github.com/antiphon-proxy/antiphon/proxy/seal"
 	"github.com/antiphon-proxy/antiphon/proxy/store"
 	"github.com/antiphon-proxy/antiphon/translate"
@@ -45,6 +46,9 @@ type Server struct {
 	log     *zap.Logger
 	metrics *metrics.Metrics
 	record  func(*Recording)
+	redact  *redact.Redactor // of the operator's secrets
+
+	redactText func(string) string // redact.Text
 
 	router        *router
 	histories     *histories
@@ -55,6 +59,9 @@ type Server struct {
 	fetcher       *fetch.Client // nil: nothing is fetched for upstreams
 
 	headRoom [headReserve]byte // zeros: the room before a request body
+
+	descriptors int // that the process may have; 0 is no limit
+	connections connectionBounds
 
 	http     fasthttp.Server
 	clients  clients
@@ -70,6 +77,8 @@ func New(opt Options) (*Server, error) {
 	cfg := *opt.Config
 	s := &Server{cfg: cfg, store: statefulOnly{opt.Store}, log: opt.Log, record: opt.Record}
 	s.keys.Store(opt.Keys)
+	s.redact = redact.New(cfg.Secrets()...)
+	s.redactText = s.redact.Text
 	var err error
 	if s.router, err = newRouter(&s.cfg, opt.Version, opt.Dial); err != nil {
 		return nil, err
@@ -92,12 +101,14 @@ func New(opt Options) (*Server, error) {
 	s.runs.init(s)
 	s.makeMetrics(opt.Version)
 	s.clients.watcher = newWatcher()
+	s.descriptors = descriptorLimit()
+	s.connections = connectionsFor(&s.cfg, s.descriptors)
 	s.http = fasthttp.Server{
 		Handler:                       s.serve,
 		ErrorHandler:                  s.serverError,
 		ConnState:                     s.clients.state,
 		Logger:                        quietLogger{opt.Log},
-		Concurrency:                   4*cfg.Limits.Concurrency + 64, // connections; requests are counted in serve
+		Concurrency:                   s.connections.all + 1024, // of connections, which the listener bounds; requests are counted in serve
 		ReadBufferSize:                int(cfg.Limits.Header),
 		WriteBufferSize:               8 << 10, // larger pieces go past it
 		ReadTimeout:                   cfg.Limits.ReadTimeout.Std(),
@@ -124,7 +135,7 @@ func (s *Server) makeMetrics(version string) {
 		names[i] = r.Info().ID
 	}
 	s.metrics = metrics.New(names)
-	s.metrics.Info = [3]string{version, s.router.all[0].dialect.Name, s.cfg.Store.Kind}
+	s.metrics.Info = [3]string{version, s.router.all[0].dialect.Name, s.cfg.Store.Redacted()}
 	s.metrics.UpstreamStats = s.router.stats
 	s.metrics.UpstreamsWell = func(put func(string, bool)) {
 		now := time.Now()
@@ -162,7 +173,14 @@ func (s *Server) ReloadedKeys(keys *config.Keys, err error) {
 // Serve serves the connections of a listener until Shutdown.
 func (s *Server) Serve(ln net.Listener) error {
 	s.runs.start(s)
-	return s.http.Serve(lingerListener{ln, &s.ready})
+	return s.http.Serve(s.newListener(ln, s.connections, s.cfg.Limits.WriteTimeout.Std()))
+}
+
+// AdminListener is the listener for Admin: it is bounded too, and goes on when the
+// system is short of descriptors.
+func (s *Server) AdminListener(ln net.Listener) net.Listener {
+	const most = 64
+	return s.newListener(ln, connectionBounds{all: most, refusing: 4}, 0)
 }
 
 // Drain says that the server is about to stop: readiness fails from now on, and
@@ -208,12 +226,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // InFlight is how many requests are being served.
 func (s *Server) InFlight() int64 { return s.inFlight.Load() }
 
-// quietLogger takes what fasthttp has to say. Its texts may quote requests, so
-// they are only shown when somebody debugs.
+// quietLogger takes what fasthttp has to say. Its texts quote requests, headers
+// included, so only what it says of itself is shown, and when somebody debugs.
 type quietLogger struct{ log *zap.Logger }
 
-func (l quietLogger) Printf(format string, args ...any) {
+func (l quietLogger) Printf(format string, _ ...any) {
 	if e := l.log.Check(zap.DebugLevel, "http server"); e != nil {
-		e.Write(zap.String("text", fmt.Sprintf(format, args...)))
+		e.Write(zap.String("text", format))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/antiphon-proxy/antiphon/config"
@@ -189,10 +190,15 @@ func (x *exchange) flush(w io.Writer) error {
 // lossComment says in a comment what the reply has lost: it comes too late for
 // the header.
 func (x *exchange) lossComment(dst []byte) []byte {
-	if len(x.losses.Entries) == x.reported || x.server.cfg.Loss == config.LossAllow {
+	late := translate.Losses{More: x.losses.More}
+	for _, loss := range x.losses.Entries {
+		if !slices.Contains(x.reported, loss) {
+			late.Entries = append(late.Entries, loss)
+		}
+	}
+	if late.Empty() || x.server.cfg.Loss == config.LossAllow {
 		return dst
 	}
-	late := translate.Losses{Entries: x.losses.Entries[x.reported:], More: x.losses.More}
 	x.head = append(x.head[:0], "antiphon-loss: "...)
 	x.head = late.AppendHeader(x.head, maxLossHeader)
 	return sse.AppendComment(dst, string(x.head))

@@ -29,9 +29,9 @@ func (t *Turn) closeHeld(dst []byte, i int, status string) []byte {
 	}
 	t.holding--
 	if len(it.half) > 0 {
-		it.text = append(it.text, `\ufffd`...)
-		it.half = it.half[:0]
+		dst = t.endHalf(dst, it)
 	}
+	dst = t.settleArguments(dst, it, status)
 	t.scratch = jsonx.AppendUnescaped(t.scratch[:0], it.text)
 	mended, ok := it.settle(&t.args, t.scratch, status == "completed")
 	if !ok || mended {
@@ -55,7 +55,7 @@ func (t *Turn) endHeld(dst []byte) []byte {
 			continue
 		}
 		status := "completed"
-		if t.cutShort != "" && (t.torn(it) || len(it.text) == 0) {
+		if t.cutShort != "" && (t.torn(it) || it.args.none()) {
 			status = "incomplete"
 		}
 		dst = t.closeHeld(dst, i, status)

@@ -4,47 +4,26 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
-// Tool calls come in fragments that servers number in many ways (PEERS §4.1):
-// the index may be missing, always 0, or used again; the id may come once, in
-// every fragment, late, or never; the name may be repeated, or come in pieces.
-// Fragments are told apart by id and index and by what they hold, and a call is
-// announced when its name is known: with its first arguments, or at its end.
+// Tool calls come in fragments that servers number in many ways (docs/ARCHITECTURE.md):
+// the index may be missing, always 0, or used again; the id may come once, in every
+// fragment, late, or never; the name may be repeated, or come in pieces. Which call a
+// fragment belongs to is told in chat_responses_fragment.go. A call is announced when
+// its name is known: with its first arguments, or at its end.
 
 // call takes in one element of tool_calls, or a legacy function_call.
 func (t *Turn) call(dst []byte, d *jsonx.Doc, n uint32, legacy bool) []byte {
 	if d.Kind(n) != jsonx.Object || t.state >= stateEnded {
 		return dst
 	}
-	var id, function, index uint32
-	if legacy {
-		function = n
-	} else {
-		id, function, index = d.GetString(n, "id"), d.Get(n, "function"), d.Get(n, "index")
-	}
-	arguments, native := d.Get(function, "arguments"), false
-	if custom := d.Get(n, "custom"); function == 0 && !legacy && d.Kind(custom) == jsonx.Object {
-		function, arguments, native = custom, d.Get(custom, "input"), true
-	}
-	name := d.GetString(function, "name")
-	position := -1
-	if v, ok := d.Int(index); ok && v >= 0 && v < maxItems {
-		position = int(v)
-	}
-	var idText, nameText []byte
-	if id != 0 {
-		idText = d.Str(id)
-	}
-	if name != 0 {
-		nameText = d.Str(name)
-	}
+	f := t.readFragment(d, n, legacy)
 	if len(t.opt.Dialect.Tools.CallExtras) > 0 {
-		if dst = t.callExtras(dst, d, n, idText); t.state >= stateEnded {
+		if dst = t.callExtras(dst, d, n, f.id); t.state >= stateEnded {
 			return dst
 		}
 	}
-	i := t.callFor(position, idText, nameText, d.Present(arguments) && !emptyString(d, arguments))
+	i := t.callFor(&f)
 	if i < 0 {
-		if dst, i = t.newCall(dst, position, idText); i < 0 {
+		if dst, i = t.newCall(dst, f.position, f.id); i < 0 {
 			return dst
 		}
 	}
@@ -52,17 +31,17 @@ func (t *Turn) call(dst []byte, d *jsonx.Doc, n uint32, legacy bool) []byte {
 	if it.state == itemIgnored {
 		return dst
 	}
-	it.native = it.native || native
+	it.native = it.native || f.native
 	if len(it.upstreamID) == 0 {
-		it.upstreamID = append(it.upstreamID, idText...)
+		it.upstreamID = append(it.upstreamID, f.id...)
 	}
-	if len(nameText) > 0 && it.state == itemPending && string(it.said) != string(nameText) {
-		if !t.hold(len(nameText)) {
+	if len(f.name) > 0 && it.state == itemPending {
+		if !t.hold(len(f.name)) {
 			return t.tooLarge(dst)
 		}
-		it.said = append(it.said, nameText...)
+		t.opt.Request.tools.addName(it, f.name)
 	}
-	return t.arguments(dst, i, d, arguments)
+	return t.arguments(dst, i, d, f.arguments)
 }
 
 func emptyString(d *jsonx.Doc, n uint32) bool {
@@ -71,41 +50,6 @@ func emptyString(d *jsonx.Doc, n uint32) bool {
 
 func emptyArray(d *jsonx.Doc, n uint32) bool {
 	return d.Kind(n) == jsonx.Array && d.End(n) == n+1
-}
-
-// callFor finds the call that a fragment belongs to, or returns -1 for a new one.
-func (t *Turn) callFor(position int, id, name []byte, hasArguments bool) int {
-	last := -1 // the last call, or the last one at this position
-	for i := t.count - 1; i >= 0; i-- {
-		it := &t.items[i]
-		if it.kind != outCall {
-			continue
-		}
-		here := position < 0 || it.position < 0 || it.position == position
-		if len(id) > 0 && here && string(it.upstreamID) == string(id) {
-			return i
-		}
-		if last < 0 && here {
-			last = i
-		}
-	}
-	if last < 0 {
-		return -1
-	}
-	it := &t.items[last]
-	if len(id) > 0 {
-		// Another id is another call, unless this one has only waited for its own.
-		if len(it.upstreamID) > 0 || len(name) > 0 && it.state != itemPending {
-			return -1
-		}
-		return last
-	}
-	// Without an id: a name after complete arguments begins another call, but
-	// for a server that repeats the name in a last, empty fragment.
-	if len(name) > 0 && it.state != itemIgnored && (hasArguments || string(it.said) != string(name)) && t.wholeArguments(it) {
-		return -1
-	}
-	return last
 }
 
 // newCall begins a call. Those before it whose arguments are complete are over.
@@ -135,7 +79,7 @@ func (t *Turn) newCall(dst []byte, position int, id []byte) ([]byte, int) {
 		return t.tooLarge(dst), -1
 	}
 	it := &t.items[i]
-	it.position = position
+	it.position, it.chunk, it.choice = position, t.chunks, t.choiceAt
 	it.upstreamID = append(it.upstreamID, id...)
 	if calls > 0 && !t.opt.Request.ParallelCalls {
 		it.state = itemIgnored
@@ -164,7 +108,7 @@ func (t *Turn) arguments(dst []byte, i int, d *jsonx.Doc, n uint32) []byte {
 	it := &t.items[i]
 	switch it.state {
 	case itemPending:
-		if len(it.said) == 0 { // kept until the name comes
+		if len(it.said) == 0 || t.opt.Request.tools.begins(it.said) { // kept until the name comes
 			it.text = append(it.text, raw...)
 			if !t.hold(len(raw)) {
 				return t.tooLarge(dst)
@@ -178,9 +122,6 @@ func (t *Turn) arguments(dst []byte, i int, d *jsonx.Doc, n uint32) []byte {
 		t.lose(ruleReplyLateArguments, "output["+string(appendInt(nil, it.index))+"].arguments", "")
 		return dst
 	}
-	if t.opt.Dialect.Tools.RepairArguments && it.form == formFunction && it.state == itemOpen && len(it.text) == 0 {
-		raw = t.mendedArguments(it, raw)
-	}
 	return t.callDelta(dst, it, t.whole(it, raw, kind))
 }
 
@@ -188,16 +129,12 @@ func (t *Turn) arguments(dst []byte, i int, d *jsonx.Doc, n uint32) []byte {
 // JSON string that stands on its own.
 func (t *Turn) callDelta(dst []byte, it *outItem, raw []byte) []byte {
 	switch {
-	case it.form == formFunction && it.state != itemHeld:
-		return t.argumentsDelta(dst, it, raw)
 	case it.form == formCustom:
 		return t.customDelta(dst, it, raw)
+	case t.given:
+		return t.argumentsDelta(dst, it, raw)
 	}
-	if !t.hold(len(raw)) {
-		return t.tooLarge(dst)
-	}
-	it.text = append(it.text, raw...)
-	return dst
+	return t.takeArguments(dst, it, raw)
 }
 
 func (t *Turn) argumentsDelta(dst []byte, it *outItem, raw []byte) []byte {
@@ -207,7 +144,7 @@ func (t *Turn) argumentsDelta(dst []byte, it *outItem, raw []byte) []byte {
 	if !t.hold(len(raw)) {
 		return t.tooLarge(dst)
 	}
-	return t.emitArguments(dst, it, raw)
+	return t.giveArguments(dst, it, raw)
 }
 
 // emitArguments is argumentsDelta without a look at the bound.
@@ -246,6 +183,7 @@ func (t *Turn) announce(dst []byte, i int) []byte {
 		t.lose(ruleReplyCallID, outputPath(len(t.order))+".call_id", string(it.callID))
 		it.callID = t.opt.Seed.appendID(it.callID[:0], prefixCallID, firstOutput+i)
 	}
+	it.patch = it.form == formCustom && it.takesPatches()
 	early := append([]byte(nil), it.text...)
 	it.text = it.text[:0]
 	if it.builtin() || t.holdsInput(it) || t.holdsArguments(it) {
@@ -270,28 +208,27 @@ func (t *Turn) identify(it *outItem) bool {
 	if it.native {
 		it.form = formCustom
 	}
-	if !s.simple || s.isAllowed {
-		tool, exact := s.called(it.name)
-		if !s.permits(tool) {
-			return false
-		}
-		if tool != nil && (!it.native || tool.form == formCustom) {
-			if !exact {
-				t.lose(ruleReplyCallRenamed, outputPath(len(t.order))+".name", string(it.name))
-			}
-			it.form, it.tool = tool.form, tool
-			if tool.name != 0 {
-				it.name = append(it.name[:0], tool.doc.Str(tool.name)...)
-			}
-			if n := tool.spaceName(); n != 0 {
-				it.space = append(it.space[:0], tool.doc.Str(n)...)
-			}
-			return true
-		}
-	} else if s.choice == choiceNone {
+	tool, exact := s.called(it.name)
+	if !s.permits(tool) {
 		return false
 	}
-	jsonx.MendSurrogates(it.name)
+	if tool == nil || it.native && tool.form != formCustom {
+		jsonx.MendSurrogates(it.name)
+		return true
+	}
+	if exact && s.simple { // it has the name, and is a function
+		return true
+	}
+	if !exact {
+		t.lose(ruleReplyCallRenamed, outputPath(len(t.order))+".name", string(it.name))
+	}
+	it.form, it.tool = tool.form, tool
+	if tool.name != 0 {
+		it.name = append(it.name[:0], tool.doc.Str(tool.name)...)
+	}
+	if n := tool.spaceName(); n != 0 {
+		it.space = append(it.space[:0], tool.doc.Str(n)...)
+	}
 	return true
 }
 
@@ -315,9 +252,9 @@ func (t *Turn) usedCallID(i int) bool {
 // closeArguments finishes the arguments of a call that is about to be done.
 func (t *Turn) closeArguments(dst []byte, it *outItem, status string) []byte {
 	if len(it.half) > 0 { // the other half never came
-		it.half = it.half[:0]
-		dst = t.emitArguments(dst, it, []byte(`\ufffd`))
+		dst = t.endHalf(dst, it)
 	}
+	dst = t.settleArguments(dst, it, status)
 	if len(it.text) == 0 && status == "completed" { // a function without parameters
 		dst = t.emitArguments(dst, it, []byte("{}"))
 	}
@@ -358,21 +295,19 @@ func (t *Turn) closeWholeCalls(dst []byte) []byte {
 // wholeArguments reports whether a call's arguments are a complete JSON value.
 // It is asked where a call may end, not for every fragment.
 func (t *Turn) wholeArguments(it *outItem) bool {
-	if len(it.half) > 0 {
+	switch {
+	case len(it.half) > 0:
 		return false
-	}
-	if it.form == formCustom {
+	case it.form == formCustom:
 		return !it.native && it.input.state == inputOver
+	case it.state == itemPending || t.given: // they wait for the name, or are nobody's pieces
+		if len(it.text) == 0 {
+			return false
+		}
+		t.scratch = jsonx.AppendUnescaped(t.scratch[:0], it.text)
+		return isWhole(&t.args, t.scratch)
 	}
-	if len(it.text) == 0 {
-		return false
-	}
-	last := it.text[len(it.text)-1]
-	if last != '}' && last != ' ' && last != 'n' { // an object, perhaps with \n after it
-		return false
-	}
-	t.scratch = jsonx.AppendUnescaped(t.scratch[:0], it.text)
-	return isWhole(&t.args, t.scratch)
+	return it.args.whole()
 }
 
 // torn reports whether a call that is going on has been cut off, as far as can be
@@ -383,8 +318,30 @@ func (t *Turn) torn(it *outItem) bool {
 		return false
 	case it.form == formCustom:
 		return !it.native && it.input.state != inputStart && !it.input.whole()
+	case it.state == itemPending:
+		return len(it.text) > 0 && !t.wholeArguments(it) || len(it.text) == 0 && t.needsArguments(it)
 	}
-	return len(it.text) > 0 && !t.wholeArguments(it)
+	return it.args.torn() || len(it.half) > 0 || it.args.none() && t.needsArguments(it)
+}
+
+// cutCall reports whether a call has been cut off in its arguments, though the backend
+// has said that it was done: no client must run it.
+func (t *Turn) cutCall() bool {
+	for i := range t.count {
+		it := &t.items[i]
+		if it.kind != outCall || it.state != itemOpen && it.state != itemHeld {
+			continue
+		}
+		cut := it.args.torn()
+		if it.form == formCustom {
+			cut = !it.native && it.input.state == inputText
+		}
+		if cut {
+			t.lose(ruleReplyTornCall, outputPath(i), string(it.said))
+			return true
+		}
+	}
+	return false
 }
 
 // callsWhole reports whether no call has been cut off in its arguments.

@@ -20,6 +20,7 @@ type choiceFields struct {
 // feedChunk takes in any chunk, or a whole chat.completion.
 func (t *Turn) feedChunk(dst, data []byte) []byte {
 	t.shape.clear()
+	t.chunks++
 	d := &t.doc
 	if err := d.Parse(data, upstreamLimits); err != nil {
 		if err.Reason != jsonx.InvalidUTF8 {
@@ -79,23 +80,8 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 	}
 	first := d.Kind(choices) == jsonx.Array
 	if first {
-		n := 0
-		for c, end := d.First(choices), d.End(choices); c < end; c = d.Next(c) {
-			if v, ok := d.Int(d.Get(c, "index")); ok && v != 0 {
-				t.lose(ruleReplyChoices, "output", "")
-				continue
-			}
-			if n++; n > 1 {
-				t.lose(ruleReplyChoices, "output", "")
-				break
-			}
-			dst = t.choice(dst, d, c)
-			if usageNode == 0 {
-				usageNode = d.Get(c, "usage")
-			}
-			if t.state >= stateEnded {
-				return dst
-			}
+		if dst, usageNode = t.choicesOf(dst, d, choices, usageNode); t.state >= stateEnded {
+			return dst
 		}
 	}
 	if d.Kind(usageNode) == jsonx.Object {
@@ -128,7 +114,7 @@ func (t *Turn) choice(dst []byte, d *jsonx.Doc, c uint32) []byte {
 		return dst
 	}
 	t.chose = true
-	var delta, message, finish, logprobs uint32
+	var delta, message, finish, logprobs, calls, legacy, text uint32
 	for k, end := d.First(c), d.End(c); k < end; k = d.Next(k + 1) {
 		v := k + 1
 		switch string(d.Str(k)) {
@@ -140,15 +126,19 @@ func (t *Turn) choice(dst []byte, d *jsonx.Doc, c uint32) []byte {
 			finish = v
 		case "logprobs":
 			logprobs = v
+		case "tool_calls":
+			calls = v
+		case "function_call":
+			legacy = v
+		case "text":
+			text = v
 		}
 	}
-	if d.Kind(delta) != jsonx.Object && t.count == t.leading() {
-		delta = message // a whole answer; after deltas it would be all of them again
+	dst = t.utterance(dst, d, delta, message, finish, logprobs)
+	if calls|legacy|text != 0 && t.state < stateEnded {
+		dst = t.besideDelta(dst, d, calls, legacy, text, delta|message != 0)
 	}
-	if d.Kind(delta) == jsonx.Object {
-		dst = t.delta1(dst, d, delta, logprobs)
-	}
-	if t.state >= stateEnded || t.finished {
+	if t.state >= stateEnded || t.finished || t.alternative() {
 		return dst
 	}
 	if d.Kind(finish) == jsonx.String && len(d.Str(finish)) > 0 {
@@ -203,6 +193,9 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 			busy++
 		}
 	}
+	if t.ofOneAnswer(d, &f) {
+		busy = 0
+	}
 	if f.reasoningContent|f.reasoning|f.thinking|f.reasoningDetails != 0 {
 		dst = t.reasoning(dst, d, &f)
 	}
@@ -217,44 +210,14 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 			dst = t.annotation(dst, d, v)
 		}
 	}
-	if d.Kind(f.toolCalls) == jsonx.Array {
-		for v, end := d.First(f.toolCalls), d.End(f.toolCalls); v < end; v = d.Next(v) {
-			dst = t.call(dst, d, v, false)
-		}
-	}
-	if f.functionCall != 0 {
-		dst = t.call(dst, d, f.functionCall, true)
+	if f.toolCalls|f.functionCall != 0 {
+		dst = t.callsOf(dst, d, f.toolCalls, f.functionCall)
 	}
 	if f.audio != 0 {
 		t.lose(ruleReplyAudio, "output", "")
 	}
 	if busy == 1 && t.state < stateEnded {
 		t.learn(d, &f)
-	}
-	return dst
-}
-
-// content takes in content: a string, or parts as Mistral's reasoning models
-// send them.
-func (t *Turn) content(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
-	switch d.Kind(n) {
-	case jsonx.String:
-		var tokens []byte
-		if t.opt.Request.IncludeLogprobs && d.Present(logprobs) {
-			tokens = appendLogprobs(nil, d, logprobs)
-		}
-		return t.taggedText(dst, d.Str(n), d.StrKind(n), tokens)
-	case jsonx.Array:
-		for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
-			switch text := d.GetString(v, "text"); {
-			case text != 0:
-				dst = t.taggedText(dst, d.Str(text), d.StrKind(text), nil)
-			case d.Is(d.Get(v, "type"), "thinking"):
-				dst = t.thinkingPart(dst, d, d.Get(v, "thinking"))
-			default:
-				t.losePart(d, v)
-			}
-		}
 	}
 	return dst
 }
@@ -348,6 +311,9 @@ func (t *Turn) end(dst []byte) []byte {
 	case finishFilter:
 		t.cutShort = "content_filter"
 	}
+	if t.cutShort == "" && t.cutCall() {
+		t.cutShort = "max_output_tokens"
+	}
 	if t.finish == finishStop && len(t.order) == t.leading() && t.holding == 0 && !t.compacts {
 		dst = t.message(dst, textPart) // an empty answer is an answer
 	}
@@ -355,7 +321,7 @@ func (t *Turn) end(dst []byte) []byte {
 		it := &t.items[i]
 		status := "completed"
 		if t.cutShort != "" {
-			last := n == len(t.order)-1 && t.holding == 0
+			last := n == len(t.order)-1 && t.holding == 0 && t.finish != finishStop
 			if last || t.torn(it) {
 				status = "incomplete"
 			}

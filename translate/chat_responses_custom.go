@@ -19,7 +19,6 @@ func (t *Turn) customDelta(dst []byte, it *outItem, raw []byte) []byte {
 	if !t.hold(len(raw)) {
 		return t.tooLarge(dst)
 	}
-	from := len(it.text)
 	if it.native {
 		it.text = append(it.text, raw...)
 	} else {
@@ -27,33 +26,40 @@ func (t *Turn) customDelta(dst []byte, it *outItem, raw []byte) []byte {
 			t.plain = jsonx.AppendUnescaped(t.plain[:0], raw)
 			raw = t.plain
 		}
+		if it.input.state == inputOver && !t.given && bytes.HasPrefix(skipSpace(raw), []byte("{")) { // the arguments once more
+			if it.input.found || it.shown > 0 {
+				t.lateArguments(it, raw)
+				return dst
+			}
+			t.lose(ruleReplyArgumentsAgain, t.argumentsPath(it), string(it.said))
+			it.input = customInput{seen: it.input.seen[:0]}
+		}
 		it.text = it.input.feed(it.text, raw)
 	}
 	if it.state == itemHeld {
 		return dst
 	}
-	return t.emitInput(dst, it, from)
+	return t.emitInput(dst, it, it.showable())
 }
 
-// emitInput says what has been added to a custom tool's input since it had that
-// length.
-func (t *Turn) emitInput(dst []byte, it *outItem, from int) []byte {
-	if len(it.text) == from || !t.events {
+// emitInput says a custom tool's input up to that length, but for what has been said.
+func (t *Turn) emitInput(dst []byte, it *outItem, to int) []byte {
+	from := it.shown
+	if it.shown = max(to, from); to <= from || !t.events {
 		return dst
 	}
 	dst = t.event(dst, evInputDelta)
 	dst = append(dst, it.head...)
-	dst = append(dst, it.text[from:]...)
+	dst = append(dst, it.text[from:to]...)
 	dst = append(dst, '"')
 	if t.opt.Obfuscate {
-		dst = t.obfuscate(dst, len(it.text)-from)
+		dst = t.obfuscate(dst, to-from)
 	}
 	return append(dst, eventEnd...)
 }
 
 // closeInput finishes the input of a custom tool's call that is about to be done.
 func (t *Turn) closeInput(dst []byte, it *outItem, status string) []byte {
-	from := len(it.text)
 	t.finishInput(it, status)
 	if t.opt.Grammar == GrammarReport && status == "completed" {
 		it.reason = it.mismatch(it.text)
@@ -61,7 +67,7 @@ func (t *Turn) closeInput(dst []byte, it *outItem, status string) []byte {
 	if it.reason != "" {
 		t.lose(ruleReplyGrammar, outputPath(it.index)+".input", it.reason)
 	}
-	dst = t.emitInput(dst, it, from)
+	dst = t.emitInput(dst, it, len(it.text))
 	if !t.events {
 		return dst
 	}
@@ -89,6 +95,9 @@ func (t *Turn) finishInput(it *outItem, status string) {
 	}
 	if !it.native {
 		it.text = it.input.finish(it.text, status != "completed")
+		if status == "completed" && it.unwrapInput() {
+			it.input.repaired = true
+		}
 		if it.input.repaired {
 			at := it.index
 			if it.state == itemHeld {

@@ -39,7 +39,7 @@ func (t *Turn) Rejected() (r Rejected, ok bool) {
 	}
 	it := t.rejected()
 	return Rejected{
-		Tool: string(it.said), CallID: string(jsonx.AppendUnescaped(nil, it.callID)),
+		Tool: it.tool.known(), CallID: string(jsonx.AppendUnescaped(nil, it.callID)),
 		Input: string(jsonx.AppendUnescaped(nil, it.text)), Reason: it.reason,
 	}, true
 }
@@ -86,7 +86,7 @@ func (t *Turn) secondAttempt(d *jsonx.Doc, it *outItem) (input []byte, ok bool) 
 	for v, end := d.First(calls), d.End(calls); v < end; v = d.Next(v) {
 		function := d.Get(v, "function")
 		arguments := d.GetString(function, "arguments")
-		if arguments == 0 || !d.Is(d.Get(function, "name"), string(it.said)) {
+		if arguments == 0 || !d.Is(d.Get(function, "name"), it.tool.known()) {
 			continue
 		}
 		var c customInput
@@ -169,7 +169,7 @@ func (t *Turn) giveHeldInput(dst []byte, i int, status string) []byte {
 	dst = t.add(dst, i, formPrefixes[formCustom])
 	it.head = itemPlace(it.head[:0], it)
 	it.head = append(it.head, `,"delta":"`...)
-	dst = t.emitInput(dst, it, 0)
+	dst = t.emitInput(dst, it, len(it.text))
 	return t.close(dst, i, status)
 }
 

@@ -70,9 +70,14 @@ type outItem struct {
 	native       bool     // the backend sends a custom tool's input as it is
 	input        customInput
 	finished     bool   // all of input has been taken in
+	patch        bool   // of a custom tool's call: it takes nothing but patches
+	shown        int    // how much of text has been said
 	payload      []byte // of a client-run tool's call: what its item holds
 	commandsAt   int    // where in payload the list of a shell's commands begins
 	pieces       int    // of a function's call: how many its arguments came in
+	args         callArguments
+	chunk        int // of a call: number of the chunk in which it began
+	choice       int // and the choice that made it
 
 	givenID    []byte // the backend's id for the item, if it has one that can stay
 	members    []byte // members that a Responses backend gave the item: ,"key":value…
@@ -90,7 +95,7 @@ func (it *outItem) reset() {
 		details: it.details[:0], extras: it.extras[:0], sealed: it.sealed[:0],
 		callID: it.callID[:0], name: it.name[:0], upstreamID: it.upstreamID[:0],
 		space: it.space[:0], said: it.said[:0], payload: it.payload[:0], input: customInput{seen: it.input.seen[:0]},
-		givenID: it.givenID[:0], members: it.members[:0],
+		givenID: it.givenID[:0], members: it.members[:0], args: callArguments{kept: it.args.kept[:0]},
 	}
 }
 
@@ -370,6 +375,8 @@ func (t *Turn) leaveOpen() {
 		}
 		if it.kind != outCall {
 			t.closePart(nil, it, true)
+		} else if it.form == formCustom { // the rest nobody was told of
+			it.text = it.text[:it.shown]
 		}
 		it.json = it.append(it.json[:0], "incomplete")
 		it.state = itemDone

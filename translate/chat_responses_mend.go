@@ -76,9 +76,9 @@ func (t *Turn) closeHeldArguments(dst []byte, i int, status string) []byte {
 	it := &t.items[i]
 	t.holding--
 	if len(it.half) > 0 {
-		it.text = append(it.text, `\ufffd`...)
-		it.half = it.half[:0]
+		dst = t.endHalf(dst, it)
 	}
+	dst = t.settleArguments(dst, it, status)
 	arguments := bytes.Clone(it.text)
 	it.text = it.text[:0]
 	dst = t.add(dst, i, prefixCall)
@@ -99,7 +99,7 @@ func (t *Turn) closeHeldArguments(dst []byte, i int, status string) []byte {
 // such calls should be held.
 func (t *Turn) checkArguments(it *outItem) {
 	t.scratch = jsonx.AppendUnescaped(t.scratch[:0], it.text)
-	if t.args.Parse(t.scratch, upstreamLimits) != nil {
+	if t.args.Parse(t.scratch, upstreamLimits) != nil || t.args.Kind(jsonx.Root) != jsonx.Object {
 		t.lose(ruleReplyArgumentsBroken, outputPath(it.index)+".arguments", string(it.said))
 		return
 	}

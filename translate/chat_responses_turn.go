@@ -52,6 +52,14 @@ type Turn struct {
 	plain   []byte           // scratch for a custom tool's arguments
 	holding int              // calls that are held back
 
+	chunks     int    // chunks taken in, but for those that only repeat a shape
+	completion bool   // a whole chat.completion is being taken in
+	before     int    // items before the chunk
+	choiceAt   int    // which choice is being taken in
+	speaker    int8   // the choice that gives the text, counted from 1; 0: none has spoken
+	thinker    int8   // the one that gives the reasoning
+	others     uint64 // choices that are other answers, a bit each
+
 	chose    bool       // there was a choice
 	finish   finishKind // why the backend stopped
 	finished bool
@@ -141,6 +149,9 @@ type TurnOptions struct {
 	// Compaction is the encrypted_content of that item, where it is known from the
 	// start. It must need no escape in a JSON string.
 	Compaction []byte
+	// Redact takes secrets out of what the backend says of a failure; nil: there are
+	// none.
+	Redact func(string) string
 }
 
 const defaultMaxBytes = 64 << 20
@@ -234,6 +245,7 @@ func (t *Turn) FeedMessage(dst, body []byte) []byte {
 	if t.state == stateIdle {
 		dst = t.Begin(dst)
 	}
+	t.completion = true
 	dst = t.feedChunk(dst, body)
 	if t.state >= stateRepairing {
 		return dst
@@ -303,7 +315,7 @@ func (t *Turn) Abort(dst []byte, err *Error) []byte {
 	if t.finished {
 		return t.end(dst)
 	}
-	t.failure = err
+	t.failure = err.Redacted(t.opt.Redact)
 	t.advance(stateEnded)
 	t.leaveOpen()
 	return dst

@@ -34,14 +34,14 @@ func TestFrontContract(t *testing.T) {
 	}
 	requests, chunks, objects := 0, 0, 0
 	for _, fc := range frontCases(t) {
-		t.Run(fc.name, func(t *testing.T) {
+		t.Run(fc.Name, func(t *testing.T) {
 			x := fc.start(t)
 			if x.err != nil {
 				return
 			}
 			requests++
 			c.check(t, "CreateResponse", withoutInput(t, x.body))
-			raw := fc.file("upstream.sse")
+			raw := fc.File("upstream.sse")
 			if raw == nil || x.req.N > 1 {
 				return
 			}

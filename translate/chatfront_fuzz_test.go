@@ -390,7 +390,7 @@ func lawful(body []byte) (faults []string) {
 // accepts, always the same one, and nothing is accepted that is no chat request.
 func FuzzChatRequest(f *testing.F) {
 	for _, c := range frontCases(f) {
-		f.Add(bytes.TrimSpace(c.file("client.json")), uint(len(c.name)))
+		f.Add(bytes.TrimSpace(c.File("client.json")), uint(len(c.Name)))
 	}
 	var dialects []Dialect
 	for _, name := range DialectNames() {

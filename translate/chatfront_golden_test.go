@@ -3,17 +3,13 @@ package translate
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/txtar"
-
+	"github.com/antiphon-proxy/antiphon/internal/goldencase"
 	"github.com/antiphon-proxy/antiphon/translate/sse"
 	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
@@ -21,7 +17,7 @@ import (
 // Golden cases of the other direction are in testdata/cases/chat_responses: a
 // chat client in front of a Responses backend. The files of a case:
 //
-//	options             key: value lines; see frontOptions
+//	options             key: value lines; see internal/goldencase/options.go
 //	kept.json           optional: reasoning that was kept, [{"key","name","payload","before_message","before_call"}]
 //	client.json         the client's chat request
 //	upstream.sse        what the backend streams (upstream-2.sse … for further choices); or
@@ -37,99 +33,17 @@ import (
 //	out/completion.json the final chat.completion
 //	out/kept.json       the reasoning to keep, if options say "keep: true"
 type frontCase struct {
-	name    string
-	ar      *txtar.Archive
-	opt     frontOptions
+	*goldencase.Case
 	dialect Dialect
-}
-
-type frontOptions struct {
-	loss, model                       string
-	keep, reasoning, final, nameFirst bool
-	obfuscate                         bool
-	maxBytes                          int
-}
-
-func (c *frontCase) file(name string) []byte {
-	return (&goldenCase{ar: c.ar}).file(name)
 }
 
 func frontCases(tb testing.TB) []*frontCase {
 	tb.Helper()
-	paths, err := filepath.Glob("../testdata/cases/chat_responses/*.txtar")
-	if err != nil || len(paths) == 0 {
-		tb.Fatal("no golden cases", err)
-	}
 	var cases []*frontCase
-	for _, p := range paths {
-		ar, err := txtar.ParseFile(p)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		c := &frontCase{name: strings.TrimSuffix(filepath.Base(p), ".txtar"), ar: ar}
-		c.readOptions(tb)
-		cases = append(cases, c)
+	for _, c := range casesIn(tb, goldencase.ChatResponses) {
+		cases = append(cases, &frontCase{c, dialectOf(tb, c)})
 	}
 	return cases
-}
-
-func (c *frontCase) readOptions(tb testing.TB) {
-	c.opt = frontOptions{reasoning: true}
-	var ok bool
-	c.dialect, _ = LookupDialect("openai")
-	for line := range strings.SplitSeq(strings.TrimSpace(string(c.file("options"))), "\n") {
-		if line == "" {
-			continue
-		}
-		key, value, _ := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		yes := value == "true"
-		switch key {
-		case "dialect":
-			if c.dialect, ok = LookupDialect(value); !ok {
-				tb.Fatalf("%s: dialect %q", c.name, value)
-			}
-		case "set":
-			k, v, _ := strings.Cut(value, "=")
-			if err := setResponses(&c.dialect, k, v); err != nil {
-				tb.Fatalf("%s: set %s: %v", c.name, value, err)
-			}
-		case "loss":
-			c.opt.loss = value
-		case "model":
-			c.opt.model = value
-		case "keep":
-			c.opt.keep = yes
-		case "reasoning":
-			c.opt.reasoning = yes
-		case "final_only":
-			c.opt.final = yes
-		case "name_prefix":
-			c.opt.nameFirst = yes
-		case "obfuscate":
-			c.opt.obfuscate = yes
-		case "max_bytes":
-			c.opt.maxBytes, _ = strconv.Atoi(value)
-		default:
-			tb.Fatalf("%s: option %q", c.name, line)
-		}
-	}
-}
-
-func setResponses(d *Dialect, key, value string) error {
-	if changed, ok := d.With(Fact{key, value}); ok {
-		*d = changed
-		return nil
-	}
-	if name, ok := strings.CutPrefix(key, "responses."); ok {
-		at := d.Responses.flags()[name]
-		if at == nil {
-			return errors.New("no such field")
-		}
-		*at = value == "true"
-		return nil
-	}
-	return setDialect(d, key, value)
 }
 
 // frontExchange is one run of a case.
@@ -144,23 +58,23 @@ type frontExchange struct {
 func (c *frontCase) start(tb testing.TB) *frontExchange {
 	tb.Helper()
 	x := &frontExchange{}
-	if x.err = x.req.Parse(bytes.TrimSpace(bytes.Clone(c.file("client.json"))), RequestLimits{}); x.err != nil {
+	if x.err = x.req.Parse(bytes.TrimSpace(bytes.Clone(c.File("client.json"))), RequestLimits{}); x.err != nil {
 		return x
 	}
 	opt := ResponsesOptions{
-		Dialect: &c.dialect, Model: c.opt.model, KeepReasoning: c.opt.keep,
-		NamePrefix: c.opt.nameFirst, Losses: &x.losses,
+		Dialect: &c.dialect, Model: c.Options.Model, KeepReasoning: c.Options.Keep,
+		NamePrefix: c.Options.NamePrefix, Losses: &x.losses,
 	}
-	if raw := c.file("kept.json"); raw != nil {
+	if raw := c.File("kept.json"); raw != nil {
 		opt.Kept = keptFrom(tb, raw)
 	}
 	x.body, x.err = x.req.AppendResponses(nil, opt)
-	if x.err == nil && c.opt.loss == "strict" {
+	if x.err == nil && c.Options.Loss == "strict" {
 		x.err = x.losses.Refusal()
 	}
 	x.options = ChatTurnOptions{
 		Request: &x.req, Dialect: &c.dialect, Seed: testSeed, Created: testCreated, Events: x.req.Stream,
-		Reasoning: c.opt.reasoning, FinalOnly: c.opt.final, Obfuscate: c.opt.obfuscate, MaxBytes: c.opt.maxBytes,
+		Reasoning: c.Options.Reasoning, FinalOnly: c.Options.FinalOnly, Obfuscate: c.Options.Obfuscate, MaxBytes: c.Options.MaxBytes,
 		Losses: &x.losses,
 	}
 	return x
@@ -203,39 +117,20 @@ func TestFrontGolden(t *testing.T) {
 		t.Errorf("only %d cases", len(cases))
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			got := c.run(t)
-			if *update {
-				files := slices.DeleteFunc(slices.Clone(c.ar.Files), func(f txtar.File) bool { return strings.HasPrefix(f.Name, "out/") })
-				ar := &txtar.Archive{Comment: c.ar.Comment, Files: append(files, got...)}
-				path := filepath.Join("../testdata/cases/chat_responses", c.name+".txtar")
-				if err := os.WriteFile(path, txtar.Format(ar), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			for _, f := range got {
-				if want := c.file(f.Name); !bytes.Equal(f.Data, want) {
-					t.Errorf("%s:\n%s", f.Name, diffLines(string(want), string(f.Data)))
-				}
-			}
-			for _, f := range c.ar.Files {
-				if strings.HasPrefix(f.Name, "out/") && !slices.ContainsFunc(got, func(g txtar.File) bool { return g.Name == f.Name }) {
-					t.Errorf("%s is not made any more", f.Name)
-				}
-			}
+		t.Run(c.Name, func(t *testing.T) {
+			compareGolden(t, c.Case, c.run(t))
 		})
 	}
 }
 
 // run makes the output files of a case.
-func (c *frontCase) run(t *testing.T) (out []txtar.File) {
-	add := func(name string, data []byte) { out = append(out, txtar.File{Name: "out/" + name, Data: data}) }
+func (c *frontCase) run(t *testing.T) (out []goldencase.File) {
+	add := func(name string, data []byte) { out = append(out, goldencase.File{Name: "out/" + name, Data: data}) }
 	x := c.start(t)
 	if x.err == nil {
 		add("responses.json", indent(t, x.body))
 	}
-	finish := func() []txtar.File {
+	finish := func() []goldencase.File {
 		if !x.losses.Empty() {
 			add("losses", lossLines(&x.losses))
 		}
@@ -245,16 +140,11 @@ func (c *frontCase) run(t *testing.T) (out []txtar.File) {
 		add("error.json", errorFile(t, x.err))
 		return finish()
 	}
-	if raw := c.file("upstream.err"); raw != nil {
-		line, body, _ := bytes.Cut(raw, []byte("\n"))
-		status, err := strconv.Atoi(string(line))
-		if err != nil {
-			t.Fatal(err)
-		}
-		add("error.json", errorFile(t, ChatUpstreamError(status, bytes.TrimSpace(body), &x.req)))
+	if status, body, _ := c.UpstreamError(); status != 0 {
+		add("error.json", errorFile(t, ChatUpstreamError(status, body, &x.req)))
 		return finish()
 	}
-	if c.file("upstream.sse") == nil && c.file("upstream.json") == nil {
+	if c.File("upstream.sse") == nil && c.File("upstream.json") == nil {
 		return finish()
 	}
 	var turns ChatChoices
@@ -276,7 +166,7 @@ func (c *frontCase) run(t *testing.T) (out []txtar.File) {
 		}
 		add("completion.json", indent(t, whole))
 	}
-	if c.opt.keep {
+	if c.Options.Keep {
 		add("kept.json", indent(t, keptJSON(turns.Turn(0).Kept())))
 	}
 	return finish()
@@ -312,10 +202,10 @@ func (c *frontCase) upstream(choice int) (raw []byte, streamed bool) {
 	if choice > 0 {
 		suffix = "-" + strconv.Itoa(choice+1)
 	}
-	if raw = c.file("upstream" + suffix + ".sse"); raw != nil {
+	if raw = c.File("upstream" + suffix + ".sse"); raw != nil {
 		return raw, true
 	}
-	return c.file("upstream" + suffix + ".json"), false
+	return c.File("upstream" + suffix + ".json"), false
 }
 
 // feed runs what the backend says through the turns, in pieces when cuts are

@@ -22,8 +22,8 @@ type frontStream struct {
 // frontStreams are all streams of the golden cases and the transcripts.
 func frontStreams(tb testing.TB) (streams []frontStream) {
 	for _, c := range frontCases(tb) {
-		if raw := c.file("upstream.sse"); raw != nil && c.start(tb).err == nil {
-			streams = append(streams, frontStream{c.name, raw, c.start})
+		if raw := c.File("upstream.sse"); raw != nil && c.start(tb).err == nil {
+			streams = append(streams, frontStream{c.Name, raw, c.start})
 		}
 	}
 	for _, tr := range responsesTranscripts(tb) {
@@ -210,11 +210,11 @@ func TestFrontReuse(t *testing.T) {
 	cases := frontCases(t)
 	for range 2 {
 		for _, c := range cases {
-			body := bytes.TrimSpace(bytes.Clone(c.file("client.json")))
+			body := bytes.TrimSpace(bytes.Clone(c.File("client.json")))
 			var fresh ChatRequest
 			a, b := req.Parse(bytes.Clone(body), RequestLimits{}), fresh.Parse(body, RequestLimits{})
 			if fmt.Sprint(a) != fmt.Sprint(b) {
-				t.Fatalf("%s: %v, %v", c.name, a, b)
+				t.Fatalf("%s: %v, %v", c.Name, a, b)
 			}
 			if a != nil {
 				continue
@@ -223,9 +223,9 @@ func TestFrontReuse(t *testing.T) {
 			x, err := req.AppendResponses(nil, opt)
 			y, err2 := fresh.AppendResponses(nil, opt)
 			if !bytes.Equal(x, y) || fmt.Sprint(err) != fmt.Sprint(err2) {
-				t.Fatalf("%s: %s %s", c.name, x, y)
+				t.Fatalf("%s: %s %s", c.Name, x, y)
 			}
-			up := c.file("upstream.sse")
+			up := c.File("upstream.sse")
 			if up == nil || err != nil {
 				continue
 			}
@@ -234,7 +234,7 @@ func TestFrontReuse(t *testing.T) {
 			var new1 ChatTurn
 			new1.Reset(to)
 			if p, q := turn.Terminal(chatPieces(nil, &turn, up)), new1.Terminal(chatPieces(nil, &new1, up)); !bytes.Equal(p, q) {
-				t.Fatalf("%s: %s", c.name, diffLines(string(q), string(p)))
+				t.Fatalf("%s: %s", c.Name, diffLines(string(q), string(p)))
 			}
 		}
 	}

@@ -76,6 +76,9 @@ type ChatTurnOptions struct {
 	MaxBytes int
 	// Losses receives what the reply loses.
 	Losses *Losses
+	// Redact takes secrets out of what the backend says of a failure; nil: there are
+	// none.
+	Redact func(string) string
 }
 
 // maxChatCalls is how many calls a completion holds: clients check the index.
@@ -219,7 +222,7 @@ func (t *ChatTurn) Stopped() bool { return t.stopped }
 
 // Failure is why the completion failed, in the words of the Chat API, or nil. Its
 // Status is that of an answer which is not streamed.
-func (t *ChatTurn) Failure() *Error { return t.opt.Request.Error(t.in.failure) }
+func (t *ChatTurn) Failure() *Error { return t.opt.Request.Error(t.in.failure.Redacted(t.opt.Redact)) }
 
 // Tokens are the numbers of input and output tokens, if the backend told.
 func (t *ChatTurn) Tokens() (input, output int64, ok bool) {

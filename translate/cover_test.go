@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -19,15 +21,15 @@ import (
 func TestEveryRuleHasACase(t *testing.T) {
 	var all bytes.Buffer
 	for _, c := range goldenCases(t) {
-		all.Write(c.file("out/losses"))
+		all.Write(c.File("out/losses"))
 		all.WriteByte('\n')
 	}
 	for _, c := range frontCases(t) {
-		all.Write(c.file("out/losses"))
+		all.Write(c.File("out/losses"))
 		all.WriteByte('\n')
 	}
 	for _, c := range mendCases(t) {
-		all.Write(c.file("out/losses"))
+		all.Write(c.File("out/losses"))
 		all.WriteByte('\n')
 	}
 	for _, r := range Rules() {
@@ -67,12 +69,11 @@ func TestEveryDialectValueHasACase(t *testing.T) {
 	cases := goldenCases(t)
 	want := make([]string, len(cases))
 	for i, c := range cases {
-		c.readOptions(t)
 		want[i] = c.outcome(t)
 	}
 	for _, f := range dialectFacts() {
 		if !slices.ContainsFunc(cases, func(c *goldenCase) bool {
-			if !f.holds(&c.dialect, c.opt.dialect) {
+			if !f.holds(&c.dialect, c.Options.Dialect) {
 				return false
 			}
 			was := want[slices.Index(cases, c)]
@@ -102,10 +103,10 @@ func (c *goldenCase) outcome(t *testing.T) string {
 	var turn Turn
 	turn.Reset(x.options)
 	switch {
-	case c.file("upstream.sse") != nil:
+	case c.File("upstream.sse") != nil:
 		out += string(streamThrough(&turn, c.upstreamSSE()))
-	case c.file("upstream.json") != nil:
-		out += string(turn.FeedMessage(nil, bytes.TrimSpace(c.file("upstream.json"))))
+	case c.File("upstream.json") != nil:
+		out += string(turn.FeedMessage(nil, bytes.TrimSpace(c.File("upstream.json"))))
 	}
 	for _, f := range turn.Noticed() {
 		out += f.String()
@@ -241,13 +242,12 @@ func bitFacts[T ParamSet | ChoiceSet](name string, at func(d *Dialect) *T, bit T
 func TestTwins(t *testing.T) {
 	twins := 0
 	for _, c := range goldenCases(t) {
-		whole := c.file("upstream.json")
-		if whole == nil || c.file("upstream.sse") == nil {
+		whole := c.File("upstream.json")
+		if whole == nil || c.File("upstream.sse") == nil {
 			continue
 		}
 		twins++
-		t.Run(c.name, func(t *testing.T) {
-			c.readOptions(t)
+		t.Run(c.Name, func(t *testing.T) {
 			var a, b Turn
 			a.Reset(c.start(t).options)
 			streamThrough(&a, c.upstreamSSE())
@@ -281,10 +281,10 @@ func TestEveryResponsesHabitHasACase(t *testing.T) {
 		for _, l := range x.losses.Entries {
 			out += fmt.Sprintln(l.Rule.Info().ID, l.Path, l.Detail)
 		}
-		if raw := c.file("upstream.sse"); raw != nil && x.err == nil {
+		if raw := c.File("upstream.sse"); raw != nil && x.err == nil {
 			var turn ChatTurn
 			out += string(x.run(&turn, raw))
-		} else if raw := c.file("upstream.json"); raw != nil && x.err == nil {
+		} else if raw := c.File("upstream.json"); raw != nil && x.err == nil {
 			var turn ChatTurn
 			turn.Reset(x.one())
 			out += string(turn.Terminal(turn.FeedMessage(nil, bytes.TrimSpace(raw))))
@@ -295,19 +295,21 @@ func TestEveryResponsesHabitHasACase(t *testing.T) {
 	for i, c := range cases {
 		want[i] = outcome(c)
 	}
-	var none ResponsesHabits
-	for name := range none.flags() {
+	for field := range reflect.TypeFor[ResponsesHabits]().Fields() {
+		name := field.Tag.Get("yaml")
 		if name == "complete" {
 			continue
 		}
 		for _, value := range []bool{false, true} {
 			shown := false
 			for i, c := range cases {
-				if *c.dialect.Responses.flags()[name] != value {
+				mutant := *c
+				if changed, err := mutant.dialect.Set("responses."+name, strconv.FormatBool(!value)); err != nil || !changed {
+					if err != nil {
+						t.Fatal(err)
+					}
 					continue
 				}
-				mutant := *c
-				*mutant.dialect.Responses.flags()[name] = !value
 				if shown = outcome(&mutant) != want[i]; shown {
 					break
 				}

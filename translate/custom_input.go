@@ -46,6 +46,7 @@ const (
 	inputAfter                     // behind a value
 	inputOver                      // behind the last brace
 	inputRaw                       // it is not JSON: all of it is text
+	inputQuoted                    // it may be one JSON string, or text that begins with a quote
 )
 
 // maxReopen bounds what is read again when a quote turns out to belong to the
@@ -63,6 +64,9 @@ func (c *customInput) feed(dst, args []byte) []byte {
 			i += n
 		case inputRaw:
 			return jsonx.AppendEscaped(dst, args[i:])
+		case inputQuoted:
+			c.seen = append(c.seen, args[i:]...)
+			return dst
 		default:
 			dst = c.structure(dst, args[i])
 			i++
@@ -203,6 +207,8 @@ func (c *customInput) structure(dst []byte, b byte) []byte {
 		case space:
 		case b == '{':
 			c.state = inputKey
+		case b == '"', b == '[':
+			c.state = inputQuoted
 		default:
 			return c.broken(dst)
 		}
@@ -330,7 +336,7 @@ func (c *customInput) finish(dst []byte, torn bool) []byte {
 			return dst
 		}
 	}
-	if len(c.seen) == 0 || torn && c.state != inputOver {
+	if len(c.seen) == 0 || torn && c.state != inputOver && c.state != inputQuoted {
 		return dst
 	}
 	c.repaired = true
@@ -338,30 +344,6 @@ func (c *customInput) finish(dst []byte, torn bool) []byte {
 }
 
 // whole reports whether the arguments may be complete.
-func (c *customInput) whole() bool { return c.state == inputOver || c.state == inputRaw }
-
-// meantInput is the text that arguments without an "input" that is a string are
-// about: their only string, the JSON of their "input", or all of it.
-func meantInput(args []byte) []byte {
-	var d jsonx.Doc
-	if d.Parse(args, jsonx.Limits{}) != nil || d.Kind(jsonx.Root) != jsonx.Object {
-		return args
-	}
-	if n := d.Get(jsonx.Root, "input"); d.Present(n) {
-		return d.Raw(n)
-	}
-	only := uint32(0)
-	for k, end := d.First(jsonx.Root), d.End(jsonx.Root); k < end; k = d.Next(k + 1) {
-		if d.Kind(k+1) != jsonx.String {
-			continue
-		}
-		if only != 0 {
-			return args
-		}
-		only = k + 1
-	}
-	if only == 0 {
-		return args
-	}
-	return []byte(d.Text(only))
+func (c *customInput) whole() bool {
+	return c.state == inputOver || c.state == inputRaw || c.state == inputQuoted
 }

@@ -97,6 +97,12 @@ type Dialect struct {
 	Responses ResponsesHabits `yaml:"responses"`
 }
 
+// Bounds of ToolAbilities.NameMax, in bytes: a shortened name needs room for its mark.
+const (
+	MinToolName = 16
+	MaxToolName = 1024
+)
+
 // ToolAbilities are a dialect's abilities around function calling.
 type ToolAbilities struct {
 	// Choices is the set of tool_choice forms that the server honours.
@@ -197,6 +203,11 @@ const (
 	SystemUser SystemPolicy = "user"
 )
 
+// Values are its values as texts.
+func (SystemPolicy) Values() []string {
+	return words(SystemAnywhere, SystemHead, SystemUser)
+}
+
 // CallContent is the content of an assistant message that only has tool calls.
 type CallContent string
 
@@ -207,6 +218,11 @@ const (
 	CallContentOmit  CallContent = "omit"  // no such key
 )
 
+// Values are its values as texts.
+func (CallContent) Values() []string {
+	return words(CallContentNull, CallContentEmpty, CallContentOmit)
+}
+
 // MaxTokensField is the request key that bounds the output.
 type MaxTokensField string
 
@@ -215,6 +231,11 @@ const (
 	MaxCompletionTokens MaxTokensField = "max_completion_tokens"
 	MaxTokens           MaxTokensField = "max_tokens"
 )
+
+// Values are its values as texts.
+func (MaxTokensField) Values() []string {
+	return words(MaxCompletionTokens, MaxTokens)
+}
 
 // Structured is a kind of response_format.
 type Structured string
@@ -225,6 +246,11 @@ const (
 	StructuredObject Structured = "json_object"
 	StructuredNone   Structured = "none"
 )
+
+// Values are its values as texts.
+func (Structured) Values() []string {
+	return words(StructuredSchema, StructuredObject, StructuredNone)
+}
 
 // Tokenizer is how a server can be asked how many tokens a request takes.
 type Tokenizer string
@@ -242,6 +268,11 @@ const (
 	TokenizerTemplate Tokenizer = "template"
 )
 
+// Values are its values as texts.
+func (Tokenizer) Values() []string {
+	return words(TokenizerNone, TokenizerMessages, TokenizerTemplate)
+}
+
 // Fallback is what is done about a format that the server cannot be held to.
 type Fallback string
 
@@ -256,6 +287,11 @@ const (
 	FallbackNone Fallback = "none"
 )
 
+// Values are its values as texts.
+func (Fallback) Values() []string {
+	return words(FallbackInstruct, FallbackNone)
+}
+
 // UnknownParams is what is done about a request key that nobody knows.
 type UnknownParams string
 
@@ -269,6 +305,11 @@ const (
 	// UnknownRefuse refuses the request.
 	UnknownRefuse UnknownParams = "refuse"
 )
+
+// Values are its values as texts.
+func (UnknownParams) Values() []string {
+	return words(UnknownDrop, UnknownForward, UnknownRefuse)
+}
 
 // OwnParams are the keys of a chat request that translation makes. To forward a
 // client's beside them would make two of them.
@@ -291,6 +332,11 @@ const (
 	CallIDsAlnum9 CallIDForm = "alnum9"
 )
 
+// Values are its values as texts.
+func (CallIDForm) Values() []string {
+	return words(CallIDsAny, CallIDsAlnum9)
+}
+
 // CustomTools is how a server takes custom (free-form) tools.
 type CustomTools string
 
@@ -302,6 +348,11 @@ const (
 	// included.
 	CustomNative CustomTools = "native"
 )
+
+// Values are its values as texts.
+func (CustomTools) Values() []string {
+	return words(CustomFunction, CustomNative)
+}
 
 // Replay says which earlier reasoning goes back to the server.
 type Replay string
@@ -339,6 +390,11 @@ func (h *ReasoningHabits) replay() Replay {
 	return h.Replay
 }
 
+// Values are its values as texts.
+func (Replay) Values() []string {
+	return words(ReplayAuto, ReplayNone, ReplayLoop, ReplayAll)
+}
+
 // EffortForm is how a chat request asks for reasoning effort.
 type EffortForm string
 
@@ -364,6 +420,11 @@ const (
 	EffortUnknown EffortForm = "none"
 )
 
+// Values are its values as texts.
+func (EffortForm) Values() []string {
+	return words(EffortField, EffortObject, EffortEnabled, EffortThinking, EffortThinkingField, EffortEnable, EffortTemplate, EffortUnknown)
+}
+
 // ThinkTags says how to treat <think> in the text of a reply.
 type ThinkTags string
 
@@ -377,6 +438,11 @@ const (
 	// that have opened the tag in the prompt.
 	TagsImplicit ThinkTags = "implicit"
 )
+
+// Values are its values as texts.
+func (ThinkTags) Values() []string {
+	return words(TagsOff, TagsAuto, TagsImplicit)
+}
 
 // ParamSet is a set of optional request keys of the Chat Completions API.
 type ParamSet uint32
@@ -408,6 +474,9 @@ var ParamNames = []string{
 	"stream_usage",
 }
 
+// Names are the names of the set's bits, lowest first.
+func (ParamSet) Names() []string { return ParamNames }
+
 // Has reports whether all of p is in the set.
 func (s ParamSet) Has(p ParamSet) bool { return s&p == p }
 
@@ -424,6 +493,9 @@ const (
 
 // ChoiceNames are the configuration's names of the ChoiceSet bits, lowest first.
 var ChoiceNames = []string{"none", "required", "named", "allowed_tools"}
+
+// Names are the names of the set's bits, lowest first.
+func (ChoiceSet) Names() []string { return ChoiceNames }
 
 // Has reports whether all of c is in the set.
 func (s ChoiceSet) Has(c ChoiceSet) bool { return s&c == c }

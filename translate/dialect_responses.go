@@ -61,16 +61,6 @@ type ResponsesHabits struct {
 // Takes reports whether a parameter is taken.
 func (h *ResponsesHabits) Takes(name string) bool { return !slices.Contains(h.Refuses, name) }
 
-// flags are the habits by their configuration keys.
-func (h *ResponsesHabits) flags() map[string]*bool {
-	return map[string]*bool{
-		"complete": &h.Complete, "length_reported": &h.LengthReported, "developer_role": &h.Developer, "text_format": &h.TextFormat,
-		"logprobs": &h.Logprobs, "files": &h.Files, "audio": &h.Audio, "output_parts": &h.OutputParts,
-		"custom_tools": &h.CustomTools, "hosted_tools": &h.HostedTools, "encrypted_reasoning": &h.EncryptedReasoning,
-		"penalties": &h.Penalties, "instructions": &h.Instructions, "stream_only": &h.StreamOnly,
-	}
-}
-
 // wholeResponses is what the reference API can do, and what is assumed of a
 // server that nothing is known of: a Responses backend is rarely anything else.
 var wholeResponses = ResponsesHabits{

@@ -38,6 +38,21 @@ func (e *Error) Error() string {
 	return s + ": " + e.Message
 }
 
+// Redacted returns the error without what redact takes out of texts. It is e itself
+// where that is nothing, and where redact is nil.
+func (e *Error) Redacted(redact func(string) string) *Error {
+	if e == nil || redact == nil {
+		return e
+	}
+	message, code, param := redact(e.Message), redact(e.Code), redact(e.Param)
+	if message == e.Message && code == e.Code && param == e.Param {
+		return e
+	}
+	clean := *e
+	clean.Message, clean.Code, clean.Param = message, code, param
+	return &clean
+}
+
 // The error types of the API.
 const (
 	TypeInvalidRequest = "invalid_request_error"

@@ -16,7 +16,7 @@ import (
 // loss report does not name.
 func FuzzRequest(f *testing.F) {
 	for i, c := range goldenCases(f) {
-		f.Add(bytes.TrimSpace(c.file("client.json")), byte(i))
+		f.Add(bytes.TrimSpace(c.File("client.json")), byte(i))
 	}
 	for i := range testDialects() {
 		f.Add([]byte(codexRequest), byte(i))

@@ -19,7 +19,7 @@ import (
 // gets a whole error of the API, bounded in size.
 func FuzzUpstreamError(f *testing.F) {
 	for _, c := range goldenCases(f) {
-		if line, body, ok := bytes.Cut(c.file("upstream.err"), []byte("\n")); ok {
+		if line, body, ok := bytes.Cut(c.File("upstream.err"), []byte("\n")); ok {
 			status, _ := strconv.Atoi(string(line))
 			f.Add(status, bytes.TrimSpace(body))
 		}

@@ -177,12 +177,12 @@ func (c *turnCheck) grammar(fail func(format string, args ...any), events []byte
 func FuzzTurn(f *testing.F) {
 	for i, c := range goldenCases(f) {
 		var lines [][]byte
-		for line := range bytes.SplitSeq(c.file("upstream.sse"), []byte("\n")) {
+		for line := range bytes.SplitSeq(c.File("upstream.sse"), []byte("\n")) {
 			if data, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("data: ")); ok {
 				lines = append(lines, data)
 			}
 		}
-		if body := bytes.TrimSpace(c.file("upstream.json")); len(lines) == 0 && len(body) > 0 {
+		if body := bytes.TrimSpace(c.File("upstream.json")); len(lines) == 0 && len(body) > 0 {
 			lines = [][]byte{body}
 		}
 		if len(lines) > 0 {
@@ -219,14 +219,16 @@ func (g chunks) text() string {
 }
 
 func (g chunks) call() string {
-	return `{` + g.pick("index", "", `"index":0,`, `"index":0,`, `"index":1,`, `"index":2,`, `"index":-1,`, `"index":null,`) +
-		g.pick("id", "", `"id":"c0",`, `"id":"c1",`, `"id":"c2",`, `"id":"",`, `"id":null,`, `"id":7,`) +
+	return `{` + g.pick("index", "", `"index":0,`, `"index":0,`, `"index":1,`, `"index":2,`, `"index":-1,`, `"index":null,`, `"index":"1",`, `"index":1.0,`) +
+		g.pick("id", "", `"id":"c0",`, `"id":"c1",`, `"id":"c2",`, `"id":"",`, `"id":null,`, `"id":7,`, `"id":"null",`) +
 		g.pick("custom", "", "", "", "", `"custom":{"name":"f","input":"x\n"},`) + `"function":` + g.pick("function", `null`, `{}`, `{"name":"f"}`, `{"name":"g_h_3hq2mvei"}`, `{"name":""}`, `{"name":"f","arguments":""}`,
 		`{"name":"f","arguments":"{}"}`, `{"name":"f","arguments":"{\"input\":\"a\\"}`, `{"arguments":"n\\ud83d"}`, `{"arguments":"\\ude00\"} "}`,
 		`{"name":"shell","arguments":"{\"commands\":[\"ls\"]}"}`, `{"name":"apply_patch","arguments":"{\"type\":\"delete_file\",\"path\":\"a\"}"}`,
 		`{"name":"tool_search","arguments":"q"}`, `{"name":"n__f","arguments":"{}"}`, `{"name":"n.f"}`, `{"name":"local_shell","arguments":"{\"command\":"}`,
 		`{"name":"g h","arguments":"{\"a\":"}`, `{"arguments":"{\"a\":"}`, `{"arguments":"1}"}`, `{"arguments":"\"\ud83d"}`,
-		`{"arguments":"\ude00\"}"}`, `{"name":"f","arguments":{"a":1}}`, `{"arguments":null}`) + `}`
+		`{"arguments":"\ude00\"}"}`, `{"name":"f","arguments":{"a":1}}`, `{"arguments":null}`, `"f"`, `{"name":"null","arguments":"{\"a\":"}`, `{"name":"functions.f","parameters":{}}`,
+		`{"name":"f<|channel|>x","arguments":"[]"}`, `{"name":"g"}`, `{"arguments":"{\"a\":1}"}`, `{"arguments":"{}"}`, `{"arguments":"{\"a\":1"}`, `{"arguments":"{\"b\":[\"\\\"\",{}]}}"}`,
+		`{"arguments":"\"{}\""}`, `{"arguments":"None"}`, `{"arguments":" \n"}`, `{"name":"apply_patch","arguments":"null"}`) + `}`
 }
 
 func (g chunks) member() string {
@@ -243,7 +245,8 @@ func (g chunks) member() string {
 		return g.pick("other", `"role":"assistant"`, `"function_call":{"name":"f","arguments":"{"}`, `"function_call":{"arguments":"}"}`,
 			`"annotations":[{"type":"url_citation","url_citation":{"url":"u","title":"t"}}]`, `"annotations":[{"type":"odd"}]`,
 			`"reasoning_details":[{"text":"r"},{"data":"x"}]`, `"audio":{}`, `"content":[{"type":"thinking","thinking":"t"},{"type":"text","text":"u"}]`,
-			`"tool_calls":[]`, `"content":[]`, `"reasoning":{"text":"o"}`)
+			`"tool_calls":[]`, `"content":[]`, `"reasoning":{"text":"o"}`, `"content":7`, `"content":{"text":"p"}`, `"content":{"a":1}`, `"content":[["a",{"text":{"value":"b"}}],true]`,
+			`"content":[{"type":"tool_use","id":"c9","name":"f","input":{}}]`, `"tool_calls":{"0":`+g.call()+`}`, `"tool_calls":`+g.call())
 	}
 	return `"content":` + g.text()
 }
@@ -258,7 +261,9 @@ func (g chunks) chunk() string {
 		return g.pick("usage", `{"choices":[],`+usage+`}`, `{`+usage+`}`, `{"choices":[],"usage":null}`)
 	case "odd":
 		return g.pick("odd", `{}`, ``, `[DONE]`, `{"choices":[]}`, `{"choices":[{"index":1,"delta":{"content":"z"}}]}`, `{"error":{"message":"boom"}}`,
-			`{"choices":[{"message":{"content":"whole"},"finish_reason":"stop"}]}`, `not json`, `{"detail":"d"}`)
+			`{"choices":[{"message":{"content":"whole"},"finish_reason":"stop"}]}`, `{"choices":[{"index":0,"delta":{"content":"y"}},{"index":1,"delta":{"content":"z"}}]}`,
+			`{"choices":[{"index":1,"delta":{"tool_calls":[`+g.call()+`]}}]}`, `{"choices":[{"index":0,"delta":{},"message":{"tool_calls":[`+g.call()+`]},"finish_reason":"stop"}]}`,
+			`{"choices":[{"text":"t","tool_calls":[`+g.call()+`]}]}`, `not json`, `{"detail":"d"}`)
 	}
 	keys := map[string]bool{}
 	var members []string

@@ -3,17 +3,12 @@ package translate
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/antiphon-proxy/antiphon/internal/goldencase"
 )
 
 var update = flag.Bool("update", false, "write what the code does to the golden files")
@@ -21,7 +16,7 @@ var update = flag.Bool("update", false, "write what the code does to the golden 
 // Golden cases are whole exchanges in testdata/cases/responses_chat, one file a
 // behaviour. The comment at the head says what it shows. The files of a case:
 //
-//	options           key: value lines; see caseOptions
+//	options           key: value lines; see internal/goldencase/options.go
 //	history.json      optional: stored turns before this one, [{"input":[…],"output":[…]}, …]
 //	references.json   optional: the stored items that item references stand for, [item, …]
 //	client.json       the client's request
@@ -44,184 +39,33 @@ var update = flag.Bool("update", false, "write what the code does to the golden 
 // The echo of the request in response objects is left out of the last three
 // unless options say "echo: show".
 type goldenCase struct {
-	name string
-	ar   *txtar.Archive
-
-	opt     caseOptions
+	*goldencase.Case
 	dialect Dialect
 }
 
-type caseOptions struct {
-	dialect    string
-	overrides  []string // "max_tokens_field=…" and the like, by setDialect
-	loss       string   // "strict" refuses
-	echo       bool
-	stored     bool
-	open       bool // Open Responses event names
-	obfuscate  bool
-	maxBytes   int
-	model      string // upstream's name of the model
-	compaction string // encrypted_content of a compaction item before the reply
-	unsealed   bool   // "seal: off": there are no keys for envelopes
-	grammar    GrammarPolicy
+// dialectOf is the dialect that the options of a case name, with what they set.
+func dialectOf(tb testing.TB, c *goldencase.Case) Dialect {
+	tb.Helper()
+	d, ok := LookupDialect(c.Options.Dialect)
+	if !ok {
+		tb.Fatalf("%s: dialect %q", c.Name, c.Options.Dialect)
+	}
+	for _, s := range c.Options.Set {
+		if _, err := d.Set(s.Key, s.Value); err != nil {
+			tb.Fatalf("%s: set: %v", c.Name, err)
+		}
+	}
+	return d
 }
 
-func (c *goldenCase) file(name string) []byte {
-	for _, f := range c.ar.Files {
-		if f.Name == name {
-			return f.Data
-		}
+// casesIn are the cases of an arrow.
+func casesIn(tb testing.TB, arrow string) []*goldencase.Case {
+	tb.Helper()
+	cases, err := goldencase.LoadAll("../testdata/cases/" + arrow)
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return nil
-}
-
-func (c *goldenCase) readOptions(t *testing.T) {
-	c.opt = caseOptions{dialect: "generic"}
-	for line := range strings.SplitSeq(strings.TrimSpace(string(c.file("options"))), "\n") {
-		if line == "" {
-			continue
-		}
-		key, value, ok := strings.Cut(line, ":")
-		if !ok {
-			t.Fatalf("option %q", line)
-		}
-		value = strings.TrimSpace(value)
-		switch key {
-		case "dialect":
-			c.opt.dialect = value
-		case "set":
-			c.opt.overrides = append(c.opt.overrides, value)
-		case "loss":
-			c.opt.loss = value
-		case "echo":
-			c.opt.echo = value == "show"
-		case "stored":
-			c.opt.stored = value == "show"
-		case "compaction":
-			c.opt.compaction = value
-		case "open_responses":
-			c.opt.open = value == "true"
-		case "obfuscate":
-			c.opt.obfuscate = value == "true"
-		case "max_bytes":
-			c.opt.maxBytes, _ = strconv.Atoi(value)
-		case "grammar":
-			c.opt.grammar = GrammarPolicy(value)
-		case "model":
-			c.opt.model = value
-		case "seal":
-			c.opt.unsealed = value == "off"
-		default:
-			t.Fatalf("option %q", line)
-		}
-	}
-	var ok bool
-	if c.dialect, ok = LookupDialect(c.opt.dialect); !ok {
-		t.Fatalf("dialect %q", c.opt.dialect)
-	}
-	for _, o := range c.opt.overrides {
-		key, value, _ := strings.Cut(o, "=")
-		if err := setDialect(&c.dialect, key, value); err != nil {
-			t.Fatalf("set: %s: %v", o, err)
-		}
-	}
-}
-
-// setDialect overrides one field of a dialect by its configuration key.
-func setDialect(d *Dialect, key, value string) error {
-	set := func(names []string, bits *uint32) error {
-		name, on, _ := strings.Cut(value, ":")
-		i := slices.Index(names, name)
-		if i < 0 {
-			return errors.New("no such name")
-		}
-		if on == "false" {
-			*bits &^= 1 << i
-		} else {
-			*bits |= 1 << i
-		}
-		return nil
-	}
-	yes := value == "true"
-	switch key {
-	case "developer_role":
-		d.DeveloperRole = yes
-	case "system_messages":
-		d.SystemMessages = SystemPolicy(value)
-	case "alternate_roles":
-		d.AlternateRoles = yes
-	case "assistant_after_tool":
-		d.AssistantAfterTool = yes
-	case "join_text":
-		d.JoinText = yes
-	case "images":
-		d.Images = yes
-	case "files":
-		d.Files = yes
-	case "audio":
-		d.Audio = yes
-	case "file_ids":
-		d.FileIDs = yes
-	case "image_urls":
-		d.ImageURLs = yes
-	case "refusal_field":
-		d.RefusalField = yes
-	case "call_content":
-		d.CallContent = CallContent(value)
-	case "max_tokens_field":
-		d.MaxTokens = MaxTokensField(value)
-	case "accepts":
-		bits := uint32(d.Accepts)
-		defer func() { d.Accepts = ParamSet(bits) }()
-		return set(ParamNames, &bits)
-	case "extra_params":
-		d.ExtraParams = strings.Split(value, ",")
-	case "tools.choices":
-		bits := uint32(d.Tools.Choices)
-		defer func() { d.Tools.Choices = ChoiceSet(bits) }()
-		return set(ChoiceNames, &bits)
-	case "tools.required_word":
-		d.Tools.RequiredWord = value
-	case "tools.name_max":
-		d.Tools.NameMax, _ = strconv.Atoi(value)
-	case "tools.call_extras":
-		d.Tools.CallExtras = strings.Split(value, ",")
-	case "tools.custom":
-		d.Tools.Custom = CustomTools(value)
-	case "tools.call_ids":
-		d.Tools.CallIDs = CallIDForm(value)
-	case "structured_fallback":
-		d.Fallback = Fallback(value)
-	case "verify_output":
-		d.VerifyOutput = yes
-	case "structured_output":
-		d.Structured = Structured(value)
-	case "reasoning.replay":
-		d.Reasoning.Replay = Replay(value)
-	case "reasoning.replay_field":
-		d.Reasoning.ReplayField = value
-	case "reasoning.details":
-		d.Reasoning.Details = yes
-	case "reasoning.placeholder":
-		d.Reasoning.Placeholder = value
-	case "reasoning.effort_form":
-		d.Reasoning.EffortForm = EffortForm(value)
-	case "reasoning.efforts":
-		from, to, _ := strings.Cut(value, ":")
-		if d.Reasoning.Efforts == nil {
-			d.Reasoning.Efforts = map[string]string{}
-		}
-		d.Reasoning.Efforts[from] = to
-	case "reasoning.think_tags":
-		d.Reasoning.Tags = ThinkTags(value)
-	default: // as recordings say it: tools.choices.named=false
-		changed, ok := d.With(Fact{key, value})
-		if !ok {
-			return errors.New("no such field, or nothing new")
-		}
-		*d = changed
-	}
-	return nil
+	return cases
 }
 
 // testSeed gives the same ids every time.
@@ -244,17 +88,17 @@ type exchange struct {
 func (c *goldenCase) start(t *testing.T) *exchange {
 	t.Helper()
 	x := &exchange{}
-	body := bytes.TrimSpace(bytes.Clone(c.file("client.json")))
+	body := bytes.TrimSpace(bytes.Clone(c.File("client.json")))
 	if x.err = x.req.Parse(body, RequestLimits{}); x.err != nil {
 		return x
 	}
 	var sealer Sealer = plainSealer{}
 	var opener Opener = plainSealer{}
-	if c.opt.unsealed {
+	if c.Options.Unsealed {
 		sealer, opener = nil, nil
 	}
 	h := &History{}
-	if turns := c.file("history.json"); turns != nil {
+	if turns := c.File("history.json"); turns != nil {
 		var stored []struct{ Input, Output json.RawMessage }
 		if err := json.Unmarshal(turns, &stored); err != nil {
 			t.Fatal(err)
@@ -268,7 +112,7 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 		}
 	}
 	x.history = h
-	if refs := c.file("references.json"); refs != nil {
+	if refs := c.File("references.json"); refs != nil {
 		var items []json.RawMessage
 		if err := json.Unmarshal(refs, &items); err != nil {
 			t.Fatal(err)
@@ -299,67 +143,59 @@ func (c *goldenCase) start(t *testing.T) *exchange {
 			x.fetched[FileIDKey(id)] = FetchedFile{[]byte("data:application/pdf;base64,UERG"), id + ".pdf"}
 		}
 	}
-	x.chat, x.err = x.req.AppendChat(nil, ChatOptions{Fetched: x.fetched, Dialect: &c.dialect, Model: c.opt.model, History: h, Losses: &x.losses, Sealer: sealer})
-	if x.err == nil && c.opt.loss == "strict" {
+	x.chat, x.err = x.req.AppendChat(nil, ChatOptions{Fetched: x.fetched, Dialect: &c.dialect, Model: c.Options.Model, History: h, Losses: &x.losses, Sealer: sealer})
+	if x.err == nil && c.Options.Loss == "strict" {
 		x.err = x.losses.Refusal()
 	}
 	x.options = TurnOptions{
 		Request: &x.req, Dialect: &c.dialect, Seed: testSeed, Created: testCreated, Events: true,
-		MaxBytes: c.opt.maxBytes, OpenResponses: c.opt.open, Obfuscate: c.opt.obfuscate, Grammar: c.opt.grammar, Losses: &x.losses,
+		MaxBytes: c.Options.MaxBytes, OpenResponses: c.Options.OpenResponses, Obfuscate: c.Options.Obfuscate, Grammar: GrammarPolicy(c.Options.Grammar), Losses: &x.losses,
 		Checked: x.req.CheckedFormat(&c.dialect) != nil,
-		Sealer:  sealer, Compaction: []byte(c.opt.compaction),
+		Sealer:  sealer, Compaction: []byte(c.Options.Compaction),
 	}
 	return x
 }
 
 func TestGolden(t *testing.T) {
 	for _, c := range goldenCases(t) {
-		t.Run(c.name, func(t *testing.T) {
-			c.readOptions(t)
-			got := c.run(t)
-			if *update {
-				c.write(t, got)
-				return
-			}
-			for _, f := range got {
-				if want := c.file(f.Name); !bytes.Equal(f.Data, want) {
-					t.Errorf("%s:\n%s", f.Name, diffLines(string(want), string(f.Data)))
-				}
-			}
-			for _, f := range c.ar.Files {
-				if strings.HasPrefix(f.Name, "out/") && !slices.ContainsFunc(got, func(g txtar.File) bool { return g.Name == f.Name }) {
-					t.Errorf("%s is not made any more", f.Name)
-				}
-			}
+		t.Run(c.Name, func(t *testing.T) {
+			compareGolden(t, c.Case, c.run(t))
 		})
+	}
+}
+
+// compareGolden holds what came out against the case, or writes it there.
+func compareGolden(t *testing.T, c *goldencase.Case, got []goldencase.File) {
+	t.Helper()
+	if *update {
+		c.SetOutput(got)
+		if err := c.Save(); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	for _, fault := range c.Differences(got, diffLines) {
+		t.Error(fault)
 	}
 }
 
 func goldenCases(tb testing.TB) []*goldenCase {
 	tb.Helper()
-	paths, err := filepath.Glob("../testdata/cases/responses_chat/*.txtar")
-	if err != nil || len(paths) == 0 {
-		tb.Fatal("no golden cases", err)
-	}
 	var cases []*goldenCase
-	for _, p := range paths {
-		ar, err := txtar.ParseFile(p)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		cases = append(cases, &goldenCase{name: strings.TrimSuffix(filepath.Base(p), ".txtar"), ar: ar})
+	for _, c := range casesIn(tb, goldencase.ResponsesChat) {
+		cases = append(cases, &goldenCase{c, dialectOf(tb, c)})
 	}
 	return cases
 }
 
 // run makes the output files of a case.
-func (c *goldenCase) run(t *testing.T) (out []txtar.File) {
-	add := func(name string, data []byte) { out = append(out, txtar.File{Name: "out/" + name, Data: data}) }
+func (c *goldenCase) run(t *testing.T) (out []goldencase.File) {
+	add := func(name string, data []byte) { out = append(out, goldencase.File{Name: "out/" + name, Data: data}) }
 	x := c.start(t)
 	if x.err == nil {
 		add("chat.json", indent(t, x.chat))
 	}
-	finish := func() []txtar.File {
+	finish := func() []goldencase.File {
 		if !x.losses.Empty() {
 			add("losses", lossLines(&x.losses))
 		}
@@ -369,24 +205,19 @@ func (c *goldenCase) run(t *testing.T) (out []txtar.File) {
 		add("error.json", errorFile(t, x.err))
 		return finish()
 	}
-	if c.opt.stored {
+	if c.Options.ShowStored {
 		stored := x.req.AppendStoredInput(nil, &testSeed)
 		add("stored.json", indent(t, stored))
 	}
-	if raw := c.file("upstream.err"); raw != nil {
-		line, body, _ := bytes.Cut(raw, []byte("\n"))
-		status, err := strconv.Atoi(string(line))
-		if err != nil {
-			t.Fatal(err)
-		}
-		add("error.json", errorFile(t, UpstreamError(status, bytes.TrimSpace(body))))
+	if status, body, _ := c.UpstreamError(); status != 0 {
+		add("error.json", errorFile(t, UpstreamError(status, body)))
 		return finish()
 	}
 	var turn Turn
 	turn.Reset(x.options)
 	var events []byte
 	switch {
-	case c.file("upstream.sse") != nil:
+	case c.File("upstream.sse") != nil:
 		p := pump{turn: &turn, repair: func(r Rejected) []byte {
 			if again, ok := AppendRepair(nil, x.chat, &c.dialect, r); ok {
 				add("chat-again.json", indent(t, again))
@@ -394,12 +225,12 @@ func (c *goldenCase) run(t *testing.T) (out []txtar.File) {
 					t.Error(fault)
 				}
 			}
-			return bytes.TrimSpace(c.file("again.json"))
+			return bytes.TrimSpace(c.File("again.json"))
 		}}
 		events = p.run(c.upstreamSSE())
-	case c.file("upstream.json") != nil:
+	case c.File("upstream.json") != nil:
 		events = turn.Begin(events)
-		events = turn.FeedMessage(events, bytes.TrimSpace(c.file("upstream.json")))
+		events = turn.FeedMessage(events, bytes.TrimSpace(c.File("upstream.json")))
 		events = turn.Terminal(events, testCreated+1, x.req.Store, false)
 	default:
 		return finish()
@@ -408,7 +239,7 @@ func (c *goldenCase) run(t *testing.T) (out []txtar.File) {
 	response := turn.Response(nil, testCreated+1, x.req.Store)
 	checkResponse(t, response)
 	echo := turn.echo
-	if !c.opt.echo {
+	if !c.Options.ShowEcho {
 		events = bytes.ReplaceAll(events, echo, []byte(`,"…":"echo"`))
 		response = bytes.ReplaceAll(response, echo, []byte(`,"…":"echo"`))
 	}
@@ -424,17 +255,9 @@ func (c *goldenCase) run(t *testing.T) (out []txtar.File) {
 	return finish()
 }
 
-func (c *goldenCase) upstreamSSE() []byte { return c.file("upstream.sse") }
+func (c *goldenCase) upstreamSSE() []byte { return c.File("upstream.sse") }
 
 // write stores the output of a case in its file.
-func (c *goldenCase) write(t *testing.T, out []txtar.File) {
-	files := slices.DeleteFunc(slices.Clone(c.ar.Files), func(f txtar.File) bool { return strings.HasPrefix(f.Name, "out/") })
-	ar := &txtar.Archive{Comment: c.ar.Comment, Files: append(files, out...)}
-	path := filepath.Join("../testdata/cases/responses_chat", c.name+".txtar")
-	if err := os.WriteFile(path, txtar.Format(ar), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func indent(t *testing.T, raw []byte) []byte {
 	t.Helper()

@@ -70,6 +70,8 @@ const (
 	ruleReplyGrammarRepaired
 	ruleReplyArguments
 	ruleReplyLateArguments
+	ruleReplyArgumentsAgain
+	ruleReplyTornCall
 	ruleReplyArgumentsObject
 	ruleReplyArgumentsMended
 	ruleReplyArgumentsTypes
@@ -82,6 +84,7 @@ const (
 	ruleReplyUnsealed
 	ruleReplyFence
 	ruleReplyPart
+	ruleReplyContentType
 	numRules
 )
 
@@ -160,16 +163,19 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyGrammarRepaired: {"reply.grammar_repaired", Repaired, true, "The input of a custom tool's call did not match the tool's grammar; the backend was asked once more."},
 	ruleReplyArguments:       {"reply.tool_arguments", Repaired, true, "The arguments of a client-run tool's call were not what its item can hold: they were mended, or the call is given as a function call."},
 	ruleReplyLateArguments:   {"reply.late_arguments", Dropped, true, "Arguments that came after a call's JSON was complete were left out."},
+	ruleReplyArgumentsAgain:  {"reply.arguments_repeated", Repaired, true, "A call's arguments came more than once; the last whole object counts."},
+	ruleReplyTornCall:        {"reply.torn_call", Repaired, true, "The backend called a reply complete whose call was cut off in its arguments; it is incomplete."},
 	ruleReplyArgumentsObject: {"reply.arguments_object", Repaired, true, "A call's arguments came as an object rather than a string."},
 	ruleReplyArgumentsMended: {"reply.arguments_mended", Repaired, true, "A call's arguments did not have the types that the tool declares, and could only be meant in one way."},
 	ruleReplyArgumentsTypes:  {"reply.arguments_types", Dropped, true, "A call's arguments did not have the types that the tool declares; they came in pieces and had gone out before that could be known."},
-	ruleReplyArgumentsBroken: {"reply.arguments_broken", Dropped, true, "A call's arguments are no JSON. They are given as they came."},
+	ruleReplyArgumentsBroken: {"reply.arguments_broken", Dropped, true, "A call's arguments are no JSON object. They are given as they came."},
 	ruleReplyFinish:          {"reply.finish", Defaulted, true, "The backend did not say why it stopped, though its reply was whole; \"stop\" is assumed."},
-	ruleReplyChoices:         {"reply.choices", Dropped, true, "The backend sent more than one choice; the first is given."},
+	ruleReplyChoices:         {"reply.choices", Dropped, true, "The backend sent more than one answer, or a part of one again in another choice; the first is given."},
 	ruleReplyAudio:           {"reply.audio", Dropped, true, "Audio in a reply has no place in a response's output."},
 	ruleReplyUTF8:            {"reply.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
 	ruleReplyReasoningData:   {"reply.reasoning_data", Dropped, true, "Encrypted or signed data of the backend was left out: its dialect does not take it back, or nobody can carry it."},
 	ruleReplyUnsealed:        {"reply.not_sealed", Dropped, true, "Reasoning could not be encrypted for the client, because it is too large or the keys are out of reach."},
 	ruleReplyFence:           {"reply.code_fence", Repaired, true, "The answer was JSON in a Markdown code fence, which was taken off."},
+	ruleReplyContentType:     {"reply.content_type", Repaired, true, "The text of a reply came as a number, a word or an object, and is given as it was written."},
 	ruleReplyPart:            {"reply.part", Dropped, true, "A part or annotation of the reply that the Responses API has no place for was left out."},
 }

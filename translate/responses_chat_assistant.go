@@ -278,10 +278,38 @@ func (m *messages) appendArguments(dst []byte, it *item) []byte {
 		return append(dst, d.Raw(n)...)
 	}
 	m.lose(ruleArguments, itemPath(it.at)+".arguments", "")
-	if len(bytes.TrimSpace(m.scratch)) == 0 {
+	if noArguments(m.scratch) {
 		return append(dst, `"{}"`...)
 	}
+	if object := m.objectIn(raw); object != nil {
+		return jsonx.AppendString(dst, object)
+	}
 	return m.appendWrapped(dst, d.Raw(n))
+}
+
+// objectIn finds the object of arguments that have something around it: those that are
+// a string, or a list of one, or have more behind them. m.scratch is what they say, raw
+// how it is written in a JSON string. It is nil where there is none.
+func (m *messages) objectIn(raw []byte) []byte {
+	var scan argumentScan
+	if n := scan.feed(raw); scan.whole() && scan.root == '{' && n < len(raw) {
+		return jsonx.AppendUnescaped(nil, raw[:n])
+	}
+	d := &m.args
+	if d.Parse(m.scratch, jsonx.Limits{}) != nil {
+		return nil
+	}
+	switch d.Kind(jsonx.Root) {
+	case jsonx.String:
+		if text := []byte(d.Text(jsonx.Root)); isObject(d, text) {
+			return text
+		}
+	case jsonx.Array:
+		if first := d.First(jsonx.Root); d.Len(jsonx.Root) == 1 && d.Kind(first) == jsonx.Object {
+			return d.Raw(first)
+		}
+	}
+	return nil
 }
 
 // isObject reports whether text is one whole JSON object. What it says twice is

@@ -108,36 +108,6 @@ func (t *tool) appendSentName(dst []byte) []byte {
 	return jsonx.AppendString(dst, t.sent)
 }
 
-// called returns the tool that the backend means by a name, the inside of a JSON
-// string, or nil. exact is false if it does not have that name, but no other
-// tool can be meant: models write a namespace's tools in many ways.
-func (s *toolSet) called(raw []byte) (t *tool, exact bool) {
-	if len(s.tools) == 0 || len(s.index.slots) == 0 {
-		return nil, false
-	}
-	name := raw
-	if bytes.IndexByte(raw, '\\') >= 0 {
-		name = jsonx.AppendUnescaped(nil, raw)
-	}
-	if _, i := s.slot(name); i >= 0 {
-		return &s.tools[i], true
-	}
-	if s.simple {
-		return nil, false
-	}
-	for i := range s.tools {
-		o := &s.tools[i]
-		if !s.offered(o) || !o.meant(name) {
-			continue
-		}
-		if t != nil {
-			return nil, false
-		}
-		t = o
-	}
-	return t, false
-}
-
 // meant reports whether a name is that of the tool without its namespace, or
 // joined to it in another way than ours, or the original of a shortened one.
 func (t *tool) meant(name []byte) bool {

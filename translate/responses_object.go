@@ -174,6 +174,8 @@ func (r *Request) appendEcho(dst []byte) []byte {
 			dst = r.echoText(dst, n)
 		case e.param == pTools:
 			dst = r.echoTools(dst, n)
+		case e.param == pToolChoice:
+			dst = appendShown(dst, d, n, scopeTool)
 		default:
 			dst = d.AppendMultiline(dst, n)
 		}
@@ -221,7 +223,7 @@ func (r *Request) echoText(dst []byte, n uint32) []byte {
 	return append(dst, '}')
 }
 
-// echoTools repeats the tools. A function gets the members that readers require,
+// echoTools repeats the tools, without their credentials. A function gets the members that readers require,
 // and "strict" says what was really asked of the backend.
 func (r *Request) echoTools(dst []byte, n uint32) []byte {
 	d := &r.doc
@@ -231,7 +233,7 @@ func (r *Request) echoTools(dst []byte, n uint32) []byte {
 			dst = append(dst, ',')
 		}
 		if !d.Is(d.Get(v, "type"), "function") {
-			dst = d.AppendMultiline(dst, v)
+			dst = appendShown(dst, d, v, scopeTool)
 			continue
 		}
 		dst = append(dst, `{"type":"function","name":`...)
@@ -247,11 +249,8 @@ func (r *Request) echoTools(dst []byte, n uint32) []byte {
 			case "type", "name", "description", "parameters", "strict":
 				continue
 			}
-			if d.Present(k + 1) {
-				dst = append(dst, ',')
-				dst = append(dst, d.Raw(k)...)
-				dst = append(dst, ':')
-				dst = d.AppendMultiline(dst, k+1)
+			if d.Present(k+1) && scopeFunction.isShown(d, k) {
+				dst = scopeFunction.appendMember(append(dst, ','), d, k)
 			}
 		}
 		dst = append(dst, '}')

@@ -279,6 +279,9 @@ func (r *Request) Model() string {
 	return r.doc.Text(r.params[pModel])
 }
 
+// HasCredentials reports whether the request has credentials of tools.
+func (r *Request) HasCredentials() bool { return hasCredentials(&r.doc, jsonx.Root, scopeItem) }
+
 // PreviousResponseID is the id of the response to continue, or "".
 func (r *Request) PreviousResponseID() string {
 	if !r.has(pPreviousResponseID) {

@@ -2,14 +2,10 @@ package translate
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/txtar"
-
+	"github.com/antiphon-proxy/antiphon/internal/goldencase"
 	"github.com/antiphon-proxy/antiphon/translate/sse"
 	"github.com/antiphon-proxy/antiphon/translate/streamcheck"
 )
@@ -17,39 +13,13 @@ import (
 // Golden cases of responses that are completed on the way are in
 // testdata/cases/responses_responses: client.json, upstream.sse or upstream.json,
 // and what comes out: out/events, out/response.json, out/losses. The option
-// "own_ids: true" gives the response ids of ours, and "request: true" shows what goes up
+// "own_ids: true" gives the response ids of ours, and "request: show" shows what goes up
 // in out/request.json.
 func mendCases(tb testing.TB) []*goldenCase {
 	tb.Helper()
-	paths, err := filepath.Glob("../testdata/cases/responses_responses/*.txtar")
-	if err != nil || len(paths) == 0 {
-		tb.Fatal("no golden cases", err)
-	}
 	var cases []*goldenCase
-	for _, p := range paths {
-		ar, err := txtar.ParseFile(p)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		c := &goldenCase{name: strings.TrimSuffix(filepath.Base(p), ".txtar"), ar: ar}
-		c.opt.dialect = "llama.cpp"
-		var set []Fact
-		for line := range strings.SplitSeq(string(c.file("options")), "\n") {
-			switch key, value, _ := strings.Cut(line, ": "); key {
-			case "dialect":
-				c.opt.dialect = value
-			case "own_ids":
-				c.opt.stored = value == "true"
-			case "set":
-				k, v, _ := strings.Cut(value, "=")
-				set = append(set, Fact{k, v})
-			}
-		}
-		c.dialect, _ = LookupDialect(c.opt.dialect)
-		for _, f := range set {
-			c.dialect, _ = c.dialect.With(f)
-		}
-		cases = append(cases, c)
+	for _, c := range casesIn(tb, goldencase.ResponsesResponses) {
+		cases = append(cases, &goldenCase{c, dialectOf(tb, c)})
 	}
 	return cases
 }
@@ -63,7 +33,7 @@ type mendStream struct {
 
 func (c *goldenCase) mend(tb testing.TB) (TurnOptions, bool) {
 	var req Request
-	if err := req.Parse(bytes.TrimSpace(bytes.Clone(c.file("client.json"))), RequestLimits{}); err != nil {
+	if err := req.Parse(bytes.TrimSpace(bytes.Clone(c.File("client.json"))), RequestLimits{}); err != nil {
 		tb.Fatal(err)
 	}
 	if err := req.PrepareOwn(nil, &c.dialect); err != nil {
@@ -71,13 +41,13 @@ func (c *goldenCase) mend(tb testing.TB) (TurnOptions, bool) {
 	}
 	return TurnOptions{
 		Request: &req, Dialect: &c.dialect, Seed: testSeed, Created: testCreated, Events: true, Losses: new(Losses),
-	}, c.opt.stored
+	}, c.Options.OwnIDs
 }
 
 func mendStreams(tb testing.TB) (streams []mendStream) {
 	for _, c := range mendCases(tb) {
-		if raw := c.file("upstream.sse"); raw != nil {
-			streams = append(streams, mendStream{c.name, raw, c.mend})
+		if raw := c.File("upstream.sse"); raw != nil {
+			streams = append(streams, mendStream{c.Name, raw, c.mend})
 		}
 	}
 	for _, tr := range responsesTranscripts(tb) {
@@ -124,10 +94,10 @@ func mendPieces(turn *ResponsesTurn, upstream []byte, cuts ...int) []byte {
 
 func TestMendGolden(t *testing.T) {
 	for _, c := range mendCases(t) {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.Name, func(t *testing.T) {
 			opt, own := c.mend(t)
 			var sent []byte
-			if bytes.Contains(c.file("options"), []byte("request: true")) {
+			if c.Options.ShowRequest {
 				var err error
 				if sent, err = opt.Request.AppendOwnResponses(nil, OwnResponsesOptions{Dialect: &c.dialect, Losses: opt.Losses}); err != nil {
 					t.Fatal(err)
@@ -136,39 +106,27 @@ func TestMendGolden(t *testing.T) {
 			var turn ResponsesTurn
 			turn.Reset(opt, own)
 			var events []byte
-			if raw := c.file("upstream.sse"); raw != nil {
+			if raw := c.File("upstream.sse"); raw != nil {
 				events = mendPieces(&turn, raw)
 			} else {
-				events = turn.FeedMessage(turn.Begin(nil), bytes.TrimSpace(c.file("upstream.json")))
+				events = turn.FeedMessage(turn.Begin(nil), bytes.TrimSpace(c.File("upstream.json")))
 				events = turn.Terminal(events, testCreated+1, false, false)
 			}
 			checkStream(t, nil, events)
 			response := turn.Response(nil, testCreated+1, false)
 			checkResponse(t, response)
 			echo := turn.echo
-			got := []txtar.File{
+			got := []goldencase.File{
 				{Name: "out/events", Data: bytes.ReplaceAll(events, echo, []byte(`,"…":"echo"`))},
 				{Name: "out/response.json", Data: indent(t, bytes.ReplaceAll(response, echo, []byte(`,"…":"echo"`)))},
 			}
 			if sent != nil {
-				got = append(got, txtar.File{Name: "out/request.json", Data: indent(t, sent)})
+				got = append(got, goldencase.File{Name: "out/request.json", Data: indent(t, sent)})
 			}
 			if !opt.Losses.Empty() {
-				got = append(got, txtar.File{Name: "out/losses", Data: lossLines(opt.Losses)})
+				got = append(got, goldencase.File{Name: "out/losses", Data: lossLines(opt.Losses)})
 			}
-			if *update {
-				files := slices.DeleteFunc(slices.Clone(c.ar.Files), func(f txtar.File) bool { return strings.HasPrefix(f.Name, "out/") })
-				path := filepath.Join("../testdata/cases/responses_responses", c.name+".txtar")
-				if err := os.WriteFile(path, txtar.Format(&txtar.Archive{Comment: c.ar.Comment, Files: append(files, got...)}), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			for _, f := range got {
-				if want := c.file(f.Name); !bytes.Equal(f.Data, want) {
-					t.Errorf("%s:\n%s", f.Name, diffLines(string(want), string(f.Data)))
-				}
-			}
+			compareGolden(t, c.Case, got)
 		})
 	}
 }

@@ -77,7 +77,7 @@ func (r *Request) AppendOwnResponses(dst []byte, opt OwnResponsesOptions) ([]byt
 	for _, items := range opt.Past {
 		dst = appendItemsOf(dst, items, mark)
 	}
-	own, _ := r.StorableInput()
+	own, _ := r.wholeInput(false) // the backend runs the tools, and gets their credentials
 	dst, err := r.compactItems(appendItemsOf(dst, own, mark), mark, opt)
 	return append(dst, "]}"...), err
 }

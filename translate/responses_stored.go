@@ -2,17 +2,26 @@ package translate
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
 // StorableInput is the request's own input as it is stored: as the client sent
-// it, with referenced items in place of references. Ids and the full form come
-// when somebody asks for a list, which is rare: AppendListedInput. If own is
-// true the result aliases the request's body.
+// it, but for credentials, with referenced items in place of references. Ids and the
+// full form come when somebody asks for a list, which is rare: AppendListedInput. If
+// own is true the result aliases the request's body.
 func (r *Request) StorableInput() (input []byte, own bool) {
-	if r.refs == 0 {
+	given := r.given()
+	secret := slices.ContainsFunc(given, func(it item) bool { return it.describesTools() && hasCredentials(it.doc, it.node, scopeItem) })
+	return r.wholeInput(secret)
+}
+
+// wholeInput is the request's own input, with referenced items in place of references,
+// and with or without the credentials of tools.
+func (r *Request) wholeInput(hide bool) (input []byte, own bool) {
+	if r.refs == 0 && !hide {
 		return r.doc.Raw(r.params[pInput]), true
 	}
 	dst := make([]byte, 0, len(r.doc.Raw(r.params[pInput]))+len(r.refDoc.Bytes()))
@@ -20,6 +29,10 @@ func (r *Request) StorableInput() (input []byte, own bool) {
 	for i, it := range r.given() {
 		if i > 0 {
 			dst = append(dst, ',')
+		}
+		if hide && it.describesTools() {
+			dst = appendShown(dst, it.doc, it.node, scopeItem)
+			continue
 		}
 		dst = append(dst, it.doc.Raw(it.node)...)
 	}
@@ -89,10 +102,17 @@ func (it *item) appendStored(dst []byte, seed *Seed) []byte {
 	if it.kind == kindReasoning && it.summary == 0 {
 		dst = append(dst, `,"summary":[]`...)
 	}
+	describes := it.describesTools()
 	for k, end := d.First(it.node), d.End(it.node); k < end; k = d.Next(k + 1) {
 		v := k + 1
 		if d.Kind(v) == jsonx.Null || string(keyOf(d, k)) == "id" {
 			continue // readers refuse some members that are null
+		}
+		if describes {
+			if scopeItem.isShown(d, k) {
+				dst = scopeItem.appendMember(append(dst, ','), d, k)
+			}
+			continue
 		}
 		dst = append(dst, ',')
 		dst = append(dst, d.Raw(k)...)

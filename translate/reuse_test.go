@@ -102,7 +102,6 @@ func TestReuse(t *testing.T) {
 	}
 	var cases []done
 	for _, c := range goldenCases(t) {
-		c.readOptions(t)
 		cases = append(cases, done{c, c.outcome(t)})
 	}
 	big := `{"choices":[{"message":{"content":"` + strings.Repeat("large ", 100_000) + `"},"finish_reason":"stop"}]}`
@@ -112,7 +111,7 @@ func TestReuse(t *testing.T) {
 	for i := range 1000 {
 		c := cases[rnd.IntN(len(cases))]
 		if got := c.c.reused(t, &r, &turn); got != c.want {
-			t.Fatalf("case %s, the %dth: %s", c.c.name, i, diffLines(c.want, got))
+			t.Fatalf("case %s, the %dth: %s", c.c.Name, i, diffLines(c.want, got))
 		}
 		if i%100 == 99 {
 			d, _ := LookupDialect("generic")
@@ -128,11 +127,11 @@ func TestReuse(t *testing.T) {
 // reused is outcome with a request and a turn that have been used before.
 func (c *goldenCase) reused(t *testing.T, r *Request, turn *Turn) string {
 	var losses Losses
-	if err := r.Parse(bytes.TrimSpace(bytes.Clone(c.file("client.json"))), RequestLimits{}); err != nil {
+	if err := r.Parse(bytes.TrimSpace(bytes.Clone(c.File("client.json"))), RequestLimits{}); err != nil {
 		return err.Error()
 	}
 	x := c.start(t) // for the history
-	if refs := c.file("references.json"); refs != nil {
+	if refs := c.File("references.json"); refs != nil {
 		var items []json.RawMessage
 		if err := json.Unmarshal(refs, &items); err != nil {
 			t.Fatal(err)
@@ -151,9 +150,9 @@ func (c *goldenCase) reused(t *testing.T, r *Request, turn *Turn) string {
 	if err := r.OpenCompactions(plainSealer{}); err != nil {
 		return err.Error()
 	}
-	chat, err := r.AppendChat(nil, ChatOptions{Dialect: &c.dialect, Model: c.opt.model, History: x.history, Losses: &losses, Sealer: x.options.Sealer, Fetched: x.fetched})
+	chat, err := r.AppendChat(nil, ChatOptions{Dialect: &c.dialect, Model: c.Options.Model, History: x.history, Losses: &losses, Sealer: x.options.Sealer, Fetched: x.fetched})
 	out := string(chat)
-	if err == nil && c.opt.loss == "strict" {
+	if err == nil && c.Options.Loss == "strict" {
 		err = losses.Refusal()
 	}
 	if err != nil {
@@ -166,10 +165,10 @@ func (c *goldenCase) reused(t *testing.T, r *Request, turn *Turn) string {
 	opt.Request, opt.Losses = r, &losses
 	turn.Reset(opt)
 	switch {
-	case c.file("upstream.sse") != nil:
+	case c.File("upstream.sse") != nil:
 		out += string(streamThrough(turn, c.upstreamSSE()))
-	case c.file("upstream.json") != nil:
-		out += string(turn.FeedMessage(nil, bytes.TrimSpace(c.file("upstream.json"))))
+	case c.File("upstream.json") != nil:
+		out += string(turn.FeedMessage(nil, bytes.TrimSpace(c.File("upstream.json"))))
 	}
 	return out
 }

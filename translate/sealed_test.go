@@ -1,36 +1,15 @@
 package translate
 
 import (
-	"bytes"
 	"encoding/base64"
 	"strings"
 	"testing"
+
+	"github.com/antiphon-proxy/antiphon/internal/goldencase"
 )
 
-// plainSealer makes envelopes that can be read, for golden cases: JSON with other
-// quotes in it.
-type plainSealer struct{ tenant string }
-
-var (
-	seals   = strings.NewReplacer(`"`, `'`, `\`, `^`)
-	unseals = strings.NewReplacer(`'`, `"`, `^`, `\`)
-)
-
-func (s plainSealer) Seal(dst, plain []byte) ([]byte, bool) {
-	if bytes.ContainsAny(plain, "'^\n") {
-		return dst, false
-	}
-	dst = append(dst, "sealed:"+s.tenant...)
-	return append(dst, seals.Replace(string(plain))...), true
-}
-
-func (s plainSealer) Open(dst, sealed []byte) ([]byte, bool) {
-	plain, ok := bytes.CutPrefix(sealed, []byte("sealed:"+s.tenant))
-	if !ok {
-		return dst, false
-	}
-	return append(dst, unseals.Replace(string(plain))...), true
-}
+// plainSealer makes envelopes that can be read.
+type plainSealer = goldencase.Sealer
 
 // codeSealer makes envelopes of anything, that a client cannot read at a glance.
 type codeSealer struct{}

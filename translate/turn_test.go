@@ -80,7 +80,7 @@ func (p *pump) run(upstream []byte, cuts ...int) []byte {
 }
 
 func checkOptions(c *goldenCase) streamcheck.Options {
-	return streamcheck.Options{OpenResponses: c != nil && c.opt.open, AllowDone: true}
+	return streamcheck.Options{OpenResponses: c != nil && c.Options.OpenResponses, AllowDone: true}
 }
 
 // checkStream holds a stream against the grammar, and its terminal object
@@ -127,12 +127,11 @@ type streamCase struct {
 // streamCases are all streams of the golden cases and the transcripts.
 func streamCases(t *testing.T) (cases []streamCase) {
 	for _, c := range goldenCases(t) {
-		c.readOptions(t)
-		raw := c.file("upstream.sse")
+		raw := c.File("upstream.sse")
 		if raw == nil || c.start(t).err != nil {
 			continue
 		}
-		cases = append(cases, streamCase{c.name, c, raw, func(t *testing.T) TurnOptions { return c.start(t).options }})
+		cases = append(cases, streamCase{c.Name, c, raw, func(t *testing.T) TurnOptions { return c.start(t).options }})
 	}
 	for _, tr := range transcripts(t) {
 		if !tr.stream {

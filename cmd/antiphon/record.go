@@ -11,12 +11,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
-	"github.com/rogpeppe/go-internal/txtar"
-
 	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/internal/goldencase"
 	"github.com/antiphon-proxy/antiphon/proxy"
 )
 
@@ -68,35 +66,21 @@ func formatRecording(r *proxy.Recording) []byte {
 	if r.Chat {
 		arrow = "chat_responses"
 	}
-	ar := &txtar.Archive{Comment: fmt.Appendf(nil, "Recorded as %s, for testdata/cases/%s.\n\n", r.RequestID, arrow)}
+	c := &goldencase.Case{Comment: fmt.Appendf(nil, "Recorded as %s, for testdata/cases/%s.\n\n", r.RequestID, arrow)}
 	add := func(name string, data []byte) {
 		if len(data) > 0 && data[len(data)-1] != '\n' {
 			data = append(slices.Clip(data), '\n')
 		}
-		ar.Files = append(ar.Files, txtar.File{Name: name, Data: data})
+		c.Files = append(c.Files, goldencase.File{Name: name, Data: data})
 	}
-	var options strings.Builder
-	if r.Dialect != "generic" {
-		fmt.Fprintf(&options, "dialect: %s\n", r.Dialect)
-	}
+	options := goldencase.Options{Dialect: r.Dialect, Model: r.Model, NamePrefix: r.NamePrefix, FinalOnly: r.FinalOnly}
 	for _, f := range r.Facts {
-		fmt.Fprintf(&options, "set: %s\n", f)
-	}
-	if r.Model != "" {
-		fmt.Fprintf(&options, "model: %s\n", r.Model)
+		options.Set = append(options.Set, goldencase.Setting{Key: f.Key, Value: f.Value})
 	}
 	if r.Strict {
-		options.WriteString("loss: strict\n")
+		options.Loss = "strict"
 	}
-	if r.NamePrefix {
-		options.WriteString("name_prefix: true\n")
-	}
-	if r.FinalOnly {
-		options.WriteString("final_only: true\n")
-	}
-	if options.Len() > 0 {
-		add("options", []byte(options.String()))
-	}
+	add("options", options.Format())
 	if r.History != nil {
 		add("history.json", r.History)
 	}
@@ -118,7 +102,7 @@ func formatRecording(r *proxy.Recording) []byte {
 	default:
 		add("upstream.json", r.Reply)
 	}
-	return txtar.Format(ar)
+	return c.Format()
 }
 
 // oneLine takes the line ends out of JSON, in which a txtar file's markers could

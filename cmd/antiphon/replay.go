@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,9 +11,10 @@ import (
 	"os"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/txtar"
-
 	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/internal/goldencase"
+	"github.com/antiphon-proxy/antiphon/translate"
+	"github.com/antiphon-proxy/antiphon/translate/sse"
 )
 
 // runReplay takes an exchange that was recorded through the translator again:
@@ -54,61 +56,52 @@ func runReplay(c *command, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// replay shows both translations of one recorded exchange.
+// replay shows both translations of one recorded exchange. What the recording says
+// went wrong is no error.
 func replay(path, against, key string, stdout, stderr io.Writer) error {
-	ar, err := txtar.ParseFile(path)
+	c, err := goldencase.Load(path)
 	if err != nil {
 		return err
 	}
-	file := func(name string) []byte {
-		for _, f := range ar.Files {
-			if f.Name == name {
-				return bytes.TrimSpace(f.Data)
-			}
-		}
-		return nil
-	}
-	client := file("client.json")
-	if client == nil {
-		return errors.New("it has no client.json: this is no recording")
-	}
-	t := &translation{stdout: stdout, stderr: stderr}
-	t.what, t.dialect, t.loss, t.explain = "request", "generic", "warn", true
-	var overrides []string
-	for line := range strings.Lines(string(file("options"))) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		switch name {
-		case "dialect":
-			t.dialect = value
-		case "model":
-			t.model = value
-		case "loss":
-			t.loss = value
-		case "name_prefix":
-			t.namePrefix = value == "true"
-		case "final_only":
-			t.finalOnly = value == "true"
-		case "set":
-			overrides = append(overrides, value)
-		}
+	o := c.Options
+	t := &translation{stdout: stdout, stderr: stderr, recorded: o}
+	t.what, t.dialect, t.loss, t.explain = "request", o.Dialect, cmp.Or(o.Loss, "warn"), true
+	t.model, t.namePrefix, t.finalOnly = o.Model, o.NamePrefix, o.FinalOnly
+	if !o.Unsealed {
+		t.sealer = goldencase.Sealer{}
 	}
 	if err := t.open([]string{"-"}); err != nil {
 		return err
 	}
-	if err := t.put(overrides); err != nil {
+	if err := t.put(o.Set); err != nil {
 		return err
 	}
-	t.past, t.references = file("history.json"), file("references.json")
-	t.from = apiOf("request", client)
-	request, err := t.translateRequest(client)
+	client := bytes.TrimSpace(c.File("client.json"))
+	t.past, t.references = c.File("history.json"), c.File("references.json")
+	t.from = apiResponses
+	if c.Arrow == goldencase.ChatResponses {
+		t.from = apiChat
+	}
+	if c.Arrow == goldencase.ResponsesResponses {
+		return t.completed(c, client)
+	}
+	if c.File("kept.json") != nil {
+		fmt.Fprintln(stderr, "kept.json is not replayed: there is no store that has kept reasoning.")
+	}
+	request, err := t.translateRequest(bytes.Clone(client))
+	if refused := (*translate.Error)(nil); errors.As(err, &refused) && c.Refused() {
+		fmt.Fprintf(stdout, "-- the request is refused, as recorded --\n%s\n", refused.AppendBody(nil))
+		t.table()
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "-- %s request --\n%s", t.other(), indentJSON(request))
 
-	reply, kind := file("upstream.json"), "response"
-	if sse := file("upstream.sse"); sse != nil {
-		reply, kind = append(sse, "\n\n"...), "stream"
+	reply, kind := bytes.TrimSpace(c.File("upstream.json")), "response"
+	if sse := c.File("upstream.sse"); sse != nil {
+		reply, kind = append(bytes.TrimSpace(sse), "\n\n"...), "stream"
 	}
 	if against != "" {
 		if against, err = endpoint(against, t.other()); err != nil {
@@ -117,30 +110,54 @@ func replay(path, against, key string, stdout, stderr io.Writer) error {
 		if reply, kind, err = ask(against, key, request); err != nil {
 			return err
 		}
-	} else if failed := file("upstream.err"); failed != nil {
-		fmt.Fprintf(stdout, "-- the backend's error --\n%s\n", failed)
+	} else if failed := c.File("upstream.err"); failed != nil {
+		fmt.Fprintf(stdout, "-- the backend's error --\n%s\n", bytes.TrimSpace(failed))
 		t.table()
 		return nil
 	}
-	if reply == nil {
+	if len(reply) == 0 {
 		t.table()
 		return nil
 	}
-	saved, err := os.CreateTemp("", "antiphon-replay-*.json")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(saved.Name())
-	_, err = saved.Write(client)
-	if err := errors.Join(err, saved.Close()); err != nil {
-		return err
-	}
-	t.request, t.what, t.pretty = saved.Name(), kind, true
+	t.client, t.what, t.pretty = client, kind, true
 	t.in, t.from = bytes.NewReader(reply), t.other()
 	fmt.Fprintf(stdout, "-- what the client gets --\n")
-	if err := t.run(); err != nil {
+	err = t.run()
+	if failure := (*translate.Error)(nil); errors.As(err, &failure) { // what the client gets is that error
+		fmt.Fprintf(stdout, "%s\n", failure.AppendBody(nil))
+	} else if err != nil {
 		return err
 	}
+	t.table()
+	return nil
+}
+
+// completed shows what a Responses client gets of a Responses backend's answer that
+// is completed on the way.
+func (t *translation) completed(c *goldencase.Case, client []byte) error {
+	var r translate.Request
+	if err := r.Parse(bytes.Clone(client), translate.RequestLimits{}); err != nil {
+		return err
+	}
+	stream := c.File("upstream.sse")
+	var turn translate.ResponsesTurn
+	turn.Reset(translate.TurnOptions{Request: &r, Dialect: &t.d, Events: stream != nil, Losses: &t.losses}, t.recorded.OwnIDs)
+	out := turn.Begin(nil)
+	if stream == nil {
+		turn.FeedMessage(out, bytes.TrimSpace(c.File("upstream.json")))
+		out = indentJSON(turn.Response(nil, 0, false))
+	} else {
+		var events sse.Decoder
+		events.Feed(bytes.Clone(stream))
+		for e, ok := events.Next(); ok; e, ok = events.Next() {
+			out = turn.Feed(out, e.Name, e.Data)
+		}
+		if e, ok := events.Finish(); ok {
+			out = turn.FeedLast(out, e.Name, e.Data)
+		}
+		out = turn.Terminal(turn.Finish(out), 0, false, false)
+	}
+	fmt.Fprintf(t.stdout, "-- what the client gets --\n%s", out)
 	t.table()
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/antiphon-proxy/antiphon/config"
 	"github.com/antiphon-proxy/antiphon/proxy"
+	"github.com/antiphon-proxy/antiphon/proxy/redact"
 	"github.com/antiphon-proxy/antiphon/proxy/store"
 	"github.com/antiphon-proxy/antiphon/proxy/store/bolt"
 	"github.com/antiphon-proxy/antiphon/proxy/store/memory"
@@ -90,7 +91,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 		go watchKeys(cfg.Auth.APIKeysFile, srv, log, reload, ended)
 	}
 
-	for _, w := range cfg.Warnings() {
+	for _, w := range append(cfg.Warnings(), srv.Warnings()...) {
 		log.Warn(w)
 	}
 	fields := []zap.Field{
@@ -151,8 +152,8 @@ func startAdmin(cfg *config.Config, srv *proxy.Server) (*http.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
 	}
-	admin := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 10 * time.Second, Addr: ln.Addr().String()}
-	go func() { _ = admin.Serve(ln) }()
+	admin := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, Addr: ln.Addr().String()}
+	go func() { _ = admin.Serve(srv.AdminListener(ln)) }()
 	return admin, nil
 }
 
@@ -229,9 +230,23 @@ func newLogger(cfg *config.Config, to io.Writer) (log *zap.Logger, flush func())
 	if cfg.Log.Format == config.LogConsole {
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
-	sink := &zapcore.BufferedWriteSyncer{WS: zapcore.AddSync(&lockedWriter{w: to}), Size: 64 << 10, FlushInterval: time.Second}
+	sink := &zapcore.BufferedWriteSyncer{WS: zapcore.AddSync(&lockedWriter{w: redactedWriter{to, redact.New(cfg.Secrets()...)}}), Size: 64 << 10, FlushInterval: time.Second}
 	core := zapcore.NewCore(encoder, sink, level)
 	return zap.New(core), func() { _ = sink.Sync() }
+}
+
+// redactedWriter writes what has been logged, lines at a time, without the operator's
+// secrets, whoever has put them there.
+type redactedWriter struct {
+	w      io.Writer
+	redact *redact.Redactor
+}
+
+func (r redactedWriter) Write(p []byte) (int, error) {
+	if _, err := r.w.Write(r.redact.JSON(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // lockedWriter writes one thing at a time.

@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/antiphon-proxy/antiphon/config"
+	"github.com/antiphon-proxy/antiphon/internal/goldencase"
 	"github.com/antiphon-proxy/antiphon/translate"
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 	"github.com/antiphon-proxy/antiphon/translate/sse"
@@ -117,6 +118,9 @@ type translation struct {
 	stdout, stderr io.Writer
 
 	past, references []byte // JSON arrays, of a recording: stored turns and items
+	client           []byte // of a recording: the request that a reply answers
+	recorded         goldencase.Options
+	sealer           translate.Sealer // of a recording; nil if there are no envelopes
 
 	in      io.Reader
 	file    *os.File
@@ -283,7 +287,12 @@ func (t *translation) responsesRequest(in []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	out, refused := r.AppendChat(nil, translate.ChatOptions{Dialect: &t.d, Model: t.model, History: history, Losses: &t.losses})
+	if t.sealer != nil {
+		if err := r.OpenCompactions(t.sealer); err != nil {
+			return nil, err
+		}
+	}
+	out, refused := r.AppendChat(nil, translate.ChatOptions{Dialect: &t.d, Model: t.model, History: history, Losses: &t.losses, Sealer: t.sealer})
 	if refused != nil {
 		return nil, refused
 	}
@@ -305,7 +314,8 @@ func (t *translation) history(id string) (*translate.History, error) {
 	h := &translate.History{}
 	for _, turn := range turns {
 		var err error
-		if h, err = h.Extend(turn.Input, turn.Output, &t.d); err != nil {
+		b := translate.HistoryBuilder{Sealer: t.sealer, Opener: t.sealer}
+		if h, err = b.Extend(h, turn.Input, turn.Output, &t.d); err != nil {
 			return nil, fmt.Errorf("history.json: %w", err)
 		}
 	}
@@ -328,14 +338,11 @@ func (t *translation) referenced() (items [][]byte, err error) {
 }
 
 // put changes the dialect by facts, as a recording has them.
-func (t *translation) put(facts []string) error {
-	for _, fact := range facts {
-		key, value, _ := strings.Cut(fact, "=")
-		changed, ok := t.d.With(translate.Fact{Key: key, Value: value})
-		if !ok && changed.Name == "" {
-			return fmt.Errorf("options: %s is not a field of a dialect", fact)
+func (t *translation) put(settings []goldencase.Setting) error {
+	for _, s := range settings {
+		if _, err := t.d.Set(s.Key, s.Value); err != nil {
+			return fmt.Errorf("options: set: %w", err)
 		}
-		t.d = changed
 	}
 	return nil
 }
@@ -353,7 +360,7 @@ func (t *translation) chatRequest(in []byte) ([]byte, error) {
 	if err := r.Parse(in, translate.RequestLimits{}); err != nil {
 		return nil, err
 	}
-	out, err := r.AppendResponses(nil, translate.ResponsesOptions{Dialect: &t.d, Model: t.model, NamePrefix: t.namePrefix, Losses: &t.losses})
+	out, err := r.AppendResponses(nil, translate.ResponsesOptions{Dialect: &t.d, Model: t.model, NamePrefix: t.namePrefix, KeepReasoning: t.recorded.Keep, Losses: &t.losses})
 	if err != nil {
 		return nil, err
 	}
@@ -381,7 +388,10 @@ func named(model string) string {
 
 // clientRequest is the request that a reply answers.
 func (t *translation) clientRequest(minimal string) ([]byte, error) {
-	if t.request == "" {
+	switch {
+	case t.client != nil:
+		return bytes.Clone(t.client), nil
+	case t.request == "":
 		return []byte(minimal), nil
 	}
 	return os.ReadFile(t.request)
@@ -399,11 +409,19 @@ func (t *translation) turn(model string, created int64, events bool) (*translate
 		return nil, err
 	}
 	// The request's names of tools are those that the reply has to be read with.
-	if _, err := r.AppendChat(nil, translate.ChatOptions{Dialect: &t.d, Losses: new(translate.Losses)}); err != nil && t.request != "" {
+	if t.sealer != nil {
+		_ = r.OpenCompactions(t.sealer) // they are open in the request that was sent
+	}
+	if _, err := r.AppendChat(nil, translate.ChatOptions{Dialect: &t.d, Losses: new(translate.Losses), Sealer: t.sealer}); err != nil && (t.request != "" || t.client != nil) {
 		return nil, err
 	}
 	turn := new(translate.Turn)
-	turn.Reset(translate.TurnOptions{Request: r, Dialect: &t.d, Created: created, Events: events, Losses: &t.losses})
+	turn.Reset(translate.TurnOptions{
+		Request: r, Dialect: &t.d, Created: created, Events: events, Losses: &t.losses,
+		MaxBytes: t.recorded.MaxBytes, OpenResponses: t.recorded.OpenResponses, Obfuscate: t.recorded.Obfuscate,
+		Grammar: translate.GrammarPolicy(t.recorded.Grammar), Compaction: []byte(t.recorded.Compaction),
+		Sealer: t.sealer,
+	})
 	return turn, nil
 }
 
@@ -417,12 +435,13 @@ func (t *translation) chatTurn(model string, created int64, events bool) (*trans
 	if err := r.Parse(body, translate.RequestLimits{}); err != nil {
 		return nil, err
 	}
-	if _, err := r.AppendResponses(nil, translate.ResponsesOptions{Dialect: &t.d, Losses: new(translate.Losses)}); err != nil && t.request != "" {
+	if _, err := r.AppendResponses(nil, translate.ResponsesOptions{Dialect: &t.d, Losses: new(translate.Losses)}); err != nil && (t.request != "" || t.client != nil) {
 		return nil, err
 	}
 	turn := new(translate.ChatTurn)
 	turn.Reset(translate.ChatTurnOptions{
-		Request: r, Dialect: &t.d, Created: created, Events: events, Reasoning: true, FinalOnly: t.finalOnly, Losses: &t.losses,
+		Request: r, Dialect: &t.d, Created: created, Events: events && (t.client == nil || r.Stream), Reasoning: t.client == nil || t.recorded.Reasoning, FinalOnly: t.finalOnly,
+		Obfuscate: t.recorded.Obfuscate, MaxBytes: t.recorded.MaxBytes, Losses: &t.losses,
 	})
 	return turn, nil
 }
@@ -474,13 +493,23 @@ func (f fromChat) end(dst []byte) []byte {
 	return f.Terminal(f.Finish(dst), f.created, false, false)
 }
 
-type fromResponses struct{ *translate.ChatTurn }
+// whole says that the client has not asked for a stream.
+type fromResponses struct {
+	*translate.ChatTurn
+	whole bool
+}
 
 func (f fromResponses) feed(dst []byte, e sse.Event) []byte { return f.Feed(dst, e.Name, e.Data) }
 func (f fromResponses) last(dst []byte, e sse.Event) []byte { return f.FeedLast(dst, e.Name, e.Data) }
 func (f fromResponses) ended() bool                         { return f.Ended() }
 func (f fromResponses) failure() *translate.Error           { return f.Failure() }
-func (f fromResponses) end(dst []byte) []byte               { return f.Terminal(f.Finish(dst)) }
+func (f fromResponses) end(dst []byte) []byte {
+	dst = f.Terminal(f.Finish(dst))
+	if f.whole {
+		dst = append(dst, indentJSON(f.Completion(nil))...)
+	}
+	return dst
+}
 
 // stream translates events as they come.
 func (t *translation) stream() error {
@@ -523,6 +552,11 @@ func (t *translation) stream() error {
 			}
 			out = turn.last(out, e)
 		}
+		if turn == nil && t.client != nil { // that is what was recorded
+			if turn, err = t.reader(sse.Event{}); err != nil {
+				return err
+			}
+		}
 		if turn == nil {
 			return errors.New("there are no events in the input")
 		}
@@ -551,7 +585,7 @@ func (t *translation) reader(e sse.Event) (streamReader, error) {
 		return fromChat{turn, created}, err
 	case apiResponses:
 		turn, err := t.chatTurn(jsonx.Lookup(e.Data, "response", "model").String(), jsonx.Lookup(e.Data, "response", "created_at").Int(), true)
-		return fromResponses{turn}, err
+		return fromResponses{turn, t.client != nil && !jsonx.Lookup(t.client, "stream").Bool()}, err
 	}
 	return nil, fmt.Errorf("event 1: %w", t.unknown(e.Data))
 }

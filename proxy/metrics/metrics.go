@@ -67,6 +67,13 @@ var outcomeNames = [numOutcomes]string{"ok", "incomplete", "failed", "refused", 
 
 func (o Outcome) String() string { return outcomeNames[o] }
 
+// Why a connection is refused: as many as may be are open, or as many of its address.
+const (
+	RefusedAll = iota
+	RefusedAddress
+	NumRefused
+)
+
 // MaxRules bounds the loss rules that are counted.
 const MaxRules = 128
 
@@ -76,14 +83,19 @@ type Metrics struct {
 	durations [numRoutes]histogram
 	firstByte histogram // of streams: from the request to the first event
 
-	InFlight        atomic.Int64 // exchanges being served
-	Streams         atomic.Int64 // of those, streams
-	Sockets         atomic.Int64 // WebSocket connections
-	Running         atomic.Int64 // background responses being made here
-	Waiting         atomic.Int64 // background responses that wait, on all replicas
-	Orphans         atomic.Int64 // background responses whose process was lost
-	Reruns          atomic.Int64 // background responses that were begun again
-	Rejected        atomic.Int64 // refused because too many were being served
+	InFlight     atomic.Int64 // exchanges being served
+	Streams      atomic.Int64 // of those, streams
+	Sockets      atomic.Int64 // WebSocket connections
+	Running      atomic.Int64 // background responses being made here
+	Waiting      atomic.Int64 // background responses that wait, on all replicas
+	Orphans      atomic.Int64 // background responses whose process was lost
+	Reruns       atomic.Int64 // background responses that were begun again
+	Rejected     atomic.Int64 // refused because too many were being served
+	Connections  atomic.Int64 // open connections of clients
+	AcceptErrors atomic.Int64 // connections that the system could not give
+
+	ConnectionsRefused [NumRefused]atomic.Int64 // by reason
+
 	OverQuota       atomic.Int64 // refused because the tenant was over its quota
 	KeysReloaded    atomic.Int64
 	KeysRefused     atomic.Int64 // files of keys that could not be read
@@ -185,6 +197,9 @@ var table = []metric{
 	{"antiphon_background_reruns_total", "Background responses that were begun again.", counter, nil},
 	{"antiphon_websocket_connections", "WebSocket connections of clients.", gauge, nil},
 	{"antiphon_rejected_total", "Requests refused because too many were being served.", counter, nil},
+	{"antiphon_client_connections", "Open connections of clients.", gauge, nil},
+	{"antiphon_connections_refused_total", "Connections refused because as many as may be were open, of all clients or of one address.", counter, []string{"bound"}},
+	{"antiphon_accept_errors_total", "Connections that the system could not give, such as for want of file descriptors.", counter, nil},
 	{"antiphon_over_quota_total", "Requests refused because their tenant was over its quota.", counter, nil},
 	{"antiphon_key_reloads_total", "Times that the file of API keys was read again, by result.", counter, []string{"result"}},
 	{"antiphon_losses_total", "Entries of loss reports, by rule (see COMPATIBILITY.md).", counter, []string{"rule"}},

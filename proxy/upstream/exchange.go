@@ -45,8 +45,6 @@ type Exchange struct {
 type StreamBody struct {
 	Reader  io.Reader
 	Chunked bool // frame it in chunks; otherwise the request head has its length
-	// Before is called before each read from Reader.
-	Before func()
 
 	replay []byte // what was read of Reader, as long as that is not too much
 	again  int    // how much of it is to be sent again, from its beginning
@@ -232,7 +230,6 @@ func (s *StreamBody) next(p []byte, remember bool) (int, error) {
 		s.again += n
 		return n, nil
 	}
-	s.Before()
 	n, err := s.Reader.Read(p)
 	switch {
 	case s.lost || n == 0:

@@ -83,7 +83,7 @@ func ask(c *Client, wire []byte, streamed bool) (attempts int, err error) {
 	var x Exchange
 	var stream *StreamBody
 	if i := bytes.Index(wire, []byte("\r\n\r\n")) + 4; streamed {
-		stream = &StreamBody{Reader: bytes.NewReader(wire[i:]), Before: func() {}}
+		stream = &StreamBody{Reader: bytes.NewReader(wire[i:])}
 		wire = wire[:i]
 	}
 	if err := x.Do(c, wire, stream); err != nil {
