@@ -32,17 +32,18 @@ func TestKeptReasoningRefused(t *testing.T) {
 		`"function":{"name":"f","arguments":"{\"b\": 2, \"a\": 1.0}"}}]},{"role":"tool","tool_call_id":"call_1","content":"r"}]`
 	for refusal, dropped := range map[string]bool{
 		`json 400 {"error":{"message":"The encrypted content for item rs_1 could not be verified.","type":"invalid_request_error","code":"invalid_encrypted_content"}}`: true,
-		`json 400 {"error":{"message":"Encrypted content could not be decrypted or parsed."}}`:                                                                             true,
-		`json 404 {"error":{"message":"Item with id 'rs_1' not found. Items are not persisted when store is set to false."}}`:                                              true,
-		`json 422 {"detail":[{"loc":["body","input",1,"reasoning"],"msg":"Invalid reasoning item"}]}`:                                                                      true,
-		`json 200 {"error":{"message":"invalid_encrypted_content","code":"invalid_encrypted_content"}}`:                                                                   true,
-		`json 400 {"error":{"message":"The model m is tired.","type":"invalid_request_error"}}`:                                                                           false,
+		`json 400 {"error":{"message":"Encrypted content could not be decrypted or parsed."}}`:                                                                          true,
+		`json 404 {"error":{"message":"Item with id 'rs_1' not found. Items are not persisted when store is set to false."}}`:                                           true,
+		`json 422 {"detail":[{"loc":["body","input",1,"reasoning"],"msg":"Invalid reasoning item"}]}`:                                                                   true,
+		`json 200 {"error":{"message":"invalid_encrypted_content","code":"invalid_encrypted_content"}}`:                                                                 true,
+		`json 400 {"error":{"message":"The model m is tired.","type":"invalid_request_error"}}`:                                                                         false,
 	} {
 		for _, stream := range []string{`"stream":true,`, ``} {
 			up := thinksThenCalls(t, refusal)
 			r := newRig(t, up.URL(), speaksResponses)
 			r.chat(`{"model":"m","messages":[{"role":"user","content":"q"}],`+tools+`}`).want(t, 200, "")
-			got := r.chat(`{`+stream+`"model":"m",`+next+`,`+tools+`}`)
+			r.srv.kept.cache.Wait()
+			got := r.chat(`{` + stream + `"model":"m",` + next + `,` + tools + `}`)
 			if !dropped {
 				got.want(t, 400, "")
 				if n := up.Count(); n != 2 {

@@ -86,7 +86,7 @@ func TestMisplacedForResponses(t *testing.T) {
 		if loss := got.header.Get("Antiphon-Loss"); loss != "" {
 			t.Errorf("nothing is lost: %s", loss)
 		}
-		failed := r.do("POST", "/v1/chat/completions", `{` + stream + `"model":"m","input":"Fail"}`)
+		failed := r.do("POST", "/v1/chat/completions", `{`+stream+`"model":"m","input":"Fail"}`)
 		failed.want(t, 400, "invalid_value")
 		if !strings.Contains(string(failed.body), `"param":"input[0]"`) {
 			t.Errorf("the client's own names: %s", failed.body)
