@@ -52,7 +52,10 @@ const (
 	// clients make up their names.
 	maxLearnedModels = 2048
 	// maxLessons bounds how often one request is changed.
-	maxLessons = 6
+	maxLessons = 3
+	// maxParamLessons is that of a Responses backend: refusals name one parameter at a
+	// time, and chat clients send several that models do not take.
+	maxParamLessons = 6
 )
 
 // dialectFor is the upstream's dialect for a model, with what was learned.
@@ -145,12 +148,14 @@ func (x *exchange) learn(status int, body []byte) bool {
 	}
 	b := x.backend
 	from := translate.Learn
+	most := maxLessons
 	if b.cfg.API == config.APIResponses {
+		most = maxParamLessons
 		if from = translate.LearnResponses; x.front == nil && b.wholeResponses() {
 			return false // Responses clients get what they have asked for
 		}
 	}
-	if !b.cfg.Learn || x.changes >= maxLessons || x.front != nil && x.front.misplaced != nil && b.cfg.API == config.APIResponses {
+	if !b.cfg.Learn || x.changes >= most || x.front != nil && x.front.misplaced != nil && b.cfg.API == config.APIResponses {
 		return false // a misplaced request goes up as it is
 	}
 	fact, ok := from(x.dialect, status, body, x.wireBody())

@@ -88,10 +88,7 @@ func TestStreamOnlyBackend(t *testing.T) {
 func TestAcceptsOfResponses(t *testing.T) {
 	t.Parallel()
 	up := upstreamtest.NewFunc(t, 0, ownResponses)
-	overrides, err := config.ParseOverrides("x", "accepts: {temperature: false, verbosity: false, user: true}\nresponses: {refuses: [top_p]}")
-	if err != nil {
-		t.Fatal(err)
-	}
+	overrides := mustOverride(t, "accepts: {temperature: false, verbosity: false, user: true}\nresponses: {refuses: [top_p]}")
 	r := newRig(t, up.URL(), speaksResponses, func(s *setup) { s.cfg.Upstream.Overrides = overrides })
 	got := r.chat(`{"model":"m","temperature":0.2,"top_p":0.5,"verbosity":"low","user":"u","messages":[{"role":"user","content":"q"}]}`)
 	got.want(t, 200, "")
@@ -109,10 +106,17 @@ func TestAcceptsOfResponses(t *testing.T) {
 	}
 	var u config.Upstream
 	u.URL, u.API = up.URL(), config.APIResponses
-	if u.Overrides, err = config.ParseOverrides("x", "accepts: {stream_usage: false}"); err != nil {
-		t.Fatal(err)
-	}
+	u.Overrides = mustOverride(t, "accepts: {stream_usage: false}")
 	if _, err := u.EffectiveDialect(); err == nil || !strings.Contains(err.Error(), "accepts.stream_usage") {
 		t.Errorf("%v", err)
 	}
+}
+
+func mustOverride(t testing.TB, text string) config.Overrides {
+	t.Helper()
+	o, err := config.ParseOverrides("x", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
 }

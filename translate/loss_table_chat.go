@@ -127,7 +127,7 @@ var chatLossRules = [numAllRules - numRules]RuleInfo{
 	ruleMendCallID - numRules:        {"mend.call_id", Repaired, true, "A call had no id, or that of another call, and was given one."},
 	ruleMendUTF8 - numRules:          {"mend.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
 	ruleMendItem - numRules:          {"mend.item", Dropped, true, "An output item of a type that no client knows, and that many break on, was left out."},
-	ruleMendPart - numRules:          {"mend.part", Dropped, true, "A part of an item that has no place in it was left out."},
+	ruleMendPart - numRules:          {"mend.part", Dropped, true, "A part or annotation that has no place in its item, or came when that was done, was left out."},
 	ruleMendContradiction - numRules: {"mend.contradiction", Dropped, true, "What the backend said of a text or call at its end was not what it had sent of it before; that stands."},
 	ruleMendReasoning - numRules:     {"mend.reasoning", Dropped, true, "Earlier reasoning of another backend is not sent: a backend with the whole Responses API stands in, and refuses what it has not encrypted itself."},
 	ruleMendNamespace - numRules:     {"mend.namespace", Emulated, true, "The backend knows no namespaces: the tools of one are shown to it as functions with both names, and their calls given back as what they are."},

@@ -56,7 +56,7 @@ func (r *Request) appendOwnTools(dst []byte, opt *OwnResponsesOptions) ([]byte, 
 		}
 	}
 	for i := range s.others {
-		if t := &s.others[i]; habits.HostedTools && !t.doc.Is(t.doc.Get(t.node, "type"), "tool_search") {
+		if t := &s.others[i]; habits.HostedTools && t.space == 0 && !t.doc.Is(t.doc.Get(t.node, "type"), "tool_search") {
 			next()
 			dst = append(dst, t.doc.Raw(t.node)...)
 		} else {

@@ -318,6 +318,9 @@ func (t *ResponsesTurn) contradicted(i, _ int, _ []byte) (ok bool) {
 func (t *ResponsesTurn) noted(dst []byte, i, part int, d *jsonx.Doc, n uint32) []byte {
 	it := &t.items[t.in.items[i].out]
 	if t.state >= stateEnded || it.state != itemOpen || it.position != part || it.part != textPart || !knownAnnotation(d, n) {
+		if t.state < stateEnded {
+			t.lose(ruleMendPart, "output["+string(appendInt(nil, it.index))+"]", "annotation")
+		}
 		return dst
 	}
 	from := len(it.annotations)
