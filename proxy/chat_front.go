@@ -37,9 +37,9 @@ type chatFront struct {
 type choiceReply struct {
 	inbound
 	*translate.ChatTurn
-	own     upstream.Exchange
-	err     error // of the request
-	several bool  // there are other choices
+	front *chatFront
+	own   upstream.Exchange
+	err   error // of the request
 }
 
 // Feed implements replyReader.
@@ -67,11 +67,14 @@ func (r *choiceReply) Abort(dst []byte, err *translate.Error) []byte {
 
 // end says the end of a choice that has ended, where it is not the end of all.
 func (r *choiceReply) end(dst []byte) []byte {
-	if r.several && r.Ended() {
+	if r.front.req.N > 1 && r.Ended() {
 		return r.Terminal(dst)
 	}
 	return dst
 }
+
+// Again implements retryReader, for the only choice.
+func (r *choiceReply) Again(*translate.Dialect) { r.front.choices.Reset(r.front.x.chatTurnOptions()) }
 
 // Fed implements replyReader.
 func (r *choiceReply) Fed() bool { return r.Ended() }
@@ -102,6 +105,9 @@ func (x *exchange) prepareChat() *translate.Error {
 	}
 	x.front.x = x
 	x.route = metrics.RouteChat
+	if err := x.roomForBody(len(x.body)); err != nil {
+		return err
+	}
 	if err := x.front.req.Parse(x.body, x.server.requestLimits); err != nil {
 		return err
 	}
@@ -306,7 +312,7 @@ func (f *chatFront) recycle() {
 			r.own.Reset()
 		}
 		r.inbound.recycle()
-		r.err = nil
+		r.front, r.err = nil, nil
 	}
 	f.x, f.scope, f.misplaced, f.refusedBy = nil, keptScope{}, nil, nil
 	chatFronts.Put(f)
@@ -317,27 +323,21 @@ func (f *chatFront) recycle() {
 func (x *exchange) carry(w io.Writer) error {
 	f := x.front
 	for i, r := range f.replies[:f.req.N] {
-		r.ChatTurn, r.several = f.choices.Turn(i), f.req.N > 1
+		r.front, r.ChatTurn = f, f.choices.Turn(i)
 		r.begin(r.up, r)
-		if f.misplaced != nil && x.backend.cfg.API != config.APIResponses {
-			r.begin(r.up, x.misplacedReplyOf(r))
-		}
 	}
 	if f.req.N > 1 {
 		src := f.together(x.backend.cfg.Timeouts.Idle.Std())
 		defer src.end()
 		return x.pump(w, src)
 	}
-	for again := true; again; {
-		err := x.pump(w, &f.replies[0].inbound)
-		if err == nil {
-			again, err = x.askChatRefused(w)
-		}
-		if err != nil {
-			return err
-		}
+	if f.misplaced != nil && x.backend.cfg.API != config.APIResponses {
+		return x.takeReply(w, &f.replies[0].inbound, x.misplacedReplyOf(f.replies[0]))
 	}
-	return nil
+	if f.misplaced != nil && x.backend.cfg.API != config.APIResponses {
+		return x.takeReply(w, &f.replies[0].inbound, x.misplacedReplyOf(f.replies[0]))
+	}
+	return x.takeReply(w, &f.replies[0].inbound, f.replies[0])
 }
 
 // settleChat keeps what has to be given back with the next request, and counts.

@@ -69,7 +69,6 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep, w 
 	if err := x.readSummary(sum, w); err != nil {
 		return nil, err
 	}
-	x.accepted()
 	text := sum.turn.Text()
 	if len(text) == 0 {
 		e := proxyError(502, "The upstream gave no summary of the conversation.")
@@ -129,8 +128,7 @@ func (x *exchange) alive(w io.Writer, ask func() *translate.Error) *translate.Er
 // keep-alives go, or nil.
 func (x *exchange) readSummary(sum *summary, w io.Writer) *translate.Error {
 	var in inbound
-	in.begin(&x.up, sum.reader)
-	if x.pump(w, &in) != nil {
+	if x.takeReply(w, &in, sum.reader) != nil {
 		x.up.Cancel(errClientGone)
 		return upstreamFailure(errClientGone)
 	}

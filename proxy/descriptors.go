@@ -13,6 +13,10 @@ import (
 // mostRefusing is how many connections are being refused at a time, at most.
 const mostRefusing = 64
 
+// fewClients is less than a system gives to a process by itself (1,024 descriptors
+// on most), so that somebody has to know of it.
+const fewClients = 400
+
 // reservedDescriptors is what is kept free of limit descriptors.
 func reservedDescriptors(cfg *config.Config, limit int) int {
 	const own = 64 // listeners, log, store
@@ -50,7 +54,9 @@ func descriptorWarnings(cfg *config.Config, limit int) (list []string) {
 		list = append(list, fmt.Sprintf("limits.connections: %d clients and as many connections to upstreams need %d file descriptors, and the process may have %d (ulimit -n): raise that, or lower the key to %d",
 			n, 2*n+spare, limit, room))
 	}
-	if n := cfg.Limits.Concurrency; n > room {
+	// The default is what a large machine holds: a smaller one is no mistake of
+	// whoever runs it, unless it holds few.
+	if n := cfg.Limits.Concurrency; n > room && (n != config.DefaultConcurrency || room < fewClients) {
 		list = append(list, fmt.Sprintf("limits.concurrency: %d requests at a time need %d file descriptors, and the process may have %d (ulimit -n): raise that, or lower the key to %d; until then %d clients are served, and others get 503",
 			n, 2*n+spare, limit, room, room))
 	}

@@ -10,9 +10,10 @@
 //	asking again: failover, what is learned,
 //	truncation, in-band errors                retry.go
 //	the stream of events to a client          stream.go
+//	errors that come with status 200          inband.go, inband_passing.go
 //	reading a reply, keep-alives, a stall     pump.go
 //	what form a reply has                     reply_form.go
-//	the replies for several choices (n)       choices_source.go
+//	the replies for several choices (n)       chat_choices.go
 //	a response is stored, then complete       commit.go
 //	GET, DELETE, input_items                  stored.go
 //	lists, page by page                       page.go

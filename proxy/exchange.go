@@ -2,6 +2,7 @@ package proxy
 
 import (
 	crand "crypto/rand"
+	"io"
 	"sync"
 	"time"
 
@@ -99,6 +100,9 @@ type exchange struct {
 	attempts    int
 	storeFailed bool
 
+	shared  int64     // of the memory budget
+	spillTo io.Writer // where Spill writes; nil: nowhere
+
 	random [512]byte // unused randomness
 	left   int       // how much of it, from the end
 }
@@ -118,6 +122,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x.client = s.clients.of(ctx.Conn())
 	x.client.begin(x)
 	s.metrics.InFlight.Add(1)
+	x.beginShare()
 	return x
 }
 
@@ -140,6 +145,7 @@ func (s *Server) detached(header *fasthttp.RequestHeader, reply *fasthttp.Respon
 	x.bytesIn = int64(len(body))
 	s.inFlight.Add(1)
 	s.metrics.InFlight.Add(1)
+	x.beginShare()
 	return x
 }
 
@@ -163,6 +169,8 @@ func (x *exchange) finish() {
 		x.front = nil
 	}
 	x.releaseQuota()
+	x.unshare()
+	x.spillTo = nil
 	s := x.server
 	if x.streaming {
 		s.metrics.Streams.Add(-1)

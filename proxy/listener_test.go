@@ -206,9 +206,13 @@ func TestConnectionsFor(t *testing.T) {
 		if b.all < 1 || 2*b.all+reservedDescriptors(cfg, limit) > max(limit, 2) || b.perAddress < 1 || b.perAddress > b.all {
 			t.Errorf("%d: %+v", limit, b)
 		}
-		if warned := len(descriptorWarnings(cfg, limit)) > 0; warned != (limit < 2*cfg.Limits.Concurrency) {
+		if warned := len(descriptorWarnings(cfg, limit)) > 0; warned != (limit < 1024) {
 			t.Errorf("%d: warned %v", limit, warned)
 		}
+	}
+	cfg.Limits.Concurrency = 5000
+	if w := descriptorWarnings(cfg, 1024); len(w) != 1 || !strings.HasPrefix(w[0], "limits.concurrency: ") {
+		t.Error(w)
 	}
 	cfg.Limits.Connections, cfg.Limits.ConnectionsPerAddress = 10, 5
 	if b := connectionsFor(cfg, 1024); b.all != 10 || b.perAddress != 5 {

@@ -76,14 +76,26 @@ type misplacedReply struct {
 }
 
 // misplacedReplyOf is the reader for the only reply to a misplaced request.
-func (x *exchange) misplacedReplyOf(r *choiceReply) replyReader {
+func (x *exchange) misplacedReplyOf(r *choiceReply) retryReader {
 	m := &misplacedReply{choiceReply: r}
+	m.start(x.dialect)
+	return m
+}
+
+func (m *misplacedReply) start(d *translate.Dialect) {
+	x := m.front.x
 	m.turn.Reset(translate.TurnOptions{
-		Request: &x.req, Dialect: x.dialect, Upstream: x.backend.name, Seed: x.seed, Created: x.start.Unix(), Events: true,
+		Request: &x.req, Dialect: d, Upstream: x.backend.name, Seed: x.seed, Created: x.start.Unix(), Events: true,
 		MaxBytes: int(x.backend.cfg.MaxResponseBytes), Losses: &x.losses,
 	})
-	m.buf = m.turn.Begin(nil)
-	return m
+	m.events.Reset()
+	m.buf = m.turn.Begin(m.buf[:0])
+}
+
+// Again implements retryReader.
+func (m *misplacedReply) Again(d *translate.Dialect) {
+	m.choiceReply.Again(d)
+	m.start(d)
 }
 
 // pass gives the events of the response to the choice.

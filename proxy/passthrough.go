@@ -120,7 +120,7 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 			if path == responsesPath && ctx.IsPost() {
 				x.see()
 				if status == fasthttp.StatusOK {
-					refused = x.refusedInPassing()
+					refused = x.inBandInPassing()
 				}
 			}
 		}

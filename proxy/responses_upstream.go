@@ -27,9 +27,8 @@ import (
 // turnReader is the turn of a response as the reader of replies: translate.Turn, which
 // reads chat, by way of chatReader, or translate.ResponsesTurn.
 type turnReader interface {
-	replyReader
+	retryReader
 	Begin(dst []byte) []byte
-	Again(d *translate.Dialect)
 }
 
 type chatReader struct{ *translate.Turn }

@@ -74,6 +74,7 @@ func (x *exchange) run(w io.Writer) (err error) {
 		}
 	}()
 	x.out = x.out[:0]
+	x.spillsTo(w)
 	x.in.begin(&x.up, x.reader)
 	x.wake(&x.in, beginRoom)
 	x.out = x.reader.Begin(x.out)
@@ -102,7 +103,7 @@ func (x *exchange) run(w io.Writer) (err error) {
 // complete stores the response of a turn that has ended, and says the last of it.
 func (x *exchange) complete(w io.Writer) error {
 	x.out = x.lossComment(x.out)
-	if x.made != nil { // what is said before the end is no part of what is stored with it
+	if x.made != nil || len(x.out) > flushAt { // what is said before the end is no part of what is stored with it
 		if err := x.flush(w); err != nil {
 			return err
 		}
@@ -119,15 +120,8 @@ func (x *exchange) take(w io.Writer) error {
 		x.out = x.turn.FinishWith(x.out, x.summary.turn)
 		return nil
 	}
-	for again := true; again; {
-		x.in.begin(&x.up, x.reader)
-		err := x.pump(w, &x.in)
-		if err == nil {
-			again, err = x.askRefused(w)
-		}
-		if err != nil {
-			return err
-		}
+	if err := x.takeReply(w, &x.in, x.reader); err != nil {
+		return err
 	}
 	return x.askCallAgain(w)
 }

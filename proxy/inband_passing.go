@@ -18,18 +18,18 @@ import (
 // maxPeek bounds how much of a reply waits until it is known what it is.
 const maxPeek = 16 << 10
 
-// refusedInPassing looks whether the reply with status 200 that is to be passed on is a
-// refusal. What was read of it for that is in x.replyStart.
-func (x *exchange) refusedInPassing() *translate.Error {
+// inBandInPassing looks whether the reply with status 200 that is to be passed on is an
+// in-band error. What was read of it for that is in x.replyStart.
+func (x *exchange) inBandInPassing() *translate.Error {
 	x.replyStart, x.replyErr = x.replyStart[:0], nil
 	if len(x.up.Header.ContentEncoding()) > 0 {
 		return nil
 	}
-	refusal := x.peekBody
+	first := x.peekBody
 	if isEventStream(&x.up.Header) {
-		refusal = x.peekEvent
+		first = x.peekEvent
 	}
-	data := refusal()
+	data := first()
 	if data == nil || translate.ReadResponsesRefusal(data) != translate.RefusalInPlace {
 		return nil
 	}
@@ -37,7 +37,7 @@ func (x *exchange) refusedInPassing() *translate.Error {
 }
 
 // peek reads on, and reports whether there is more to come. An upstream that is silent
-// for as long as clients are to wait for a sign of life is not waited for.
+// for as long as clients are to wait for a keep-alive is not waited for.
 func (x *exchange) peek() (piece []byte, more bool) {
 	wait := x.backend.cfg.Timeouts.Idle.Std()
 	if beat := x.server.cfg.Stream.Heartbeat.Std(); beat > 0 {
