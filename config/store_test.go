@@ -40,3 +40,17 @@ func TestStoreWarnings(t *testing.T) {
 		}
 	}
 }
+
+// TestNotes: what clients carry ends with a process that has no keys of its own.
+func TestNotes(t *testing.T) {
+	for kind, want := range map[string]int{"memory": 1, "redis://localhost": 0} {
+		c := Default()
+		c.Store.Kind = kind
+		if got := c.Notes(); len(got) != want {
+			t.Errorf("%s: %q", kind, got)
+		}
+	}
+	if got := parseTest(t, "f", `{seal: {keys: [seal-secret-seal-secret-seal-secret-1]}}`).Notes(); got != nil {
+		t.Errorf("with a key: %q", got)
+	}
+}

@@ -8,6 +8,15 @@ import (
 	"strings"
 )
 
+// Notes are what an operator should know of the configuration though nothing is wrong
+// with it.
+func (c *Config) Notes() (list []string) {
+	if c.Store.Backend() == StoreMemory && len(c.Seal.Keys) == 0 {
+		list = append(list, "seal.keys: not set, and the store is memory: reasoning and compactions that clients carry (encrypted_content) cannot be read any more when this process ends")
+	}
+	return list
+}
+
 // Warnings lists what is allowed but is likely a mistake, for the log and for
 // "antiphon check". Each begins with the key that it is about. The Config must
 // be valid.

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
 
 	"github.com/antiphon-proxy/antiphon/config"
 	"github.com/antiphon-proxy/antiphon/translate"
@@ -33,33 +32,29 @@ func (x *exchange) mayAskCallAgain() bool {
 	return x.grammar() == translate.GrammarRepair && x.req.ChecksInput(x.dialect)
 }
 
-// askCallAgain asks for the call for which the turn waits, if it does. w is where
-// keep-alives go, or nil. An error says that the client has left.
-func (x *exchange) askCallAgain(w io.Writer) error {
+// askCallAgain asks for the call for which the turn waits, if it does. An error says
+// that the client has left.
+func (x *exchange) askCallAgain() error {
 	rejected, ok := x.turn.Rejected()
 	if !ok {
 		return nil
 	}
-	if w != nil {
-		if err := x.flush(w); err != nil {
-			return err
-		}
+	if err := x.flush(); err != nil {
+		return err
 	}
 	x.up.Close(true)
 	x.keepCandidates(nobody)
 	main := x.losses // what is lost on this way is not lost of the answer that there is
 	x.losses = translate.Losses{}
 	var reply []byte
-	err := x.alive(w, func() (e *translate.Error) {
+	err := x.alive(func() (e *translate.Error) {
 		reply, e = x.askCall(rejected)
 		return e
 	})
 	x.losses = main
 	switch {
-	case errors.Is(x.up.Cancelled(), errClientGone) && w != nil:
-		return errStop
 	case errors.Is(x.up.Cancelled(), errClientGone):
-		return errClientGone
+		return errStop
 	case err != nil:
 		reply = nil
 	}

@@ -105,9 +105,6 @@ func (x *exchange) prepareChat() *translate.Error {
 	}
 	x.front.x = x
 	x.route = metrics.RouteChat
-	if err := x.roomForBody(len(x.body)); err != nil {
-		return err
-	}
 	if err := x.front.req.Parse(x.body, x.server.requestLimits); err != nil {
 		return err
 	}
@@ -318,9 +315,9 @@ func (f *chatFront) recycle() {
 	chatFronts.Put(f)
 }
 
-// carry feeds the replies to their turns until all have ended. w is where the chunks
-// go, or nil. An error says that the client has left.
-func (x *exchange) carry(w io.Writer) error {
+// carry feeds the replies to their turns until all have ended. An error says that the
+// client has left.
+func (x *exchange) carry() error {
 	f := x.front
 	for i, r := range f.replies[:f.req.N] {
 		r.front, r.ChatTurn = f, f.choices.Turn(i)
@@ -329,15 +326,12 @@ func (x *exchange) carry(w io.Writer) error {
 	if f.req.N > 1 {
 		src := f.together(x.backend.cfg.Timeouts.Idle.Std())
 		defer src.end()
-		return x.pump(w, src)
+		return x.pump(src)
 	}
 	if f.misplaced != nil && x.backend.cfg.API != config.APIResponses {
-		return x.takeReply(w, &f.replies[0].inbound, x.misplacedReplyOf(f.replies[0]))
+		return x.takeReply(&f.replies[0].inbound, x.misplacedReplyOf(f.replies[0]))
 	}
-	if f.misplaced != nil && x.backend.cfg.API != config.APIResponses {
-		return x.takeReply(w, &f.replies[0].inbound, x.misplacedReplyOf(f.replies[0]))
-	}
-	return x.takeReply(w, &f.replies[0].inbound, f.replies[0])
+	return x.takeReply(&f.replies[0].inbound, f.replies[0])
 }
 
 // settleChat keeps what has to be given back with the next request, and counts.
@@ -364,7 +358,7 @@ func (x *exchange) settleChat() {
 
 // wholeChat answers with the completion as one object.
 func (x *exchange) wholeChat() {
-	err := x.carry(nil)
+	err := x.carry()
 	f := x.front
 	f.close()
 	if err != nil {
@@ -401,21 +395,25 @@ func (r chatReply) WriteTo(w io.Writer) (n int64, err error) {
 		}
 		n = x.bytesOut
 	}()
+	x.http.streamSink = streamSink{x, w}
+	x.sink = &x.http.chatSink
+	if x.kept != nil {
+		x.sink = &x.http
+	}
 	x.out = x.out[:0]
-	err = x.carry(w)
+	err = x.carry()
 	f := x.front
 	if err == nil {
-		err = x.flush(w)
+		err = x.flush()
 	}
 	if err == nil {
 		x.settleChat()
-		if x.out = x.lossComment(x.out); x.kept != nil {
-			err = x.flush(w)
-		}
+		x.out = x.lossComment(x.out)
+		err = x.flush()
 	}
 	if err == nil {
 		x.out = f.choices.Terminal(x.out)
-		err = x.flush(w)
+		err = x.flush()
 	}
 	if err != nil {
 		f.cancel(errClientGone)

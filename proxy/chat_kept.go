@@ -29,7 +29,6 @@ type keptChat struct {
 	request *translate.StoredChat
 	fold    translate.ChatFold
 	stored  bool
-	cut     sse.Decoder // of chunks that were made here
 }
 
 // chatCompletions answers POST /chat/completions.
@@ -75,8 +74,8 @@ func (x *exchange) keepReply() (streaming bool) {
 	x.out = x.out[:0]
 	x.in.begin(&x.up, r)
 	if !isEventStream(&x.up.Header) { // it may be one all the same
-		if x.pump(nil, beginning{&x.in}) == nil && x.in.form != formEvents {
-			_ = x.pump(nil, &x.in)
+		if x.pump(beginning{&x.in}) == nil && x.in.form != formEvents {
+			_ = x.pump(&x.in)
 			x.keepWhole(r)
 			return false
 		}
@@ -181,9 +180,11 @@ func (r keptReply) WriteTo(w io.Writer) (n int64, err error) {
 		}
 		n = x.bytesOut
 	}()
+	x.http.streamSink = streamSink{x, w}
+	x.sink = &x.http.chatSink
 	reader := r.reader
-	if err = x.pump(w, &x.in); err == nil {
-		err = x.flush(w)
+	if err = x.pump(&x.in); err == nil {
+		err = x.flush()
 	}
 	switch {
 	case err != nil:
@@ -270,20 +271,6 @@ func (r *storedReader) Failure() *translate.Error { return r.failure }
 
 // Swap implements replyReader.
 func (r *storedReader) Swap(*jsonx.Memory) {}
-
-// keepChunks takes in the whole events in x.out, if they are to be kept.
-func (x *exchange) keepChunks() {
-	if x.kept == nil || len(x.out) == 0 || x.out[0] == ':' { // a comment
-		return
-	}
-	x.parts = append(x.parts[:0], x.out...)
-	x.out = x.out[:0]
-	cut := &x.kept.cut
-	cut.Feed(x.parts)
-	for e, ok := cut.Next(); ok; e, ok = cut.Next() {
-		x.out = x.appendStored(x.out, e.Name, e.Data)
-	}
-}
 
 // chatEnds stores what the stream has added up to, if that is whole.
 func (x *exchange) chatEnds() {

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"io"
-
 	"github.com/antiphon-proxy/antiphon/config"
 	"github.com/antiphon-proxy/antiphon/proxy/metrics"
 	"github.com/antiphon-proxy/antiphon/translate"
@@ -47,8 +45,8 @@ func (x *exchange) releaseRequest() {
 }
 
 // settle checks the answer of a turn that has ended, and has another one taken in if
-// it does not hold. w is where the events go, or nil.
-func (x *exchange) settle(w io.Writer) error {
+// it does not hold.
+func (x *exchange) settle() error {
 	check := x.check
 	for try := 0; ; try++ {
 		answer, ok := x.turn.Answer()
@@ -67,11 +65,11 @@ func (x *exchange) settle(w io.Writer) error {
 			x.out = x.turn.Abort(x.out, translate.Unfit(problem))
 			break
 		}
-		if err := x.repair(answer, problem, w); err != nil {
+		if err := x.repair(answer, problem); err != nil {
 			x.out = x.turn.Abort(x.out, err)
 			break
 		}
-		if err := x.take(w); err != nil {
+		if err := x.take(); err != nil {
 			return err
 		}
 	}
@@ -90,9 +88,9 @@ func (x *exchange) letGo() {
 
 // repair asks the same upstream for a better answer. A stream that waits for it gets
 // keep-alives.
-func (x *exchange) repair(answer []byte, problem string, w io.Writer) *translate.Error {
+func (x *exchange) repair(answer []byte, problem string) *translate.Error {
 	x.keepCandidates(nobody)
-	return x.alive(w, func() *translate.Error {
+	return x.alive(func() *translate.Error {
 		if err := x.built(); err != nil {
 			return err
 		}
@@ -104,23 +102,23 @@ func (x *exchange) repair(answer []byte, problem string, w io.Writer) *translate
 }
 
 // takeChecked is take for a stream whose answer is held until it was checked.
-func (x *exchange) takeChecked(w io.Writer) error {
-	if err := x.flush(w); err != nil {
+func (x *exchange) takeChecked() error {
+	if err := x.flush(); err != nil {
 		return err
 	}
 	x.holding = true
-	if err := x.take(w); err != nil {
+	if err := x.take(); err != nil {
 		return err
 	}
-	return x.settle(w)
+	return x.settle()
 }
 
-// sign writes a sign of life past the events that are held.
-func (x *exchange) sign(w io.Writer) error {
+// passHeld writes a keep-alive past the events that are held.
+func (x *exchange) passHeld() error {
 	x.held = append(x.held, x.out...)
 	x.out = sse.AppendComment(x.out[:0], "keep-alive")
 	x.holding = false
-	err := x.flush(w)
+	err := x.flush()
 	x.holding = true
 	return err
 }

@@ -15,9 +15,6 @@ import (
 // the client told that it is complete. If the store cannot take it, the answer is
 // not lost, but it says so: "store":false.
 func (x *exchange) commit(dst []byte) []byte {
-	if x.made != nil {
-		return x.made.commit(x, dst)
-	}
 	now := time.Now()
 	write := func(stored, again bool) {
 		if x.req.Stream {
@@ -28,7 +25,7 @@ func (x *exchange) commit(dst []byte) []byte {
 	}
 	mark := len(dst)
 	write(x.req.Store, false)
-	if x.local != nil {
+	if x.local != nil { // before it is stored, for that may be refused
 		response, output := x.turn.Written(dst)
 		x.local.keep(x, response[output[0]:output[1]])
 	}

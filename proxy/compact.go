@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
 	"strconv"
 	"time"
 
@@ -36,20 +35,18 @@ type summary struct {
 	sealed []byte          // the envelope
 }
 
-// summarize lets the upstream write a summary of the request, and seals it. w is
-// the client's stream, if that has begun: it gets keep-alives. What x.wire held is
-// gone after it.
-func (x *exchange) summarize(history *translate.History, keep translate.Keep, w io.Writer) (*summary, *translate.Error) {
+// summarize lets the upstream write a summary of the request, and seals it. A
+// client whose stream has begun gets keep-alives meanwhile.
+func (x *exchange) summarize(history *translate.History, keep translate.Keep) (*summary, *translate.Error) {
 	s := x.server
-	main, stream := x.attempt, x.req.Stream // the request itself
-	x.req.Stream = w != nil
+	main := x.attempt // the request itself
 	defer func() {
 		main.backend, main.dialect, main.wire = x.backend, x.dialect, x.wire[:0] // who has answered goes on
-		x.attempt, x.req.Stream = main, stream
+		x.attempt = main
 	}()
 	x.attempt.begin(x.backend, x.dialect)
 	x.chat = translate.ChatOptions{Dialect: x.dialect, History: history, Summarize: true}
-	if err := x.sendAlive(w); err != nil {
+	if err := x.sendAlive(); err != nil {
 		return nil, err
 	}
 	sum := new(summary)
@@ -66,7 +63,7 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep, w 
 		sum.turn.Reset(opt)
 		sum.reader = chatReader{sum.turn}
 	}
-	if err := x.readSummary(sum, w); err != nil {
+	if err := x.readSummary(sum); err != nil {
 		return nil, err
 	}
 	text := sum.turn.Text()
@@ -91,12 +88,12 @@ func (x *exchange) summarize(history *translate.History, keep translate.Keep, w 
 }
 
 // sendAlive is send, with keep-alives for a client whose stream has begun.
-func (x *exchange) sendAlive(w io.Writer) *translate.Error { return x.alive(w, x.send) }
+func (x *exchange) sendAlive() *translate.Error { return x.alive(x.send) }
 
 // alive asks the upstream, with keep-alives for a client whose stream has begun.
-func (x *exchange) alive(w io.Writer, ask func() *translate.Error) *translate.Error {
+func (x *exchange) alive(ask func() *translate.Error) *translate.Error {
 	beat := x.server.cfg.Stream.Heartbeat.Std()
-	if w == nil || beat <= 0 {
+	if x.sink.keepAlive() == noKeepAlive || beat <= 0 {
 		return ask()
 	}
 	sent := make(chan *translate.Error, 1)
@@ -116,7 +113,7 @@ func (x *exchange) alive(w io.Writer, ask func() *translate.Error) *translate.Er
 		case err := <-sent:
 			return err
 		case <-tick.C:
-			if x.heartbeat(w) != nil {
+			if x.heartbeat() != nil {
 				x.up.Cancel(errClientGone)
 				return <-sent
 			}
@@ -124,11 +121,10 @@ func (x *exchange) alive(w io.Writer, ask func() *translate.Error) *translate.Er
 	}
 }
 
-// readSummary feeds the upstream's reply to the turn of a summary. w is where
-// keep-alives go, or nil.
-func (x *exchange) readSummary(sum *summary, w io.Writer) *translate.Error {
+// readSummary feeds the upstream's reply to the turn of a summary.
+func (x *exchange) readSummary(sum *summary) *translate.Error {
 	var in inbound
-	if x.takeReply(w, &in, sum.reader) != nil {
+	if x.takeReply(&in, sum.reader) != nil {
 		x.up.Cancel(errClientGone)
 		return upstreamFailure(errClientGone)
 	}
@@ -156,9 +152,9 @@ func (x *exchange) mustCompact() translate.Keep {
 
 // compactFirst compacts the context before the answer, and leaves the shorter
 // request in x.wire, unless a compaction is all that is asked for.
-func (x *exchange) compactFirst(w io.Writer) (err *translate.Error) {
+func (x *exchange) compactFirst() (err *translate.Error) {
 	history, translatedFor := x.chat.History, x.chat.Dialect
-	if x.summary, err = x.summarize(history, x.compacts, w); err != nil || x.compactsOnly() {
+	if x.summary, err = x.summarize(history, x.compacts); err != nil || x.compactsOnly() {
 		return err
 	}
 	if err := x.req.Compacted(x.summary.plain); err != nil {
@@ -171,18 +167,18 @@ func (x *exchange) compactFirst(w io.Writer) (err *translate.Error) {
 // compactInStream compacts the context of a stream that has begun, which says so,
 // and sends the request for the answer. What goes wrong ends the turn. An error says
 // that the client has left.
-func (x *exchange) compactInStream(w io.Writer) error {
-	if err := x.flush(w); err != nil {
+func (x *exchange) compactInStream() error {
+	if err := x.flush(); err != nil {
 		return err
 	}
-	failure := x.compactFirst(w)
+	failure := x.compactFirst()
 	if failure == nil {
 		x.out = x.turn.CloseCompaction(x.out, x.summary.sealed)
-		if err := x.flush(w); err != nil {
+		if err := x.flush(); err != nil {
 			return err
 		}
 		if !x.compactsOnly() {
-			failure = x.sendAlive(w)
+			failure = x.sendAlive()
 		}
 	}
 	switch {
@@ -265,7 +261,7 @@ func (x *exchange) compactRequest() ([]byte, *translate.Error) {
 	if err != nil {
 		return nil, err
 	}
-	sum, err := x.summarize(history, translate.KeepAll, nil)
+	sum, err := x.summarize(history, translate.KeepAll)
 	if err != nil {
 		return nil, err
 	}

@@ -36,8 +36,12 @@ func errNoConversation(id string) *translate.Error {
 	return clientError(404, "", "", "Conversation with id '"+clip(id)+"' not found.")
 }
 
+// codeConversationLocked is the code of errors that say that another response is being
+// made in the conversation. It goes with Retry-After.
+const codeConversationLocked = "conversation_locked"
+
 func errConversationLocked() *translate.Error {
-	return clientError(400, "conversation_locked", "conversation",
+	return clientError(400, codeConversationLocked, "conversation",
 		"Another process is currently operating on this conversation. Please retry in a few seconds.")
 }
 

@@ -446,7 +446,10 @@ func TestConversationLease(t *testing.T) {
 	}
 	lease(300 * time.Millisecond)
 	body := `{"model":"m","input":"one","conversation":"` + c.ID + `"}`
-	r.post(body).want(t, 400, "conversation_locked")
+	busy := r.post(body)
+	if busy.want(t, 400, "conversation_locked"); busy.header.Get("Retry-After") == "" {
+		t.Error("it does not say when to come again")
+	}
 	r.until("the lease to end", func() bool { return r.post(body).status == 200 })
 
 	// Renewals keep the version that is needed to give the lock back.

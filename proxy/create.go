@@ -62,12 +62,6 @@ func (s *Server) obfuscates(r *translate.Request) bool {
 // upstream in x.wire.
 func (x *exchange) prepare() *translate.Error {
 	s := x.server
-	if x.local != nil && s.memory.full() { // others were asked at the door
-		return s.memory.spent(memoryRequest)
-	}
-	if err := x.roomForBody(len(x.body)); err != nil { // what goes to the upstream is as long
-		return err
-	}
 	if err := x.req.Parse(x.body, s.requestLimits); err != nil {
 		return err
 	}
@@ -164,16 +158,7 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 			if int64(len(body)) == length {
 				break
 			}
-			size := 2 * max(len(body), 512)
-			if length >= int64(len(body)) { // no more than what was announced
-				size = int(min(int64(size), length))
-			}
-			if err := x.roomForBody(size); err != nil {
-				x.refuseBody()
-				x.body = body
-				return err
-			}
-			more := grow(nil, size)
+			more := grow(nil, 2*max(len(body), 512))
 			more = append(more, body...)
 			release(body)
 			body = more
@@ -222,7 +207,7 @@ func (x *exchange) ask() *translate.Error {
 // context is to be compacted.
 func (x *exchange) askUpstream() *translate.Error {
 	if x.compacts != "" {
-		if err := x.compactFirst(nil); err != nil || x.compactsOnly() {
+		if err := x.compactFirst(); err != nil || x.compactsOnly() {
 			return err
 		}
 	}
@@ -249,7 +234,6 @@ func (x *exchange) beginTurn() {
 		Queued:        x.seeded,
 		Events:        x.req.Stream,
 		MaxBytes:      int(x.backend.cfg.MaxResponseBytes),
-		Spiller:       x,
 		OpenResponses: s.cfg.Stream.OpenResponsesNames,
 		Obfuscate:     s.obfuscates(&x.req),
 		Losses:        &x.losses,
@@ -329,9 +313,9 @@ func (x *exchange) wholeReply() (ok bool) {
 
 // readWhole reads the upstream's whole reply, and ends the turn with it.
 func (x *exchange) readWhole() error {
-	err := x.take(nil)
+	err := x.take()
 	if err == nil && x.check != nil {
-		err = x.settle(nil)
+		err = x.settle()
 	}
 	if err != nil {
 		return err

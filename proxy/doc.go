@@ -9,9 +9,10 @@
 //	the request as it goes to an upstream     attempt.go
 //	asking again: failover, what is learned,
 //	truncation, in-band errors                retry.go
+//	where an answer goes, keep-alives         sink.go
 //	the stream of events to a client          stream.go
 //	errors that come with status 200          inband.go, inband_passing.go
-//	reading a reply, keep-alives, a stall     pump.go
+//	reading a reply, idle time, a stall       pump.go
 //	what form a reply has                     reply_form.go
 //	the replies for several choices (n)       chat_choices.go
 //	a response is stored, then complete       commit.go

@@ -24,7 +24,7 @@ func (x *exchange) respondError(ctx *fasthttp.RequestCtx, e *translate.Error) {
 	x.out = e.AppendBody(x.out[:0])
 	ctx.Response.Header.SetContentType("application/json")
 	ctx.SetStatusCode(e.Status)
-	if e.Status == fasthttp.StatusServiceUnavailable && e.Origin == translate.OriginProxy && len(ctx.Response.Header.Peek("Retry-After")) == 0 {
+	if e.Code == codeOverloaded || e.Code == codeConversationLocked {
 		ctx.Response.Header.Set("Retry-After", "1")
 	}
 	ctx.SetBody(x.out)

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	crand "crypto/rand"
-	"io"
 	"sync"
 	"time"
 
@@ -55,6 +54,8 @@ type exchange struct {
 	ownTurn      translate.Turn
 	turn         *translate.Turn          // that of the response: ownTurn, or that of mend
 	reader       turnReader               // what the upstream says goes to it
+	sink         sink                     // where the answer goes
+	http         storedChatSink           // that of an HTTP stream, of which a part may be used
 	in           inbound                  // the upstream's reply
 	mend         *translate.ResponsesTurn // for a backend that speaks Responses by halves
 	history      translate.HistoryBuilder
@@ -62,7 +63,7 @@ type exchange struct {
 	seed         translate.Seed
 	seeded       bool      // seed and created were known before: the response has waited
 	created      time.Time // of a response that has waited
-	made         *liveRun  // the background response that this makes, or nil
+	acceptedID   string    // of a background response that is made: what it names by URL was fetched when it was accepted
 	lane         string    // of a WebSocket
 	continued    *localResponse
 	local        *wsState // responses that only this connection can continue; nil for HTTP
@@ -100,9 +101,6 @@ type exchange struct {
 	attempts    int
 	storeFailed bool
 
-	shared  int64     // of the memory budget
-	spillTo io.Writer // where Spill writes; nil: nowhere
-
 	random [512]byte // unused randomness
 	left   int       // how much of it, from the end
 }
@@ -119,10 +117,10 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x.requestID = x.appendRequestID(x.requestID[:0], ctx.Request.Header.Peek("X-Request-Id"))
 	linger(ctx.Conn(), false)
 	x.turn, x.reader = &x.ownTurn, chatReader{&x.ownTurn}
+	x.sink = objectSink{x}
 	x.client = s.clients.of(ctx.Conn())
 	x.client.begin(x)
 	s.metrics.InFlight.Add(1)
-	x.beginShare()
 	return x
 }
 
@@ -139,13 +137,13 @@ func (s *Server) detached(header *fasthttp.RequestHeader, reply *fasthttp.Respon
 	x.requestID = x.appendRequestID(x.requestID[:0], nil)
 	x.tenant, x.principal = tenant, principal
 	x.turn, x.reader = &x.ownTurn, chatReader{&x.ownTurn}
+	x.sink = objectSink{x}
 	x.client = &client{}
 	x.client.begin(x)
 	x.body = append(grow(x.body, len(body)), body...)
 	x.bytesIn = int64(len(body))
 	s.inFlight.Add(1)
 	s.metrics.InFlight.Add(1)
-	x.beginShare()
 	return x
 }
 
@@ -169,8 +167,6 @@ func (x *exchange) finish() {
 		x.front = nil
 	}
 	x.releaseQuota()
-	x.unshare()
-	x.spillTo = nil
 	s := x.server
 	if x.streaming {
 		s.metrics.Streams.Add(-1)
@@ -199,7 +195,8 @@ func (x *exchange) recycle() {
 	x.kept, x.keepChats, x.routed, x.bound, x.compacts = nil, false, false, false, ""
 	x.peeked, x.replyStart, x.replyErr = x.peeked[:0], release(x.replyStart), nil
 	x.tenant, x.principal = "", ""
-	x.continued, x.made = nil, nil
+	x.continued, x.acceptedID = nil, ""
+	x.sink, x.http = nil, storedChatSink{out: release(x.http.out)}
 	x.local, x.lane, x.seeded, x.mayBeEmpty = nil, "", false, false
 	x.streaming, x.finished, x.turnUsed, x.storeFailed = false, false, false, false
 	x.req.Trace = false

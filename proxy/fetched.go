@@ -41,8 +41,8 @@ func (x *exchange) fetchRemote() map[string]translate.FetchedFile {
 	if len(urls)+len(ids) == 0 {
 		return nil
 	}
-	if x.made != nil { // it was fetched when the response was accepted
-		if kept := s.fetchedFor(x.tenant, x.made.id); kept != nil {
+	if x.acceptedID != "" { // it was fetched when the response was accepted
+		if kept := s.fetchedFor(x.tenant, x.acceptedID); kept != nil {
 			return kept
 		}
 	}

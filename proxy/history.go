@@ -215,7 +215,8 @@ func previousError(id string, err error) *translate.Error {
 	var broken *store.BrokenChainError
 	switch {
 	case errors.As(err, &broken):
-		id = broken.Missing
+		return clientError(400, "previous_response_not_found", "previous_response_id", "Previous response with id '"+clip(id)+
+			"' cannot be continued: a response before it, '"+clip(broken.Missing)+"', was not found. It has expired or was deleted.")
 	case !errors.Is(err, store.ErrNotFound):
 		return storeDown()
 	}

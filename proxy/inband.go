@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
 
 	"github.com/antiphon-proxy/antiphon/config"
 	"github.com/antiphon-proxy/antiphon/translate"
@@ -31,11 +30,11 @@ type retryReader interface {
 }
 
 // takeReply takes in the reply that x.up has, and another one in place of an in-band
-// error. w is where the events go, or nil. An error says that the client has left.
-func (x *exchange) takeReply(w io.Writer, in *inbound, reader retryReader) error {
+// error. An error says that the client has left.
+func (x *exchange) takeReply(in *inbound, reader retryReader) error {
 	for {
 		in.begin(&x.up, reader)
-		if err := x.pump(w, in); err != nil {
+		if err := x.pump(in); err != nil {
 			return err
 		}
 		if len(in.inBand) == 0 {
@@ -44,16 +43,14 @@ func (x *exchange) takeReply(w io.Writer, in *inbound, reader retryReader) error
 			}
 			return nil
 		}
-		if w != nil {
-			if err := x.flush(w); err != nil {
-				return err
-			}
+		if err := x.flush(); err != nil {
+			return err
 		}
 		o := x.inBandFailure(reader.Failure(), in.inBand)
 		x.up.Close(true)
 		x.keepTurn()
 		reader.Again(x.dialect) // keep-alives are the turn's to make
-		failure := x.alive(w, func() *translate.Error { return x.sendAfter(o) })
+		failure := x.alive(func() *translate.Error { return x.sendAfter(o) })
 		switch {
 		case errors.Is(x.up.Cancelled(), errClientGone):
 			return errStop

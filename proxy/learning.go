@@ -159,6 +159,11 @@ func (x *exchange) learn(status int, body []byte) bool {
 		return false // a misplaced request goes up as it is
 	}
 	fact, ok := from(x.dialect, status, body, x.wireBody())
+	once := false // it is about this conversation, and nothing to remember of the upstream
+	if !ok && b.cfg.API != config.APIResponses {
+		fact, ok = translate.LearnOnce(x.dialect, status, body, x.wireBody())
+		once = ok
+	}
 	if !ok || b.cfg.Overrides.Sets(fact.Key) || b.cfg.API == config.APIResponses && x.front == nil && !ownFact(fact) {
 		return false
 	}
@@ -167,7 +172,9 @@ func (x *exchange) learn(status int, body []byte) bool {
 		return false
 	}
 	x.dialect = &changed
-	x.lessons = append(x.lessons, fact)
+	if !once {
+		x.lessons = append(x.lessons, fact)
+	}
 	x.changes++
 	return true
 }

@@ -102,18 +102,18 @@ func (in *inbound) abort(dst []byte, err *translate.Error) []byte {
 var errSilent = errors.New("the upstream was silent for too long")
 
 // pump carries a reply from the upstream to its reader, and what that makes of it to
-// w, which is nil if nobody watches, until the reader has all of it. An error says that
-// the client is not there any more; every other trouble is the reader's.
-func (x *exchange) pump(w io.Writer, src source) error {
+// the sink, until the reader has all of it. An error says that the client is not there
+// any more; every other trouble is the reader's.
+func (x *exchange) pump(src source) error {
 	idle, beat := x.backend.cfg.Timeouts.Idle.Std(), x.server.cfg.Stream.Heartbeat.Std()
-	if w == nil {
+	if x.sink.keepAlive() == noKeepAlive {
 		beat = 0
 	}
 	var last time.Time     // when the upstream said something; zero while it is not known to be silent
 	var graceEnd time.Time // until when to wait for the count of tokens
 	for !src.fed() {
-		if w != nil && !src.more() {
-			if err := x.flush(w); err != nil {
+		if !src.more() {
+			if err := x.flush(); err != nil {
 				return err
 			}
 			x.rest()
@@ -135,13 +135,11 @@ func (x *exchange) pump(w io.Writer, src source) error {
 		in, p, err := src.read(wait)
 		switch {
 		case err == nil:
-			if x.feedPiece(in, p); !x.roomForReply(src, len(p)) {
-				break
-			}
+			x.feedPiece(in, p)
 			last = time.Time{}
 			switch {
 			case len(x.out) >= flushAt:
-				if err := x.flush(w); err != nil {
+				if err := x.flush(); err != nil {
 					return err
 				}
 			case len(x.out) > 0:
@@ -149,7 +147,7 @@ func (x *exchange) pump(w io.Writer, src source) error {
 				x.out = in.reader.Finish(x.out) // it says something, but not that
 			case beat > 0 && time.Since(x.lastOut) >= beat && !src.fed():
 				// What the upstream says means nothing to the client.
-				if err := x.heartbeat(w); err != nil {
+				if err := x.heartbeat(); err != nil {
 					return err
 				}
 			}
@@ -157,7 +155,7 @@ func (x *exchange) pump(w io.Writer, src source) error {
 			x.endOfReply(in)
 		case errors.Is(err, upstream.ErrTimeout) && in == nil:
 			if beat > 0 && time.Since(x.lastOut) >= beat {
-				if err := x.heartbeat(w); err != nil {
+				if err := x.heartbeat(); err != nil {
 					return err
 				}
 			}
@@ -169,7 +167,7 @@ func (x *exchange) pump(w io.Writer, src source) error {
 			case finishing:
 				x.out = in.reader.Finish(x.out) // the count of tokens does not come any more
 			case time.Since(last) < idle:
-				if err := x.heartbeat(w); err != nil {
+				if err := x.heartbeat(); err != nil {
 					return err
 				}
 			default:
@@ -276,23 +274,6 @@ func (x *exchange) broken(src source, err error) {
 	x.out = src.abort(x.out, failure)
 }
 
-// heartbeat tells the client, and whatever is in between, that the stream lives.
-func (x *exchange) heartbeat(w io.Writer) error {
-	if w == nil || x.made != nil {
-		return nil // whoever follows a background response gets some from the one who tells it
-	}
-	x.server.metrics.Heartbeats.Add(1)
-	if x.holding {
-		return x.sign(w)
-	}
-	if x.beatsByEvent() {
-		x.out = x.turn.Heartbeat(x.out)
-	} else {
-		x.out = sse.AppendComment(x.out, "keep-alive")
-	}
-	return x.flush(w)
-}
-
 // gatherer keeps a whole reply for who asked for it. The body is good until the next
 // reply is read.
 type gatherer struct {
@@ -326,7 +307,7 @@ func (x *exchange) readReply() ([]byte, *translate.Error) {
 	var g gatherer
 	x.in.begin(&x.up, &g)
 	x.in.form = formWhole
-	if x.pump(nil, &x.in) != nil {
+	if x.pump(&x.in) != nil {
 		return nil, upstreamFailure(errClientGone)
 	}
 	return g.body, g.failure

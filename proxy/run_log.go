@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/antiphon-proxy/antiphon/proxy/store"
+	"github.com/antiphon-proxy/antiphon/translate"
 )
 
 const (
@@ -25,6 +26,7 @@ const (
 // here at once.
 type runEvents struct {
 	run *liveRun
+	x   *exchange // that makes the response
 
 	mu      sync.Mutex
 	first   uint64        // number of the first event that is not in the store
@@ -38,10 +40,31 @@ type runEvents struct {
 	flushing sync.Mutex
 }
 
-// Write takes in events of the turn.
-func (l *runEvents) Write(piece []byte) (int, error) {
+func (l *runEvents) live() bool { return true }
+
+// keepAlive implements sink: whoever follows the response gets some from the one who
+// tells it.
+func (l *runEvents) keepAlive() keepAliveStyle { return noKeepAlive }
+
+// commit implements sink. What is said before the end is no part of what is stored with
+// it.
+func (l *runEvents) commit(dst []byte) []byte {
+	l.x.out = dst
+	if l.x.flush() != nil {
+		return dst[:0]
+	}
+	return l.run.commit(l.x, l.x.out[:0])
+}
+
+func (l *runEvents) panicked(failure *translate.Error) bool {
+	l.run.fail(failure)
+	return true
+}
+
+// write takes in events of the turn.
+func (l *runEvents) write(piece []byte) error {
 	if l.run.lost.Load() != nil {
-		return 0, errStop
+		return errStop
 	}
 	entries := splitEvents(nil, piece)
 	l.mu.Lock()
@@ -67,7 +90,7 @@ func (l *runEvents) Write(piece []byte) (int, error) {
 	switch {
 	case !show:
 		if err := l.flush(); err != nil {
-			return 0, errStop
+			return errStop
 		}
 		l.run.produced = true
 		l.mu.Lock()
@@ -75,13 +98,13 @@ func (l *runEvents) Write(piece []byte) (int, error) {
 		l.mu.Unlock()
 	case full:
 		if err := l.flush(); err != nil && l.size() > logLost {
-			return 0, errStop
+			return errStop
 		}
 	}
 	if l.run.lost.Load() != nil {
-		return 0, errStop
+		return errStop
 	}
-	return len(piece), nil
+	return nil
 }
 
 // hasOutput reports whether events say more than that the response exists.

@@ -98,6 +98,8 @@ func (f *follower) WriteTo(w io.Writer) (n int64, err error) {
 	x.client.onCancel(cancel)
 	beat := x.server.cfg.Stream.Heartbeat.Std()
 	x.lastOut = time.Now()
+	x.http.streamSink = streamSink{x, w}
+	x.sink = &x.http.streamSink
 	for over := false; !over; {
 		var entries []store.Entry
 		entries, over = f.more(ctx, beat)
@@ -122,7 +124,7 @@ func (f *follower) WriteTo(w io.Writer) (n int64, err error) {
 			x.server.metrics.Heartbeats.Add(1)
 			x.out = sse.AppendComment(x.out, "keep-alive")
 		}
-		if err := x.flush(w); err != nil {
+		if err := x.flush(); err != nil {
 			x.outcome, x.status = metrics.OutcomeClientGone, statusClientGone
 			return x.bytesOut, err
 		}

@@ -321,7 +321,8 @@ func (r *liveRun) make() {
 	x := s.detached(&header, &reply, r.tenant, request.Principal, body)
 	x.start = began
 	x.requestID = append(x.requestID[:0], request.RequestID...)
-	x.route, x.status, x.made = metrics.RouteBackground, fasthttp.StatusOK, r
+	r.events.x = x
+	x.route, x.status, x.sink, x.acceptedID = metrics.RouteBackground, fasthttp.StatusOK, &r.events, r.id
 	x.seeded, x.created = true, r.state.Created
 	copy(x.seed[:], request.Seed)
 	x.holdQuota()
@@ -363,7 +364,7 @@ func (r *liveRun) turn(x *exchange) {
 	}
 	x.beginTurn()
 	x.out = x.turn.Begin(x.out[:0])
-	if x.flush(&r.events) != nil {
+	if x.flush() != nil {
 		return
 	}
 	if err == nil && !inStream {
@@ -380,14 +381,14 @@ func (r *liveRun) turn(x *exchange) {
 	case err != nil:
 		x.noteError(err)
 		x.out = x.turn.Abort(x.out[:0], err)
-		_ = x.complete(&r.events)
+		_ = x.complete()
 	case x.req.Stream:
 		x.streaming = true
 		x.server.metrics.Streams.Add(1)
 		if !inStream {
 			x.releaseRequest()
 		}
-		_ = x.run(&r.events)
+		_ = x.run()
 	default:
 		if x.compactsOnly() {
 			x.turn.FinishWith(nil, x.summary.turn)
@@ -395,7 +396,7 @@ func (r *liveRun) turn(x *exchange) {
 			x.errText = err.Error()
 			x.out = x.turn.Abort(x.out[:0], upstreamFailure(err))
 		}
-		_ = x.complete(&r.events)
+		_ = x.complete()
 	}
 }
 

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"slices"
@@ -59,37 +58,37 @@ var errStop = errors.New("stream stopped")
 
 // WriteTo writes the stream.
 func (x *exchange) WriteTo(w io.Writer) (n int64, err error) {
-	err = x.run(w)
+	x.http.streamSink = streamSink{x, w}
+	x.sink = &x.http.streamSink
+	err = x.run()
 	return x.bytesOut, err
 }
 
-// run carries the turn to its end. All events go to w: each Write has whole ones,
-// in the encoding of server-sent events. An error says that w did not take them,
-// or that the client has left; every other trouble ends in a terminal event.
-func (x *exchange) run(w io.Writer) (err error) {
+// run carries the turn to its end. All events go to the sink. An error says that the
+// client has left; every other trouble ends in a terminal event.
+func (x *exchange) run() (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			x.server.contain(x, r)
-			err = x.afterPanic(w)
+			err = x.afterPanic()
 		}
 	}()
 	x.out = x.out[:0]
-	x.spillsTo(w)
 	x.in.begin(&x.up, x.reader)
 	x.wake(&x.in, beginRoom)
 	x.out = x.reader.Begin(x.out)
 	if x.compacts != "" {
-		err = x.compactInStream(w)
+		err = x.compactInStream()
 	}
 	switch {
 	case err != nil || x.turn.Ended():
 	case x.check == nil || x.compactsOnly():
-		err = x.take(w)
+		err = x.take()
 	default:
-		err = x.takeChecked(w)
+		err = x.takeChecked()
 	}
 	if err == nil {
-		err = x.complete(w)
+		err = x.complete()
 	}
 	if err != nil {
 		x.outcome = metrics.OutcomeClientGone
@@ -101,29 +100,24 @@ func (x *exchange) run(w io.Writer) (err error) {
 }
 
 // complete stores the response of a turn that has ended, and says the last of it.
-func (x *exchange) complete(w io.Writer) error {
+func (x *exchange) complete() error {
 	x.out = x.lossComment(x.out)
-	if x.made != nil || len(x.out) > flushAt { // what is said before the end is no part of what is stored with it
-		if err := x.flush(w); err != nil {
-			return err
-		}
-	}
 	x.notice()
-	x.out = x.doneMarker(x.commit(x.out))
+	x.out = x.doneMarker(x.sink.commit(x.out))
 	x.countTurn()
-	return x.flush(w)
+	return x.flush()
 }
 
-// take takes in the upstream's reply. w is where its events go, or nil.
-func (x *exchange) take(w io.Writer) error {
+// take takes in the upstream's reply.
+func (x *exchange) take() error {
 	if x.compactsOnly() {
 		x.out = x.turn.FinishWith(x.out, x.summary.turn)
 		return nil
 	}
-	if err := x.takeReply(w, &x.in, x.reader); err != nil {
+	if err := x.takeReply(&x.in, x.reader); err != nil {
 		return err
 	}
-	return x.askCallAgain(w)
+	return x.askCallAgain()
 }
 
 func (x *exchange) doneMarker(dst []byte) []byte {
@@ -131,54 +125,6 @@ func (x *exchange) doneMarker(dst []byte) []byte {
 		return sse.AppendDone(dst)
 	}
 	return dst
-}
-
-// beatsByEvent reports whether keep-alives are events. Codex counts time from
-// event to event, so that comments do not keep it waiting, and skips events that it
-// does not know. Other clients count bytes, and some refuse events of types that
-// they do not know.
-func (x *exchange) beatsByEvent() bool {
-	if x.front != nil || x.kept != nil {
-		return false // chat has no such event
-	}
-	switch x.server.cfg.Stream.HeartbeatStyle {
-	case config.HeartbeatEvent:
-		return true
-	case config.HeartbeatAuto:
-		return bytes.HasPrefix(x.header.UserAgent(), []byte("codex"))
-	case config.HeartbeatComment:
-	}
-	return false
-}
-
-// flush writes what there is to write.
-func (x *exchange) flush(w io.Writer) error {
-	if x.holding {
-		x.hold()
-		return nil
-	}
-	if x.kept != nil && x.front != nil {
-		x.keepChunks()
-	}
-	if len(x.out) == 0 {
-		return nil
-	}
-	if x.firstOut == 0 {
-		x.firstOut = time.Since(x.start)
-		x.server.metrics.FirstByte(x.firstOut)
-	}
-	x.lastOut = time.Now()
-	if x.ctx != nil {
-		_ = x.ctx.SetWriteDeadline(x.lastOut.Add(x.server.cfg.Limits.WriteTimeout.Std()))
-	}
-	out := x.out
-	x.out = x.out[:0] // nothing is written twice, whatever happens
-	n, err := w.Write(out)
-	x.bytesOut += int64(n)
-	if err != nil {
-		return errStop
-	}
-	return nil
 }
 
 // lossComment says in a comment what the reply has lost: it comes too late for
@@ -200,9 +146,9 @@ func (x *exchange) lossComment(dst []byte) []byte {
 
 // afterPanic ends a stream in which the program has failed: the client is told,
 // if the turn still can.
-func (x *exchange) afterPanic(w io.Writer) (err error) {
-	if x.made != nil {
-		x.made.fail(proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))
+func (x *exchange) afterPanic() (err error) {
+	failure := proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+".")
+	if x.sink.panicked(failure) {
 		return errStop
 	}
 	defer func() {
@@ -212,7 +158,7 @@ func (x *exchange) afterPanic(w io.Writer) (err error) {
 	}()
 	// What is held and in x.out are whole events, which must not be missed.
 	x.letGo()
-	x.out = x.reader.Abort(x.out, proxyError(500, "This server has made a mistake. It has been logged as request "+string(x.requestID)+"."))
+	x.out = x.reader.Abort(x.out, failure)
 	x.out = x.doneMarker(x.turn.Terminal(x.out, time.Now().Unix(), false, false))
-	return x.flush(w)
+	return x.flush()
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"errors"
-	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/valyala/fasthttp"
@@ -156,7 +155,7 @@ func (c *socket) run(l *lane, w *creation) {
 	x := s.detached(&l.header, &reply, c.tenant, c.principal, w.body)
 	x.route, x.status, x.local = metrics.RouteSocket, fasthttp.StatusOK, &c.state
 	x.lane = l.name
-	out := &eventFrames{c: c, x: x, w: w, lane: l.name}
+	x.sink = &frameSink{c: c, x: x, w: w, lane: l.name}
 	defer func() {
 		if r := recover(); r != nil {
 			x.errText = s.logFault(x, r)
@@ -197,14 +196,14 @@ func (c *socket) run(l *lane, w *creation) {
 		c.fail(err, l.name, passedHeaders(&reply)...)
 	case !w.generate:
 		x.beginTurn()
-		x.out = x.commit(x.turn.Skip(x.out[:0]))
+		x.out = x.sink.commit(x.turn.Skip(x.out[:0]))
 		x.countTurn()
-		_ = x.flush(out)
+		_ = x.flush()
 	default:
 		x.streaming = true
 		s.metrics.Streams.Add(1)
 		x.releaseRequest()
-		_ = x.run(out)
+		_ = x.run()
 	}
 }
 
@@ -237,9 +236,9 @@ func passedHeaders(h *fasthttp.ResponseHeader) (pairs []string) {
 	return pairs
 }
 
-// eventFrames writes the events of a stream as messages: each Write is one write
-// to the connection.
-type eventFrames struct {
+// frameSink writes the events of a stream as messages: each write is one write to the
+// connection.
+type frameSink struct {
 	c    *socket
 	x    *exchange
 	w    *creation
@@ -247,28 +246,29 @@ type eventFrames struct {
 	buf  []byte
 }
 
-func (e *eventFrames) Write(events []byte) (int, error) {
+func (f *frameSink) live() bool                     { return true }
+func (f *frameSink) keepAlive() keepAliveStyle      { return f.x.keepAliveStyle() }
+func (f *frameSink) commit(dst []byte) []byte       { return f.x.commit(dst) }
+func (f *frameSink) panicked(*translate.Error) bool { return false }
+
+func (f *frameSink) write(events []byte) error {
 	status := 0
-	if failure := e.x.turn.Failure(); failure != nil {
+	if failure := f.x.turn.Failure(); failure != nil {
 		status = failure.Status
 	}
-	c := e.c
-	if e.x.turn.Ended() {
-		c.over(e.w)
+	c := f.c
+	if f.x.turn.Ended() {
+		c.over(f.w)
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	c.out = c.out[:0]
-	e.buf, _ = translate.EachFrame(e.buf, events, e.lane, status, func(message []byte) error {
+	f.buf, _ = translate.EachFrame(f.buf, events, f.lane, status, func(message []byte) error {
 		c.out = appendFrame(c.out, ws.OpText, message)
 		return nil
 	})
 	if len(c.out) == 0 {
-		return len(events), nil
+		return nil
 	}
-	e.x.lastOut = time.Now()
-	if err := c.write(); err != nil {
-		return 0, err
-	}
-	return len(events), nil
+	return c.write()
 }

@@ -23,6 +23,9 @@ func (t *Turn) call(dst []byte, d *jsonx.Doc, n uint32, legacy bool) []byte {
 	}
 	i := t.callFor(&f)
 	if i < 0 {
+		if dst = t.markupBeforeCall(dst, f.name); t.state >= stateEnded {
+			return dst
+		}
 		if dst, i = t.newCall(dst, f.position, f.id); i < 0 {
 			return dst
 		}
@@ -54,7 +57,7 @@ func emptyArray(d *jsonx.Doc, n uint32) bool {
 
 // newCall begins a call. Those before it whose arguments are complete are over.
 func (t *Turn) newCall(dst []byte, position int, id []byte) ([]byte, int) {
-	if dst = t.flushTags(dst); t.state >= stateEnded {
+	if dst = t.releaseMarkup(t.flushTags(t.flushChannels(dst))); t.state >= stateEnded {
 		return dst, -1
 	}
 	if t.cur >= 0 {

@@ -287,7 +287,7 @@ func (t *Turn) flushTags(dst []byte) []byte {
 
 // end settles a turn that the backend has ended: it closes every item.
 func (t *Turn) end(dst []byte) []byte {
-	dst = t.flushTags(dst)
+	dst = t.endMarkup(t.flushTags(t.flushChannels(dst)))
 	if t.state >= stateEnded {
 		return dst
 	}

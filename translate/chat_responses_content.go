@@ -19,7 +19,7 @@ func (t *Turn) content(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 		if t.opt.Request.IncludeLogprobs && d.Present(logprobs) {
 			tokens = appendLogprobs(nil, d, logprobs)
 		}
-		return t.taggedText(dst, d.Str(n), d.StrKind(n), tokens)
+		return t.contentText(dst, d.Str(n), d.StrKind(n), tokens)
 	}
 	if d.Kind(n) == jsonx.Object && !t.isPart(d, n) || d.Kind(n) == jsonx.Array && t.isList(d, n) {
 		return t.writtenText(dst, d, n)
@@ -30,7 +30,7 @@ func (t *Turn) content(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 // writtenText takes in a value as the text that it is written as.
 func (t *Turn) writtenText(dst []byte, d *jsonx.Doc, n uint32) []byte {
 	t.lose(ruleReplyContentType, outputPath(len(t.order)), "")
-	return t.taggedText(dst, jsonx.AppendEscaped(nil, d.Raw(n)), jsonx.HasEscape|d.StrKind(n)|jsonx.HasSurrogate, nil)
+	return t.contentText(dst, jsonx.AppendEscaped(nil, d.Raw(n)), jsonx.HasEscape|d.StrKind(n)|jsonx.HasSurrogate, nil)
 }
 
 // isPart reports whether an object is a part of a message, rather than an answer that
@@ -90,7 +90,7 @@ func (t *Turn) part(dst []byte, d *jsonx.Doc, n uint32, depth int) []byte {
 	}
 	switch d.Kind(n) {
 	case jsonx.String:
-		return t.taggedText(dst, d.Str(n), d.StrKind(n), nil)
+		return t.contentText(dst, d.Str(n), d.StrKind(n), nil)
 	case jsonx.Number, jsonx.True, jsonx.False:
 		return t.writtenText(dst, d, n)
 	case jsonx.Array:

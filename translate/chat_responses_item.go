@@ -213,6 +213,9 @@ func (it *outItem) append(dst []byte, status string) []byte {
 			dst = append(dst, it.text...)
 		}
 		dst = append(dst, '"')
+		if it.form == formFunction && it.tool != nil && it.tool.marksEncrypted() {
+			dst = append(dst, `,"encrypted_function_args":[]`...) // what the client hands on is plain
+		}
 	}
 	return append(dst, '}')
 }
@@ -311,7 +314,7 @@ func (t *Turn) closePart(dst []byte, it *outItem, quiet bool) []byte {
 			dst = append(dst, it.logprobs...)
 			dst = append(dst, ']')
 		}
-		dst = t.spill(append(dst, eventEnd...))
+		dst = append(dst, eventEnd...)
 		if it.part == summaryPart {
 			dst = t.event(dst, evSummaryPartDone)
 		} else {
@@ -356,14 +359,10 @@ func (t *Turn) close(dst []byte, i int, status string) []byte {
 	}
 	it.json = it.append(it.json[:0], status)
 	it.state = itemDone
-	it.content = letGo(it.content)
-	if cap(it.text) > spillAt && it.kind != outCall {
-		it.text = nil
-	}
 	if !t.events {
 		return dst
 	}
-	dst = t.event(t.spill(dst), evItemDone)
+	dst = t.event(dst, evItemDone)
 	dst = appendIndexed(dst, it.index)
 	dst = append(dst, it.json...)
 	return append(dst, eventEnd...)

@@ -27,6 +27,14 @@ func (t *Turn) openReasoning(dst []byte) []byte {
 // text, or a summary when the client has asked for one: that is all that most
 // clients show.
 func (t *Turn) thought(dst, raw []byte, kind jsonx.StringKind) []byte {
+	if t.markup.on && t.state < stateEnded && len(raw) > 0 {
+		return t.markedText(dst, raw, kind, nil, true)
+	}
+	return t.sayThought(dst, raw, kind)
+}
+
+// sayThought says a fragment of reasoning.
+func (t *Turn) sayThought(dst, raw []byte, kind jsonx.StringKind) []byte {
 	if len(raw) == 0 || t.state >= stateEnded {
 		return dst
 	}

@@ -51,6 +51,9 @@ func (t *Turn) feedShape(dst, data []byte) (out []byte, ok bool) {
 		it := &t.items[s.item]
 		return t.callDelta(dst, it, t.whole(it, raw, kind)), true
 	}
+	if t.markup.suspicious(raw) {
+		return dst, false
+	}
 	it := &t.items[t.cur]
 	return t.delta(dst, it, t.whole(it, raw, kind), nil), true
 }
@@ -59,14 +62,14 @@ func (t *Turn) feedShape(dst, data []byte) (out []byte, ok bool) {
 // one member that said something, if the next one like it would only add to what
 // is open now.
 func (t *Turn) learn(d *jsonx.Doc, f *choiceFields) {
-	if t.finished || t.opt.Request.IncludeLogprobs {
+	if t.finished || t.opt.Request.IncludeLogprobs || len(t.markup.held) > 0 || len(t.channels.held) > 0 {
 		return
 	}
 	var n uint32
 	to, item := shapeText, 0
 	switch {
 	case d.Kind(f.content) == jsonx.String && len(d.Str(f.content)) > 0:
-		if t.think.state != thinkOff || t.cur < 0 || t.items[t.cur].part != textPart {
+		if t.think.state != thinkOff || t.channels.state != channelsOff || t.cur < 0 || t.items[t.cur].part != textPart {
 			return
 		}
 		n = f.content

@@ -10,6 +10,14 @@ func appendInt(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n
 
 // text takes in a fragment of what the assistant says.
 func (t *Turn) text(dst, raw []byte, kind jsonx.StringKind, logprobs []byte) []byte {
+	if t.markup.on && t.state < stateEnded && len(raw) > 0 {
+		return t.markedText(dst, raw, kind, logprobs, false)
+	}
+	return t.sayText(dst, raw, kind, logprobs)
+}
+
+// sayText says a fragment of text.
+func (t *Turn) sayText(dst, raw []byte, kind jsonx.StringKind, logprobs []byte) []byte {
 	if len(raw) == 0 && len(logprobs) == 0 || t.state >= stateEnded {
 		return dst
 	}
@@ -26,7 +34,7 @@ func (t *Turn) refusal(dst, raw []byte, kind jsonx.StringKind) []byte {
 	if len(raw) == 0 || t.state >= stateEnded {
 		return dst
 	}
-	dst = t.message(dst, refusalPart)
+	dst = t.message(t.releaseMarkup(dst), refusalPart)
 	if t.cur < 0 {
 		return dst
 	}

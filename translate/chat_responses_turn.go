@@ -52,6 +52,8 @@ type Turn struct {
 	plain   []byte           // scratch for a custom tool's arguments
 	holding int              // calls that are held back
 
+	markup     markupReader
+	channels   channelReader
 	chunks     int    // chunks taken in, but for those that only repeat a shape
 	completion bool   // a whole chat.completion is being taken in
 	before     int    // items before the chunk
@@ -141,8 +143,6 @@ type TurnOptions struct {
 	// Checked says that the answer is to be held against text.format before
 	// anybody sees it: each text is one delta, without a code fence around it.
 	Checked bool
-	// Spiller takes events between large ones; nil: all that a call makes are appended.
-	Spiller Spiller
 	// Sealer makes the encrypted_content of reasoning items; nil: there is none.
 	Sealer Sealer
 	// Compacts says that a compaction item comes before what the backend says: see
@@ -169,7 +169,7 @@ func (t *Turn) Reset(opt TurnOptions) {
 	}
 	if t.held > most { // unusually large: let it go
 		t.items, t.count, t.scratch, t.echo, t.late, t.plain = nil, 0, nil, nil, nil, nil
-		t.think = thinkSplitter{}
+		t.think, t.markup, t.channels = thinkSplitter{}, markupReader{}, channelReader{}
 	}
 	for i := range t.items[:t.count] {
 		t.items[i].reset()
@@ -179,10 +179,13 @@ func (t *Turn) Reset(opt TurnOptions) {
 	*t = Turn{
 		opt: opt, events: opt.Events, cur: -1, doc: doc, args: args, items: items,
 		order: t.order[:0], id: t.id[:0], echo: t.echo[:0], scratch: t.scratch[:0], plain: t.plain[:0], tier: t.tier[:0], upModel: t.upModel[:0], fingerprint: t.fingerprint[:0],
-		shape: t.shape, think: t.think, tokens: t.tokens[:0], late: t.late[:0],
+		shape: t.shape, think: t.think, markup: t.markup, channels: t.channels, tokens: t.tokens[:0], late: t.late[:0],
 	}
 	t.shape.clear()
 	t.think.reset(opt.Dialect.Reasoning.Tags)
+	t.channels.reset()
+	t.markup.reset(false)
+	t.markup.on = t.looksForMarkup()
 	t.id = opt.Seed.appendID(t.id, "resp_", responseNumber)
 	t.echo = opt.Request.appendEcho(t.echo)
 	for i, b := range opt.Seed {
@@ -276,7 +279,7 @@ func (t *Turn) Done(dst []byte) []byte {
 	if t.state >= stateRepairing {
 		return dst
 	}
-	if (t.count > t.leading() || len(t.think.held) > 0) && t.callsWhole() {
+	if (t.count > t.leading() || len(t.think.held)+len(t.markup.held)+len(t.channels.held) > 0) && t.callsWhole() {
 		t.assumeStop()
 	}
 	return t.Finish(dst)

@@ -402,8 +402,12 @@ func TestRoundTripChat(t *testing.T) {
 		}
 		back, err := r.AppendChat(nil, ChatOptions{Dialect: &openai, Losses: &losses})
 		if err != nil {
+			if strings.HasPrefix(err.Message, "Nothing in") { // nothing but empty answers
+				return
+			}
 			t.Fatal(err)
 		}
+		losses.Entries = slices.DeleteFunc(losses.Entries, func(l Loss) bool { return l.Rule == ruleMessageEmpty })
 		// The first direction gives audio and files back as they are, and joins
 		// answers' texts.
 		moved, late := inOrder(said)
@@ -446,6 +450,9 @@ func TestRoundTripResponses(t *testing.T) {
 		var losses Losses
 		down, err := r.AppendChat(nil, ChatOptions{Dialect: &openai, Losses: &losses})
 		if err != nil {
+			if strings.HasPrefix(err.Message, "Nothing in") {
+				return
+			}
 			t.Fatal(err)
 		}
 		var chat ChatRequest
@@ -456,6 +463,7 @@ func TestRoundTripResponses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		losses.Entries = slices.DeleteFunc(losses.Entries, func(l Loss) bool { return l.Rule == ruleMessageEmpty })
 		said, late := inOrder(ofResponses(first))
 		if len(losses.Entries) != late || late > 0 && losses.Entries[0].Rule != ruleOutputMoved {
 			t.Fatalf("%d outputs are late in\n%s\nlost %s", late, first, lossLines(&losses))

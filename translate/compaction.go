@@ -207,7 +207,7 @@ func (r *Request) Compactable(h *History) bool {
 		switch r.items[i].kind {
 		case kindUser:
 			users++
-		case kindAssistant, kindCall, kindOutput:
+		case kindAssistant, kindCall, kindHosted, kindOutput:
 			return true
 		}
 	}
@@ -263,7 +263,7 @@ func HasCompaction(items []byte) bool {
 		return false
 	}
 	for v, end := d.First(jsonx.Root), d.End(jsonx.Root); v < end; v = d.Next(v) {
-		if d.Is(d.Get(v, "type"), "compaction") {
+		if typ := d.Get(v, "type"); d.Is(typ, "compaction") || d.Is(typ, "context_compaction") {
 			return true
 		}
 	}
@@ -304,7 +304,7 @@ func supersede(items []item) (at int) {
 			if it.kind = kindGone; it.doc.Is(it.typ, "tool_search_output") {
 				it.kind = kindTools // what it has brought stays
 			}
-		case kindAssistant, kindReasoning, kindCall, kindUnsupported:
+		case kindAssistant, kindReasoning, kindCall, kindHosted, kindUnsupported:
 			it.kind = kindGone
 		}
 	}
@@ -314,7 +314,7 @@ func supersede(items []item) (at int) {
 // silent reports whether there is nobody left to answer to.
 func silent(items []item) bool {
 	return !slices.ContainsFunc(items, func(it item) bool {
-		return it.kind == kindUser || it.kind == kindAssistant || it.kind == kindCall || it.kind == kindOutput
+		return it.kind == kindUser || it.kind == kindAssistant || it.isCall() || it.kind == kindOutput
 	})
 }
 

@@ -160,6 +160,8 @@ func dialectFacts() (facts []fact) {
 		CallIDsAny, CallIDsAlnum9)...)
 	facts = append(facts, enumFacts("tools.custom", func(d *Dialect) *CustomTools { return &d.Tools.Custom },
 		CustomFunction, CustomNative)...)
+	facts = append(facts, enumFacts("tools.call_markup", func(d *Dialect) *CallMarkup { return &d.Tools.CallMarkup },
+		MarkupCalls, MarkupReport, MarkupOff)...)
 	facts = append(facts, enumFacts("tools.name_max", func(d *Dialect) *int { return &d.Tools.NameMax }, 64, 24)...)
 	facts = append(facts, enumFacts("reasoning.replay", func(d *Dialect) *Replay { return &d.Reasoning.Replay },
 		ReplayAuto, ReplayNone, ReplayLoop, ReplayAll)...)

@@ -145,6 +145,9 @@ type ToolAbilities struct {
 	// object, for servers that refuse a call without them. "" is nothing.
 	CallPlaceholder string `yaml:"call_placeholder"`
 
+	// CallMarkup is what is done about calls that the server leaves in the text.
+	CallMarkup CallMarkup `yaml:"call_markup"`
+
 	// Custom is how custom tools are offered, and their calls written.
 	Custom CustomTools `yaml:"custom"`
 }
@@ -352,6 +355,27 @@ const (
 // Values are its values as texts.
 func (CustomTools) Values() []string {
 	return words(CustomFunction, CustomNative)
+}
+
+// CallMarkup says what is done about calls that a backend leaves in its text, in the
+// markup of the model's chat template.
+type CallMarkup string
+
+// The values of CallMarkup.
+const (
+	// MarkupCalls makes calls of them: of text at the end of a reply that is nothing but
+	// calls of tools that the request has. What only looks like that stays text, and is
+	// reported.
+	MarkupCalls CallMarkup = "calls"
+	// MarkupReport leaves them in the text, and reports them.
+	MarkupReport CallMarkup = "report"
+	// MarkupOff does not look.
+	MarkupOff CallMarkup = "off"
+)
+
+// Values are its values as texts.
+func (CallMarkup) Values() []string {
+	return words(MarkupCalls, MarkupReport, MarkupOff)
 }
 
 // Replay says which earlier reasoning goes back to the server.

@@ -71,6 +71,7 @@ func generic() Dialect {
 			CallIDs:         CallIDsAny,
 			CallExtras:      []string{"extra_content"}, // who gives it wants it back (Gemini, and proxies before it)
 			Custom:          CustomFunction,
+			CallMarkup:      MarkupCalls,
 			RepairArguments: true, // who made calls out of text gives strings (PEERS, A: repair against the declared schema)
 		},
 		Tokenizer:  TokenizerNone,

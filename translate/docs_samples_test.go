@@ -134,6 +134,21 @@ var docItems = map[string]string{
 	"compaction":              `"encrypted_content":"sealed:{'v':1,'keep':'all','model':'m','summary':'S'}"`,
 	"additional_tools":        `"role":"developer","tools":[{"type":"function","name":"g"}]`,
 	"configuration_update":    `"reasoning":{"effort":"low"}`,
+	"agent_message":           `"author":"/a","recipient":"/","content":[{"type":"input_text","text":"x"}]`,
+	"computer_call":           `"call_id":"c","action":{"type":"screenshot"}`,
+	"computer_call_output":    `"call_id":"c","output":{"type":"computer_screenshot","image_url":"data:image/png;base64,AAAA"}`,
+	"web_search_call":         `"id":"ws_1","status":"completed","action":{"type":"search","query":"x"}`,
+	"file_search_call":        `"id":"fs_1","status":"completed","queries":["x"]`,
+	"code_interpreter_call":   `"id":"ci_1","status":"completed","code":"x","outputs":[]`,
+	"image_generation_call":   `"id":"ig_1","status":"completed","result":"AAAA"`,
+	"mcp_list_tools":          `"id":"mcpl_1","server_label":"s","tools":[]`,
+	"mcp_call":                `"id":"mcp_1","server_label":"s","name":"t","arguments":"{}","output":"x"`,
+	"mcp_approval_request":    `"id":"mcpr_1","server_label":"s","name":"t","arguments":"{}"`,
+	"mcp_approval_response":   `"approval_request_id":"mcpr_1","approve":true`,
+	"program":                 `"call_id":"c","code":"x"`,
+	"program_output":          `"call_id":"c","result":"x"`,
+	"multi_agent_call":        `"call_id":"c","action":"x"`,
+	"multi_agent_call_output": `"call_id":"c","output":"x"`,
 }
 
 // callOf is the call that an output's sample answers.
@@ -141,4 +156,6 @@ var callOf = map[string]string{
 	"function_call_output": "function_call", "custom_tool_call_output": "custom_tool_call",
 	"shell_call_output": "shell_call", "local_shell_call_output": "local_shell_call",
 	"apply_patch_call_output": "apply_patch_call", "tool_search_output": "tool_search_call",
+	"computer_call_output": "computer_call", "mcp_approval_response": "mcp_approval_request",
+	"program_output": "program", "multi_agent_call_output": "multi_agent_call",
 }

@@ -215,7 +215,9 @@ func (g chunks) pick(label string, from ...string) string {
 
 func (g chunks) text() string {
 	return g.pick("text", `""`, `"a"`, `"Hello "`, `"\n"`, `" "`, `"<think>"`, `"</think>"`, `"<th"`, `"ink>"`, `"</"`, `"\u003c"`,
-		`"\ud83d"`, `"\ude00"`, `"é"`, `"\\"`, `"x\u0000"`, "\"\xff\"", "null")
+		`"\ud83d"`, `"\ude00"`, `"é"`, `"\\"`, `"x\u0000"`, "\"\xff\"", "null", `"<tool_call>"`, `"<tool_call>\n{\"name\":\"f\","`, `"\"arguments\":{}}\n</tool_call>"`, `"</tool"`, `"_call>"`,
+		`"[f("`, `"a=1)]"`, `"{\"name\":"`, `"\"f\"}"`, `"[TOOL_CALLS]f{}"`, `"<|channel|>analysis<|message|>"`, `"<|end|>"`, `"<|start|>assistant<|channel|>final<|message|>"`,
+		`"<|channel|>commentary to=functions.f<|message|>{}<|call|>"`, `"<｜tool▁calls▁begin｜>"`, `"<function=f>"`, `"</function>"`, "\"`\"")
 }
 
 func (g chunks) call() string {

@@ -165,7 +165,7 @@ func (r *refusal) sentPart(typ string) bool {
 // lessons are what refusals can teach, the more particular before the more general.
 var lessons = []func(r *refusal, d *Dialect) (Fact, bool){
 	learnMaxTokens, learnRoles, learnSingleCalls, learnReasoningReplay, learnSignature, learnStreamOnly, learnCallIDs, learnToolChoice, learnStructured, learnEffort,
-	learnParts, learnContent, learnStrict, learnStreamUsage, learnParams, learnExtraParams,
+	learnParts, learnContent, learnStrict, learnStreamUsage, learnParams, learnExtraParams, learnInserted,
 }
 
 func learnMaxTokens(r *refusal, _ *Dialect) (Fact, bool) {

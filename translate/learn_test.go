@@ -45,6 +45,9 @@ func TestLearn(t *testing.T) {
 		{"alternation", "generic", dev, 400, `{"error":{"message":"Conversation roles must alternate user/assistant/user/assistant/..."}}`, "alternate_roles=true"},
 		{"after tool", "generic", loop, 400, `{"error":{"message":"Unexpected role 'user' after role 'tool'"}}`, "assistant_after_tool=true"},
 		{"reasoning refused", "vllm", loop, 400, `{"error":{"message":"'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property 'reasoning_content' is unsupported)]"}}`, "reasoning.replay=none"},
+		{"reasoning refused, not named", "vllm", loop, 400, `{"error":{"message":"messages[1]: unknown field"}}`, "reasoning.replay=none"},
+		{"pydantic, in a message", "vllm", loop, 422, `{"detail":[{"type":"extra_forbidden","loc":["body","messages",1,"assistant","reasoning_content"],"msg":"Extra inputs are not permitted","input":"Hm"}]}`, "reasoning.replay=none"},
+		{"something of a message that was not sent", "generic", loop, 400, `{"error":{"message":"messages[1]: unknown field"}}`, ""},
 		{"reasoning demanded", "generic", loop, 400, `{"error":{"message":"Missing 'reasoning_content' field in the assistant message at message index 1."}}`, "reasoning.replay=loop"},
 		{"deepseek", "generic", loop, 400, "{\"error\":{\"message\":\"The `reasoning_content` in the thinking mode must be passed back to the API.\"}}", "reasoning.replay=loop"},
 		{"call ids", "generic", loop, 400, `{"error":{"message":"Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9.","code":"3280"}}`, "tools.call_ids=alnum9"},
@@ -174,4 +177,24 @@ func FuzzLearn(f *testing.F) {
 			t.Fatalf("%s changes nothing", fact)
 		}
 	})
+}
+
+// TestLearnOnce: reasoning that another model has signed is no fact about the backend.
+func TestLearnOnce(t *testing.T) {
+	details := `{"messages":[{"role":"assistant","content":null,"reasoning_details":[{"type":"reasoning.text","signature":"s"}],"tool_calls":[]}]}`
+	text := `{"messages":[{"role":"assistant","content":null,"reasoning_content":"Hm","tool_calls":[]}]}`
+	for _, c := range []struct{ dialect, chat, message, want string }{
+		{"openrouter", details, "messages.1.content.0: Invalid `signature` in `thinking` block", "reasoning.details=false"},
+		{"openrouter", details, "The encrypted content could not be verified.", "reasoning.details=false"},
+		{"openrouter", details, "Corrupted thought signature.", "reasoning.details=false"},
+		{"vllm", text, "`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified", "reasoning.replay=none"},
+		{"openrouter", `{"messages":[{"role":"user","content":"x"}]}`, "Invalid signature", ""},
+		{"openrouter", details, "Rate limit", ""},
+	} {
+		d, _ := LookupDialect(c.dialect)
+		fact, ok := LearnOnce(&d, 400, []byte(`{"error":{"message":"`+c.message+`"}}`), []byte(c.chat))
+		if got := fact.String(); ok != (c.want != "") || ok && got != c.want {
+			t.Errorf("%s: %q %v", c.message, got, ok)
+		}
+	}
 }

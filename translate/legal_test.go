@@ -157,6 +157,7 @@ func legal(chat []byte, d *Dialect) (faults []string) {
 		}
 		names[name] = true
 	}
+	called := map[string]bool{}
 	var waiting []string // call ids whose results come next
 	last := ""
 	for i := range body.Messages {
@@ -189,6 +190,12 @@ func legal(chat []byte, d *Dialect) (faults []string) {
 		case "assistant":
 			keys = append(keys, "tool_calls", "refusal", d.Reasoning.replayField(), detailsKey)
 			waiting = m.legalAssistant(d, bad)
+			for _, id := range waiting {
+				if called[id] {
+					bad("another call with the id %q", id)
+				}
+				called[id] = true
+			}
 		default:
 			bad("role")
 		}
@@ -273,6 +280,10 @@ func (m *chatMessage) legalAssistant(d *Dialect, bad func(string, ...any)) (ids 
 		}
 		if !strings.HasPrefix(content, `"`) && m.Refusal == nil {
 			bad("content %s", content)
+		}
+		var text string
+		if _ = json.Unmarshal([]byte(content), &text); strings.TrimSpace(text) == "" && m.Refusal == nil {
+			bad("it says nothing")
 		}
 	case content == "null" && m.Refusal == nil && d.CallContent != CallContentNull,
 		content == "" && d.CallContent != CallContentOmit:

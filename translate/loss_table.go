@@ -48,6 +48,7 @@ const (
 	ruleReasoningMissing
 	ruleMessageName
 	ruleMessagePhase
+	ruleMessageEmpty
 	ruleSystemMoved
 	ruleAssistantAfterTool
 	ruleUserFirst
@@ -57,6 +58,8 @@ const (
 	ruleAsyncOutput
 	ruleOrphanOutput
 	ruleOutputMoved
+	ruleCallIDAgain
+	ruleItemRepeated
 	ruleSurrogates
 	ruleReplyCallDropped
 	ruleReplyCallForbidden
@@ -85,6 +88,9 @@ const (
 	ruleReplyFence
 	ruleReplyPart
 	ruleReplyContentType
+	ruleReplyCallText
+	ruleReplyCallMarkup
+	ruleReplyChannels
 	numRules
 )
 
@@ -140,6 +146,7 @@ var lossRules = [numRules]RuleInfo{
 	ruleReasoningMissing:   {"reasoning.missing", Repaired, true, "The backend insists on reasoning beside a call. There is none, because the client did not send it or the model had none, so a placeholder was put there."},
 	ruleMessageName:        {"message.name", Dropped, false, "A message of the Responses API has no name, so that of an input item is not sent."},
 	ruleMessagePhase:       {"message.phase", Dropped, true, "A chat message has no phase."},
+	ruleMessageEmpty:       {"message.empty", Dropped, true, "An earlier answer of which nothing is left is not sent: there is nothing in it, and backends refuse empty messages."},
 	ruleSystemMoved:        {"message.system_moved", Repaired, true, "The backend takes one system message at the head, so a later one was moved there."},
 	ruleAssistantAfterTool: {"message.assistant_after_tool", Repaired, true, "The backend wants the assistant to speak between a tool and the user, so a short message was put there."},
 	ruleUserFirst:          {"message.user_first", Repaired, true, "The backend wants the user to speak first, so a short message was put there."},
@@ -149,6 +156,8 @@ var lossRules = [numRules]RuleInfo{
 	ruleAsyncOutput:        {"call.async_output", Repaired, true, "The backend knows no calls that go on while it speaks: one without output yet was given one that says so."},
 	ruleOrphanOutput:       {"call.orphan_output", Repaired, false, "An output without a call was given a call."},
 	ruleOutputMoved:        {"call.output_moved", Repaired, true, "An output that came after something else was said was moved to its call, where chat backends insist on it."},
+	ruleCallIDAgain:        {"call.id_again", Repaired, true, "A call had the id of an earlier call, and is sent with a number behind it; so is its result."},
+	ruleItemRepeated:       {"item.repeated", Dropped, true, "An item that the history has already was sent again, and is left out."},
 	ruleSurrogates:         {"text.surrogates", Repaired, true, "Half a character (a lone UTF-16 surrogate) was replaced by U+FFFD."},
 
 	ruleReplyCallDropped:     {"reply.parallel_call", Dropped, true, "A further call was left out, because the request allows one at a time."},
@@ -176,6 +185,9 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyReasoningData:   {"reply.reasoning_data", Dropped, true, "Encrypted or signed data of the backend was left out: its dialect does not take it back, or nobody can carry it."},
 	ruleReplyUnsealed:        {"reply.not_sealed", Dropped, true, "Reasoning could not be encrypted for the client, because it is too large or the keys are out of reach."},
 	ruleReplyFence:           {"reply.code_fence", Repaired, true, "The answer was JSON in a Markdown code fence, which was taken off."},
+	ruleReplyCallText:        {"reply.call_text", Repaired, true, "A call stood in the text, in the markup of the model's chat template: it was made a call, or left out where the backend has made the call as well."},
+	ruleReplyCallMarkup:      {"reply.call_markup", Dropped, true, "The text has something like a call in it, in the markup of a model's chat template. It is given as text."},
+	ruleReplyChannels:        {"reply.channels", Repaired, true, "The channels of gpt-oss' chat format stood in the text, and were taken apart."},
 	ruleReplyContentType:     {"reply.content_type", Repaired, true, "The text of a reply came as a number, a word or an object, and is given as it was written."},
 	ruleReplyPart:            {"reply.part", Dropped, true, "A part or annotation of the reply that the Responses API has no place for was left out."},
 }

@@ -3,6 +3,8 @@ package translate
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
@@ -13,21 +15,31 @@ func (m *messages) assistant(current bool) bool {
 	if len(m.turn) == 0 {
 		return false
 	}
-	var hasText, hasCalls, hasThoughts bool
+	var hasText, hasCalls, hosted, hasThoughts bool
 	for _, it := range m.turn {
 		switch it.kind {
 		case kindAssistant:
 			hasText = true
+		case kindHosted: // their results are there: they come before those that may be waited for
+			hasCalls, hosted = true, true
 		case kindCall:
 			hasCalls = true
 		case kindReasoning:
 			hasThoughts = true
 		}
 	}
+	if hasText && !hasCalls && !m.speaks() {
+		m.lose(ruleMessageEmpty, itemPath(m.turn[0].at), "")
+		m.turn = m.turn[:0]
+		return false
+	}
 	if !hasText && !hasCalls {
 		m.lose(ruleReasoningAlone, itemPath(m.turn[0].at), "")
 		m.turn = m.turn[:0]
 		return false
+	}
+	if hosted {
+		slices.SortStableFunc(m.turn, func(a, b *item) int { return hostedFirst(a) - hostedFirst(b) })
 	}
 	before := m.reopen()
 	m.begin("assistant")
@@ -40,6 +52,40 @@ func (m *messages) assistant(current bool) bool {
 	}
 	m.dst = append(m.dst, '}')
 	return true
+}
+
+// speaks reports whether a message of the turn says anything but white space: backends
+// refuse one that does not, which would end the conversation for good.
+func (m *messages) speaks() bool {
+	for _, it := range m.turn {
+		if it.kind != kindAssistant {
+			continue
+		}
+		d := it.doc
+		if d.Kind(it.content) == jsonx.String {
+			if !blank(d, it.content) {
+				return true
+			}
+			continue
+		}
+		for v, end := d.First(it.content), d.End(it.content); v < end; v = d.Next(v) {
+			if !blank(d, d.Get(v, "text")) || !blank(d, d.Get(v, "refusal")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// blank reports whether a value is no string, or one of white space.
+func blank(d *jsonx.Doc, n uint32) bool {
+	if d.Kind(n) != jsonx.String {
+		return true
+	}
+	if d.StrKind(n)&jsonx.HasEscape != 0 {
+		return len(strings.TrimSpace(d.Text(n))) == 0
+	}
+	return len(bytes.TrimSpace(d.Str(n))) == 0
 }
 
 // lastSaid is what the last message holds, if it is the assistant's: the insides
@@ -178,16 +224,18 @@ func (m *messages) appendCalls() {
 	m.dst = append(m.dst, `"tool_calls":[`...)
 	first := true
 	for _, it := range m.turn {
-		if it.kind != kindCall {
+		if !it.isCall() {
 			continue
 		}
 		if !first {
 			m.dst = append(m.dst, ',')
 		}
 		m.dst = append(m.dst, `{"id":`...)
-		m.dst = m.appendCallID(m.dst, callID(it))
-		switch form := it.callForm(); form {
-		case formCustom:
+		m.dst = m.appendCallID(m.dst, m.claim(it))
+		switch form := it.callForm(); {
+		case it.hosted:
+			m.appendHostedCall(it)
+		case form == formCustom:
 			m.appendCustomCall(it)
 		default:
 			m.dst = append(m.dst, `,"type":"function","function":{"name":`...)

@@ -30,13 +30,15 @@ type History struct {
 
 	running []asyncCall // calls of all segments that were said to be running
 
-	system    []byte   // of all segments: system messages that a head message has to join, escaped
-	summary   []byte   // of all segments: that of the last compaction, likewise
-	summaryAt span     // in messages: the same where it is a message of its own
-	open      []string // ids of calls that have no output yet
-	count     int      // messages of all segments
-	bytes     int      // of the messages of all segments
-	size      int      // see Size
+	system    []byte     // of all segments: system messages that a head message has to join, escaped
+	summary   []byte     // of all segments: that of the last compaction, likewise
+	summaryAt span       // in messages: the same where it is a message of its own
+	open      []pastCall // calls that have no output yet
+	calls     []pastCall // calls of this segment, or of all where it is in one piece
+	ids       []string   // of this segment's items, likewise
+	count     int        // messages of all segments
+	bytes     int        // of the messages of all segments
+	size      int        // see Size
 	last      role
 	contentAt int // only where roles must take turns
 }
@@ -61,9 +63,13 @@ func (h *History) Bytes() int {
 // measure settles what follows from the other members.
 func (h *History) measure() {
 	h.bytes, h.size = len(h.messages)+1, 264+cap(h.messages)+cap(h.system)+cap(h.summary)+16*cap(h.thoughts)
-	for _, id := range h.open {
+	for i := range h.calls {
+		h.size += h.calls[i].size()
+	}
+	for _, id := range h.ids {
 		h.size += 16 + len(id)
 	}
+	h.size += 64 * len(h.open)
 	for _, c := range h.running {
 		h.size += 32 + len(c.id) + len(c.name)
 	}
@@ -130,14 +136,25 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 	if openCompactions(items, b.Opener) >= 0 {
 		return nil, ErrBadRecord
 	}
+	var ids []string
+	for i := range items {
+		if it := &items[i]; it.id != 0 && it.opened == nil {
+			ids = append(ids, it.doc.Text(it.id))
+		}
+	}
+	m := &b.messages
+	m.reset(dialect, nil, nil)
+	m.dropRepeated(items, &b.output, h)
+	repeated := m.lost
+	past := h
+	kept := slices.Clone(items)
 	compacted := supersede(items) >= 0
 	if compacted {
 		h = h.standing(dialect)
 	}
 	spoke := slices.ContainsFunc(items, func(it item) bool { return it.kind == kindUser })
 
-	m := &b.messages
-	defer func() { m.running, m.fetched = nil, nil }()
+	defer func() { m.running, m.fetched, m.past, m.calls = nil, nil, nil, nil }()
 	fetched := b.Fetched
 	b.Fetched = nil
 	next := &History{system: h.system, summary: h.summary, loaded: loadTools(h.loaded, items), config: h.config}
@@ -178,14 +195,27 @@ func (b *HistoryBuilder) extend(h *History, input, output []byte, dialect *Diale
 			}
 		}
 	}
-	m.running = slices.Clip(h.running)
+	m.running, m.past = slices.Clip(h.running), past
 	next.open = m.segment(items, &b.outs, h.open, true)
 	next.messages, next.count, next.last, next.contentAt = clipBuffer(m.dst), m.count, m.last, m.contentAt
 	if next.before != nil {
 		next.count += h.count
 	}
 	next.summaryAt, next.running = m.summaryAt, m.running
+	next.calls, next.ids = m.calls, ids
+	if compacted {
+		for i := range items {
+			if kept[i].isCall() && items[i].kind == kindGone {
+				m.remember(&kept[i], callID(&kept[i]), nil)
+			}
+		}
+		next.calls = m.calls
+	}
+	if next.before == nil { // nothing else points to what was before
+		next.calls, next.ids = append(past.allCalls(), next.calls...), append(past.allIDs(), ids...)
+	}
 	next.lost = m.lost
+	next.lost.addAll(repeated)
 	next.lost.addAll(h.lost)
 	if compacted {
 		next.lost.add(ruleCompaction)

@@ -32,7 +32,13 @@ type messages struct {
 	fetched  map[string]FetchedFile // may be nil
 	replay   Replay                 // which reasoning the backend gets: the dialect's, or less
 	running  []asyncCall
-	tools    *toolSet // those of the request; nil when a history is made
+	past     *History   // what goes before, for ids that come again
+	calls    []pastCall // those that were written, when a history is made
+	used     []uint64   // ids of calls that were written: see claim
+	usedSet  map[uint64]struct{}
+	uses     map[uint64]int // of ids that came again: how often
+	sent     map[int]string // ids that were changed, by item
+	tools    *toolSet       // those of the request; nil when a history is made
 	dst      []byte
 
 	// Of the segment at hand:
@@ -70,7 +76,7 @@ type span struct{ from, to int }
 // stored response. open are the calls before it that have no output yet. With
 // keepOpen the calls of the last turn may stay without output, and are returned:
 // the next request brings it.
-func (m *messages) segment(items []item, outs *outputIndex, open []string, keepOpen bool) []string {
+func (m *messages) segment(items []item, outs *outputIndex, open []pastCall, keepOpen bool) []pastCall {
 	outs.match(items, open)
 	m.items, m.outs, m.lastUser = items, outs, -1
 	for i := range items {
@@ -79,9 +85,9 @@ func (m *messages) segment(items []item, outs *outputIndex, open []string, keepO
 		}
 	}
 	behind := m.behind(0)
-	for n, id := range open {
+	for n := range open {
 		m.moved(outs.open[n], behind)
-		m.result([]byte(id), output(items, outs.open[n]), -1)
+		m.result([]byte(open[n].id), []byte(open[n].sent), output(items, outs.open[n]), -1)
 	}
 	m.illustrate()
 
@@ -117,7 +123,7 @@ func (m *messages) segment(items []item, outs *outputIndex, open []string, keepO
 				m.phased = true
 				m.lose(ruleMessagePhase, itemPath(i)+".phase", it.doc.Text(it.phase))
 			}
-		case kindReasoning, kindCall:
+		case kindReasoning, kindCall, kindHosted:
 			m.turn = append(m.turn, it)
 		case kindOutput:
 			m.flush(i, false)
@@ -139,14 +145,20 @@ func (m *messages) beginText(i int) {
 	if m.dialect.AlternateRoles {
 		return
 	}
-	text := -1
+	text, hosted := -1, false
 	for n, it := range m.turn {
 		switch it.kind {
 		case kindCall:
 			return
+		case kindHosted:
+			hosted = true
 		case kindAssistant:
 			text = n
 		}
+	}
+	if hosted { // it speaks of what came of the call
+		m.flush(i, false)
+		return
 	}
 	if text < 0 {
 		return
@@ -161,7 +173,7 @@ func (m *messages) beginText(i int) {
 // flush writes the turn, which the item at index i ends, as an assistant
 // message, and the results of its calls after it. With keepOpen, and if none of
 // the calls has an output, they stay open and are returned.
-func (m *messages) flush(i int, keepOpen bool) (open []string) {
+func (m *messages) flush(i int, keepOpen bool) (open []pastCall) {
 	if !m.assistant(i > m.lastUser) {
 		return nil
 	}
@@ -174,12 +186,16 @@ func (m *messages) flush(i int, keepOpen bool) (open []string) {
 			m.run(it)
 		}
 		switch {
+		case it.kind == kindHosted:
+			m.remember(it, m.wireID(it), nil)
+			m.hostedResult(it)
 		case it.kind != kindCall:
 		case keepOpen:
-			open = append(open, string(callID(it)))
+			open = append(open, m.remember(it, m.wireID(it), nil))
 		default:
 			m.moved(m.outs.calls[it.at], behind)
-			m.result(callID(it), output(m.items, m.outs.calls[it.at]), it.at)
+			m.remember(it, m.wireID(it), nil)
+			m.result(callID(it), m.wireID(it), output(m.items, m.outs.calls[it.at]), it.at)
 		}
 	}
 	m.turn = m.turn[:0]
@@ -192,7 +208,7 @@ func (m *messages) flush(i int, keepOpen bool) (open []string) {
 func (m *messages) behind(i int) int {
 	for ; i < len(m.items); i++ {
 		switch m.items[i].kind {
-		case kindUser, kindAssistant, kindCall:
+		case kindUser, kindAssistant, kindCall, kindHosted:
 			return i
 		case kindSystem:
 			if m.dialect.SystemMessages == SystemAnywhere {

@@ -26,6 +26,10 @@ func roleOf(name string) role {
 // plain writes a user or system message.
 func (m *messages) plain(it *item, name string) {
 	d := it.doc
+	if it.agent {
+		m.agentMessage(it, name)
+		return
+	}
 	if m.merges(roleOf(name)) {
 		m.mergeInto(it)
 		return
@@ -53,14 +57,50 @@ func (m *messages) parts(it *item) {
 		m.dst = m.appendParts(m.dst, it, 0)
 		m.dst = append(m.dst, ']')
 		return
-	case texts == 1:
+	case texts == 1 && len(d.Str(only)) > 0:
 		m.dst = append(m.dst, d.Raw(only)...)
 	default:
 		m.dst = append(m.dst, '"')
-		m.dst = appendTexts(m.dst, d, it.content, `\n`)
+		m.dst = m.appendTextsOrNote(m.dst, it)
 		m.dst = append(m.dst, '"')
 	}
 	m.dropOthers(it, it.content, ".content")
+}
+
+// appendTextsOrNote appends the texts of a message, or where nothing is left of it
+// because the backend does not take its parts, a note that says so: a question that has
+// become empty is answered by guessing.
+func (m *messages) appendTextsOrNote(dst []byte, it *item) []byte {
+	d, from := it.doc, len(dst)
+	dst = appendTexts(dst, d, it.content, `\n`)
+	if len(dst) > from {
+		return dst
+	}
+	var named [3]bool
+	for v, end := d.First(it.content), d.End(it.content); v < end; v = d.Next(v) {
+		what := -1
+		switch partKindOf(d.Str(d.Get(v, "type"))) {
+		case partText:
+		case partImage:
+			what = 0
+		case partFile:
+			what = 1
+		default:
+			what = 2
+		}
+		if what < 0 || named[what] {
+			continue
+		}
+		if len(dst) > from {
+			dst = append(dst, `\n`...)
+		}
+		named[what] = true
+		dst = append(dst, [...]string{
+			"(an image was here, which could not be passed on)", "(a file was here, which could not be passed on)",
+			"(something was here that is no text, and could not be passed on)",
+		}[what]...)
+	}
+	return dst
 }
 
 // count3 counts the parts of a message that are text, and the others that the
@@ -252,7 +292,7 @@ func (m *messages) mergeInto(it *item) {
 		if d.Kind(it.content) == jsonx.String {
 			m.dst = append(m.dst, d.Str(it.content)...)
 		} else {
-			m.dst = appendTexts(m.dst, d, it.content, `\n`)
+			m.dst = m.appendTextsOrNote(m.dst, it)
 			m.dropOthers(it, it.content, ".content")
 		}
 		m.dst = append(m.dst, `"}`...)

@@ -13,11 +13,12 @@ type picture struct {
 }
 
 // result writes the tool message for a call. Without an output there is one
-// that says so. call is the index of the call, or -1 when it is in the history.
-func (m *messages) result(id []byte, out *item, call int) {
+// that says so. id is that of the call, and sent the one that the backend knows. call is
+// the index of the call, or -1 when it is in the history.
+func (m *messages) result(id, sent []byte, out *item, call int) {
 	m.begin("tool")
 	m.dst = append(m.dst, `"tool_call_id":`...)
-	m.dst = m.appendCallID(m.dst, id)
+	m.dst = m.appendCallID(m.dst, sent)
 	m.dst = append(m.dst, `,"content":`...)
 	m.contentAt = len(m.dst)
 	if out == nil {
@@ -35,13 +36,15 @@ func (m *messages) result(id []byte, out *item, call int) {
 		return
 	}
 	m.ran(m.runs(id))
-	m.appendOutput(out, id)
+	m.appendOutput(out, sent)
 	m.dst = append(m.dst, '}')
 }
 
 func (m *messages) appendOutput(out *item, id []byte) {
 	d, n := out.doc, out.payload
 	switch {
+	case out.hosted:
+		m.appendHostedOutput(out, id)
 	case d.Is(out.typ, "apply_patch_call_output"):
 		m.appendPatchResult(out)
 	case d.Is(out.typ, "tool_search_output"):
@@ -111,6 +114,12 @@ func (m *messages) illustrate() {
 		m.dst = jsonx.AppendString(m.dst, outputOf+string(m.sentID(p.id))+":")
 		m.dst = append(m.dst, '}')
 		d, i := p.it.doc, -1
+		if n := p.it.payload; d.Kind(n) == jsonx.Object { // a screenshot
+			m.dst = append(m.dst, ',')
+			m.dst = m.appendPart(m.dst, d, n, func() string { return itemPath(p.it.at) + ".output" })
+			m.lose(ruleOutputParts, itemPath(p.it.at)+".output", "")
+			continue
+		}
 		for v, end := d.First(p.it.payload), d.End(p.it.payload); v < end; v = d.Next(v) {
 			i++
 			switch {
@@ -171,21 +180,26 @@ func (m *messages) orphan(it *item) {
 	m.appendThoughts(before, m.replay == ReplayAll || m.replay == ReplayLoop && it.at > m.lastUser, it.at)
 	m.separate()
 	m.dst = append(m.dst, `"tool_calls":[{"id":`...)
-	m.dst = m.appendCallID(m.dst, id)
+	sent := m.claim(it)
+	m.dst = m.appendCallID(m.dst, sent)
 	m.dst = append(m.dst, `,"type":"function","function":{"name":`...)
+	from, known := len(m.dst), m.calledBefore(it)
 	switch d := it.doc; {
 	case running >= 0:
 		m.dst = append(m.dst, m.running[running].name...)
 		m.ran(running)
+	case known != nil:
+		m.dst = append(m.dst, known...)
 	case d.Kind(it.name) == jsonx.String && len(d.Str(it.name)) > 0:
 		m.dst = m.appendCallName(m.dst, it)
 	default:
 		m.dst = jsonx.AppendString(m.dst, orphanName(it.doc.Str(it.typ)))
 	}
+	m.remember(it, sent, m.dst[from:])
 	m.dst = append(m.dst, `,"arguments":"{}"}`...)
 	m.appendCallPlaceholder()
 	m.dst = append(m.dst, `}]}`...)
-	m.result(id, it, it.at)
+	m.result(id, sent, it, it.at)
 	m.illustrate()
 }
 
@@ -223,8 +237,9 @@ func (x *outputIndex) reset() {
 
 // match gives every call its output: the next one after it that names it, else
 // the first there is. Ids that come again in later turns thus find their own
-// outputs. The open calls of the history come first.
-func (x *outputIndex) match(items []item, open []string) {
+// outputs. The open calls of the history come first. An output may name the call's item
+// in place of the call.
+func (x *outputIndex) match(items []item, open []pastCall) {
 	x.reset()
 	for i := range items {
 		x.calls = append(x.calls, -1)
@@ -242,8 +257,12 @@ func (x *outputIndex) match(items []item, open []string) {
 			x.byCall[id] = append(x.byCall[id], n)
 		}
 	}
-	for _, id := range open {
-		x.open = append(x.open, x.take(items, []byte(id), -1))
+	for i := range open {
+		n := x.take(items, []byte(open[i].id), -1)
+		if n < 0 && open[i].item != "" {
+			n = x.take(items, []byte(open[i].item), -1)
+		}
+		x.open = append(x.open, n)
 	}
 	if len(x.at) == 0 {
 		return
@@ -251,6 +270,11 @@ func (x *outputIndex) match(items []item, open []string) {
 	for i := range items {
 		if items[i].kind == kindCall {
 			x.calls[i] = x.take(items, callID(&items[i]), i)
+		}
+	}
+	for i := range items {
+		if it := &items[i]; it.kind == kindCall && x.calls[i] < 0 && it.id != 0 {
+			x.calls[i] = x.take(items, []byte(it.doc.Text(it.id)), i)
 		}
 	}
 }

@@ -103,6 +103,14 @@ func (r *Request) AppendChat(dst []byte, opt ChatOptions) ([]byte, *Error) {
 	if r.forgetsTurns(dialect) {
 		m.replay = ReplayLoop
 	}
+	if opt.History != nil && (r.has(pPreviousResponseID) || r.ConversationID() != "") {
+		if err := unanswered(r.items, h); err != nil {
+			m.dst = nil
+			return dst, err
+		}
+	}
+	m.past = h
+	m.dropRepeated(r.items, nil, h)
 	compaction := supersede(r.items)
 	if compaction >= 0 {
 		h = h.standing(dialect)
@@ -165,6 +173,10 @@ func (m *messages) reset(dialect *Dialect, losses *Losses, dst []byte) {
 		turn: m.turn[:0], pictures: m.pictures[:0], thoughts: m.thoughts[:0],
 		scratch: m.scratch[:0], args: m.args, taken: m.taken[:0], takenDoc: m.takenDoc,
 		memory: m.memory, opened: m.opened[:0], openedDoc: m.openedDoc,
+		used: m.used[:0], usedSet: m.usedSet,
+	}
+	if clear(m.usedSet); cap(m.used) > maxUsed {
+		m.used, m.usedSet = nil, nil
 	}
 }
 

@@ -333,6 +333,14 @@ func hasEncrypted(d *jsonx.Doc, n uint32) bool {
 	return false
 }
 
+// marksEncrypted reports whether there is such a mark in the parameters of a function.
+// Where there is, the client has to be told that nothing is encrypted in a call: it
+// takes the arguments for sealed, and gives them to others as such.
+func (t *tool) marksEncrypted() bool {
+	schema := t.doc.Get(t.node, "parameters")
+	return t.doc.Kind(schema) == jsonx.Object && hasEncrypted(t.doc, schema)
+}
+
 // isEncrypted reports whether the string k is a key that marks what it stands in.
 func isEncrypted(d *jsonx.Doc, k uint32) bool {
 	return d.Kind(k) == jsonx.String && string(d.Str(k)) == "encrypted" && (d.Kind(k+1) == jsonx.True || d.Kind(k+1) == jsonx.False)

@@ -17,6 +17,7 @@ const (
 	kindAssistant                   // message of role assistant
 	kindReasoning                   //
 	kindCall                        // function_call, and other calls with a call_id
+	kindHosted                      // a call that the API's own server has run, with what came of it: see hosted
 	kindOutput                      // function_call_output, and the outputs of other calls
 	kindReference                   // item_reference
 	kindTools                       // additional_tools: more tools from here on
@@ -34,6 +35,10 @@ type item struct {
 	at   int    // index in the input
 	kind itemKind
 	dev  bool // role developer
+	// agent says that the message is an agent_message; hosted, that the item is a call
+	// that only the API's server runs, or the output of one.
+	agent, hosted bool
+	again         bool // the history has it already: it is left out
 
 	typ     uint32 // "type"; 0 for an easy message
 	id      uint32
@@ -82,21 +87,22 @@ var itemTypes = []struct {
 	{"compaction_trigger", kindTrigger, ""},
 	{"configuration_update", kindConfig, ""},
 	{"additional_tools", kindTools, "tools"},
-	{"computer_call", kindUnsupported, ""},
-	{"computer_call_output", kindUnsupported, ""},
-	{"web_search_call", kindUnsupported, ""},
-	{"file_search_call", kindUnsupported, ""},
-	{"code_interpreter_call", kindUnsupported, ""},
-	{"image_generation_call", kindUnsupported, ""},
-	{"mcp_list_tools", kindUnsupported, ""},
-	{"mcp_approval_request", kindUnsupported, ""},
-	{"mcp_approval_response", kindUnsupported, ""},
-	{"mcp_call", kindUnsupported, ""},
-	{"program", kindUnsupported, ""},
-	{"program_output", kindUnsupported, ""},
-	{"agent_message", kindUnsupported, ""},
-	{"multi_agent_call", kindUnsupported, ""},
-	{"multi_agent_call_output", kindUnsupported, ""},
+	{"context_compaction", kindCompaction, ""},
+	{"agent_message", kindUser, ""},
+	{"computer_call", kindCall, ""},
+	{"computer_call_output", kindOutput, "output"},
+	{"web_search_call", kindHosted, ""},
+	{"file_search_call", kindHosted, ""},
+	{"code_interpreter_call", kindHosted, ""},
+	{"image_generation_call", kindHosted, ""},
+	{"mcp_list_tools", kindHosted, ""},
+	{"mcp_approval_request", kindCall, ""},
+	{"mcp_approval_response", kindOutput, ""},
+	{"mcp_call", kindHosted, ""},
+	{"program", kindCall, ""},
+	{"program_output", kindOutput, "result"},
+	{"multi_agent_call", kindCall, ""},
+	{"multi_agent_call_output", kindOutput, "output"},
 }
 
 func itemTypeNames() []string {
@@ -269,8 +275,18 @@ func readItem(d *jsonx.Doc, n uint32, i int) (it item, err *Error) {
 		it.payload = operation
 	case "tools":
 		it.payload = tools
+	case "result":
+		it.payload = d.Get(n, "result")
+	}
+	if it.readHosted() {
+		return it, nil
 	}
 	switch it.kind {
+	case kindUser: // an agent_message: who has written it stands in it
+		it.agent = true
+		if k := d.Kind(it.content); k != jsonx.String && k != jsonx.Array {
+			it.kind, it.agent = kindUnsupported, false
+		}
 	case kindCall:
 		return it, it.checkCall(i, itemTypes[t].payload)
 	case kindOutput:
@@ -379,9 +395,18 @@ func (it *item) checkCall(i int, payload string) *Error {
 
 func (it *item) checkOutput(i int, payload string) *Error {
 	d, path := it.doc, itemPath(i)
+	if it.callID == 0 && it.id != 0 && !it.isFunction() && !d.Is(it.typ, "custom_tool_call_output") && !d.Is(it.typ, "tool_search_output") {
+		it.callID, it.id = it.id, 0 // in the published types it is the id of the call
+	}
 	if it.callID == 0 {
-		if d.Is(it.typ, "tool_search_output") {
+		switch {
+		case d.Is(it.typ, "tool_search_output"):
 			return nil
+		case d.Kind(it.name) == jsonx.String && len(d.Str(it.name)) > 0: // of a tool that nobody has called
+			if it.payload == 0 {
+				return errMissing(path + "." + payload)
+			}
+			return it.checkOutputValue(path + "." + payload)
 		}
 		return errMissing(path + ".call_id")
 	}
@@ -397,15 +422,21 @@ func (it *item) checkOutput(i int, payload string) *Error {
 		}
 		return errMissing(path + "." + payload)
 	}
+	return it.checkOutputValue(path + "." + payload)
+}
+
+// checkOutputValue checks what an output says.
+func (it *item) checkOutputValue(path string) *Error {
+	d := it.doc
 	switch d.Kind(it.payload) {
 	case jsonx.String:
 	case jsonx.Array:
 		if it.isFunction() || d.Is(it.typ, "custom_tool_call_output") {
-			return checkParts(d, it.payload, path+"."+payload, kindOutput)
+			return checkParts(d, it.payload, path, kindOutput)
 		}
 	default:
 		if it.isFunction() {
-			return errType(path+"."+payload, "one of a string or array of objects", got(d, it.payload))
+			return errType(path, "one of a string or array of objects", got(d, it.payload))
 		}
 	}
 	return nil
@@ -436,6 +467,9 @@ func (it *item) checkReasoning(i int) *Error {
 func (it *item) checkCompaction(i int) *Error {
 	n, path := it.doc.Get(it.node, "encrypted_content"), itemPath(i)+".encrypted_content"
 	switch {
+	case !it.doc.Present(n) && it.doc.Is(it.typ, "context_compaction"): // it only says that there was one
+		it.kind = kindGone
+		return nil
 	case !it.doc.Present(n):
 		return errMissing(path)
 	case it.doc.Kind(n) != jsonx.String:

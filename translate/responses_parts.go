@@ -31,13 +31,13 @@ func partKindOf(typ []byte) partKind {
 		return partText
 	case "refusal":
 		return partRefusal
-	case "input_image":
+	case "input_image", "computer_screenshot":
 		return partImage
 	case "input_file":
 		return partFile
 	case "input_audio":
 		return partAudio
-	case "computer_screenshot", "encrypted_content", "scoped_content":
+	case "encrypted_content", "scoped_content":
 		return partOther
 	}
 	return partUnknown
@@ -71,6 +71,9 @@ func checkParts(d *jsonx.Doc, n uint32, path string, of itemKind) *Error {
 		}
 		if of != kindAssistant && kind == partRefusal {
 			return errValue(at(""), d.Text(typ), "input_text", "input_image", "input_file", "scoped_content", "input_audio")
+		}
+		if d.Is(typ, "computer_screenshot") {
+			continue // without an image there is nothing to see, and it is reported
 		}
 		if err := checkPart(d, v, kind, at); err != nil {
 			return err

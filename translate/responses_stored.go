@@ -93,6 +93,10 @@ func (it *item) appendStored(dst []byte, seed *Seed) []byte {
 		dst = seed.appendID(dst, itemPrefix(d.Text(it.typ)), firstInput+it.at)
 	}
 	dst = append(dst, '"')
+	if it.kind == kindOutput && !it.hosted && it.callID != 0 && !d.Present(d.Get(it.node, "call_id")) { // it was the id
+		dst = append(dst, `,"call_id":`...)
+		dst = append(dst, d.Raw(it.callID)...)
+	}
 	if it.typ == 0 {
 		dst = append(dst, `,"type":"message"`...)
 	}

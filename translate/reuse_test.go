@@ -170,6 +170,9 @@ func (c *goldenCase) reused(t *testing.T, r *Request, turn *Turn) string {
 	case c.File("upstream.json") != nil:
 		out += string(turn.FeedMessage(nil, bytes.TrimSpace(c.File("upstream.json"))))
 	}
+	for _, f := range turn.Noticed() {
+		out += f.String()
+	}
 	return out
 }
 

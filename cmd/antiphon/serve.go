@@ -55,7 +55,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 	begin := time.Now()
 	log, flush := newLogger(cfg, logTo)
 	defer flush()
-	memory := requestMemory(cfg, limitMemory(cfg, log, memlimit.FromCgroup))
+	limitMemory(cfg, log, memlimit.FromCgroup)
 
 	keys, err := loadKeys(cfg)
 	if err != nil {
@@ -66,7 +66,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 		return err
 	}
 	defer st.Close() // nothing can be done about it at the end
-	srv, err := proxy.New(proxy.Options{Config: cfg, Keys: keys, Store: st, Log: log, Version: fullVersion(), Record: record, Memory: memory})
+	srv, err := proxy.New(proxy.Options{Config: cfg, Keys: keys, Store: st, Log: log, Version: fullVersion(), Record: record})
 	if err != nil {
 		return err
 	}
@@ -93,6 +93,9 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 
 	for _, w := range append(cfg.Warnings(), srv.Warnings()...) {
 		log.Warn(w)
+	}
+	for _, n := range cfg.Notes() {
+		log.Info(n)
 	}
 	fields := []zap.Field{
 		zap.String("version", fullVersion()), zap.Stringer("listen", ln.Addr()), zap.String("upstream", hostOf(&cfg.Upstream)),
