@@ -93,16 +93,16 @@ func (r *ChatRequest) validateTools(n uint32) *Error {
 	return nil
 }
 
-// hostedTools are how the types of tools begin that only the Responses API has, and that
+// hostedToolTypes are how the types of tools begin that only the Responses API has, and that
 // clients list among those of chat.
-var hostedTools = []string{"web_search", "file_search", "code_interpreter", "image_generation", "computer_use", "computer", "mcp"}
+var hostedToolTypes = []string{"web_search", "file_search", "code_interpreter", "image_generation", "computer_use", "computer", "mcp"}
 
 func hostedTool(d *jsonx.Doc, typ uint32) bool {
 	if d.Kind(typ) != jsonx.String {
 		return false
 	}
 	word := d.Text(typ)
-	for _, known := range hostedTools {
+	for _, known := range hostedToolTypes {
 		if word == known || strings.HasPrefix(word, known+"_preview") || word == "web_search_2025_08_26" {
 			return true
 		}
