@@ -106,7 +106,7 @@ func TestServeOutOfDescriptors(t *testing.T) {
 			t.Fatalf("when there is room again, a client gets %q", got)
 		}
 	}
-	if !warned {
+	if !warned && descriptors < 1000 { // more hold enough for the default configuration to be no mistake
 		t.Error("nothing at the start says that the limits cannot be kept")
 	}
 	select {
