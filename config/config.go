@@ -69,6 +69,7 @@ const (
 
 	DefaultBackgroundWorkers   = 64
 	DefaultBackgroundQueue     = 1000
+	DefaultBackgroundShare     = 90 // percent
 	DefaultBackgroundLease     = Duration(30 * time.Second)
 	DefaultBackgroundResumeFor = Duration(5 * time.Minute)
 
@@ -474,6 +475,9 @@ type Background struct {
 	// with 429.
 	Queue int `yaml:"queue"`
 
+	// TenantShare is how much of the places one tenant may fill, in percent.
+	TenantShare int `yaml:"tenant_share"`
+
 	// Lease is how long a response counts as being made without a sign of life
 	// of its process. The clocks of the replicas may differ by a third of it.
 	Lease Duration `yaml:"lease"`
@@ -645,10 +649,12 @@ func Default() *Config {
 			UsageGrace:     DefaultUsageGrace,
 		},
 		Background: Background{
-			Workers:   DefaultBackgroundWorkers,
-			Queue:     DefaultBackgroundQueue,
-			Lease:     DefaultBackgroundLease,
-			ResumeFor: DefaultBackgroundResumeFor,
+			Workers: DefaultBackgroundWorkers,
+			Queue:   DefaultBackgroundQueue,
+
+			TenantShare: DefaultBackgroundShare,
+			Lease:       DefaultBackgroundLease,
+			ResumeFor:   DefaultBackgroundResumeFor,
 		},
 		WebSocket: WebSocket{
 			Enabled:  true,
