@@ -94,6 +94,16 @@ type Config struct {
 	// Empty: there is no such listener. Never put it on a public address.
 	Admin string `yaml:"admin"`
 
+	// AllowedHosts are further names by which clients may call a listener on a
+	// loopback address (Host, without the port): a web page can have any name lead
+	// there. With names here, listeners on other addresses take these alone, and
+	// addresses.
+	AllowedHosts []string `yaml:"allowed_hosts"`
+
+	// AllowedOrigins are the web pages that may send requests, as in the Origin header:
+	// https://app.example.com, or with a * at the end for all that begin so.
+	AllowedOrigins []string `yaml:"allowed_origins"`
+
 	// Log says what is logged, and how.
 	Log Log `yaml:"log"`
 

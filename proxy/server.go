@@ -49,6 +49,7 @@ type Server struct {
 	redact  *redact.Redactor // of the operator's secrets
 
 	redactText func(string) string // redact.Text
+	pages      pages               // that may reach the main listener
 
 	router        *router
 	histories     *histories
@@ -79,6 +80,7 @@ func New(opt Options) (*Server, error) {
 	s.keys.Store(opt.Keys)
 	s.redact = redact.New(cfg.Secrets()...)
 	s.redactText = s.redact.Text
+	s.pages = newPages(&cfg, cfg.Listen, opt.Keys != nil)
 	var err error
 	if s.router, err = newRouter(&s.cfg, opt.Version, opt.Dial); err != nil {
 		return nil, err
