@@ -320,6 +320,13 @@ type Auth struct {
 	// Empty: every client may come in, its Authorization is what separates
 	// tenants, and it is forwarded.
 	APIKeysFile string `yaml:"api_keys_file"`
+
+	// Passthrough is what clients with keys of APIKeysFile may reach at the upstream
+	// beside answers (models, embeddings, audio, images, moderations, completions):
+	// a method, or *, and a path without /v1, which may end in /* for all below it.
+	// What one principal makes there does not exist for others; what lists is not
+	// separated, and shows all that the operator's account has.
+	Passthrough []string `yaml:"passthrough"`
 }
 
 // Store is where responses and conversations are kept.

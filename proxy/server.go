@@ -50,6 +50,7 @@ type Server struct {
 
 	redactText func(string) string // redact.Text
 	pages      pages               // that may reach the main listener
+	passed     []passed            // what the configuration adds to defaultPassed
 
 	router        *router
 	histories     *histories
@@ -80,6 +81,7 @@ func New(opt Options) (*Server, error) {
 	s.keys.Store(opt.Keys)
 	s.redact = redact.New(cfg.Secrets()...)
 	s.redactText = s.redact.Text
+	s.passed = readPassed(cfg.Auth.Passthrough)
 	s.pages = newPages(&cfg, cfg.Listen, opt.Keys != nil)
 	var err error
 	if s.router, err = newRouter(&s.cfg, opt.Version, opt.Dial); err != nil {
