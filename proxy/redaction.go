@@ -126,6 +126,7 @@ func (x *exchange) hiddenPassing() ([]byte, error) {
 		return nil, x.replyErr
 	}
 	s.redact.Mask(whole)
+	x.noteWords(translate.UpstreamError(x.up.Header.StatusCode(), whole))
 	return whole, nil
 }
 
