@@ -101,6 +101,9 @@ func (x *exchange) prepareChat() *translate.Error {
 	}
 	x.front.x = x
 	x.route = metrics.RouteChat
+	if err := x.roomForBody(len(x.body)); err != nil {
+		return err
+	}
 	if err := x.front.req.Parse(x.body, x.server.requestLimits); err != nil {
 		return err
 	}

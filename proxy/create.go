@@ -62,6 +62,12 @@ func (s *Server) obfuscates(r *translate.Request) bool {
 // upstream in x.wire.
 func (x *exchange) prepare() *translate.Error {
 	s := x.server
+	if x.local != nil && s.memory.full() { // others were asked at the door
+		return s.memory.spent(memoryRequest)
+	}
+	if err := x.roomForBody(len(x.body)); err != nil { // what goes to the upstream is as long
+		return err
+	}
 	if err := x.req.Parse(x.body, s.requestLimits); err != nil {
 		return err
 	}
@@ -158,7 +164,16 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 			if int64(len(body)) == length {
 				break
 			}
-			more := grow(nil, 2*max(len(body), 512))
+			size := 2 * max(len(body), 512)
+			if length >= int64(len(body)) { // no more than what was announced
+				size = int(min(int64(size), length))
+			}
+			if err := x.roomForBody(size); err != nil {
+				x.refuseBody()
+				x.body = body
+				return err
+			}
+			more := grow(nil, size)
 			more = append(more, body...)
 			release(body)
 			body = more
@@ -234,6 +249,7 @@ func (x *exchange) beginTurn() {
 		Queued:        x.seeded,
 		Events:        x.req.Stream,
 		MaxBytes:      int(x.backend.cfg.MaxResponseBytes),
+		Spiller:       x,
 		OpenResponses: s.cfg.Stream.OpenResponsesNames,
 		Obfuscate:     s.obfuscates(&x.req),
 		Losses:        &x.losses,

@@ -24,7 +24,8 @@ func (x *exchange) respondError(ctx *fasthttp.RequestCtx, e *translate.Error) {
 	x.out = e.AppendBody(x.out[:0])
 	ctx.Response.Header.SetContentType("application/json")
 	ctx.SetStatusCode(e.Status)
-	if e.Code == codeOverloaded || e.Code == codeConversationLocked {
+	unavailable := e.Status == fasthttp.StatusServiceUnavailable && e.Origin == translate.OriginProxy
+	if (unavailable || e.Code == codeConversationLocked) && len(ctx.Response.Header.Peek("Retry-After")) == 0 {
 		ctx.Response.Header.Set("Retry-After", "1")
 	}
 	ctx.SetBody(x.out)

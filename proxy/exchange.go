@@ -108,6 +108,8 @@ type exchange struct {
 	attempts    int
 	storeFailed bool
 
+	shared int64 // of the memory budget
+
 	random [512]byte // unused randomness
 	left   int       // how much of it, from the end
 }
@@ -128,6 +130,7 @@ func (s *Server) begin(ctx *fasthttp.RequestCtx) *exchange {
 	x.client = s.clients.of(ctx.Conn())
 	x.client.begin(x)
 	s.metrics.InFlight.Add(1)
+	x.beginShare()
 	return x
 }
 
@@ -151,6 +154,7 @@ func (s *Server) detached(header *fasthttp.RequestHeader, reply *fasthttp.Respon
 	x.bytesIn = int64(len(body))
 	s.inFlight.Add(1)
 	s.metrics.InFlight.Add(1)
+	x.beginShare()
 	return x
 }
 
@@ -174,6 +178,7 @@ func (x *exchange) finish() {
 		x.front = nil
 	}
 	x.releaseQuota()
+	x.unshare()
 	s := x.server
 	if x.streaming {
 		s.metrics.Streams.Add(-1)

@@ -138,7 +138,7 @@ func (r *rig) stop() {
 		}
 		r.until("all exchanges to be over", func() bool {
 			active, _ := r.srv.router.stats()
-			return active == 0 && r.srv.InFlight() == 0 && r.srv.metrics.InFlight.Load() == 0 && r.srv.metrics.Streams.Load() == 0
+			return active == 0 && r.srv.InFlight() == 0 && r.srv.metrics.InFlight.Load() == 0 && r.srv.metrics.Streams.Load() == 0 && r.srv.memory.used.Load() == 0
 		})
 		if r.talks {
 			return

@@ -135,7 +135,9 @@ func (x *exchange) pump(src source) error {
 		in, p, err := src.read(wait)
 		switch {
 		case err == nil:
-			x.feedPiece(in, p)
+			if x.feedPiece(in, p); !x.roomForReply(src, len(p)) {
+				break
+			}
 			last = time.Time{}
 			switch {
 			case len(x.out) >= flushAt:

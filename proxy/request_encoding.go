@@ -65,7 +65,7 @@ func (x *exchange) readBody() *translate.Error {
 	}
 	u := pool.Get().(unpacker) // the pools' only types
 	defer pool.Put(u)
-	body, err := unpack(grow(nil, min(4*len(x.body), int(limit))), u, x.body, limit)
+	body, err := unpack(grow(nil, min(4*len(x.body), int(limit))), u, x.body, limit, x.roomForBody)
 	packed := x.body
 	x.body = body
 	release(packed)
@@ -73,11 +73,15 @@ func (x *exchange) readBody() *translate.Error {
 	return err
 }
 
-// unpack appends to dst what a decoder makes of a body.
-func unpack(dst []byte, u unpacker, packed []byte, limit int64) ([]byte, *translate.Error) {
+// unpack appends to dst what a decoder makes of a body. room is asked before so many
+// bytes are taken for it.
+func unpack(dst []byte, u unpacker, packed []byte, limit int64, room func(n int) *translate.Error) ([]byte, *translate.Error) {
 	err := u.Reset(bytes.NewReader(packed))
 	for err == nil {
 		if len(dst) == cap(dst) {
+			if e := room(2 * len(dst)); e != nil {
+				return dst, e
+			}
 			more := append(grow(nil, 2*max(len(dst), 512)), dst...)
 			release(dst)
 			dst = more

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"compress/gzip"
+	"github.com/antiphon-proxy/antiphon/translate"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -143,7 +144,7 @@ func FuzzUnpack(f *testing.F) {
 		u := pool.Get().(unpacker)
 		defer pool.Put(u)
 		const limit = 4 << 20
-		out, err := unpack(nil, u, packed, limit)
+		out, err := unpack(nil, u, packed, limit, func(int) *translate.Error { return nil })
 		if err == nil && (len(out) > limit || len(out) > ratioCounts && len(out)/maxRatio > len(packed)) {
 			t.Errorf("%d bytes became %d", len(packed), len(out))
 		}

@@ -175,6 +175,11 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		x.respondError(ctx, errBusy())
 		return
 	}
+	if s.memory.full() && ctx.IsPost() && !strings.HasSuffix(path, "/cancel") {
+		x.route = metrics.RouteOther
+		x.respondError(ctx, s.memory.spent(memoryRequest))
+		return
+	}
 	streaming = s.dispatch(x, path)
 }
 

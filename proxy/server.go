@@ -29,6 +29,10 @@ type Options struct {
 	Log     *zap.Logger
 	Version string
 
+	// Memory bounds what requests in flight hold, in bytes, where limits.memory is 0.
+	// 0 is no bound.
+	Memory int64
+
 	// Record, if not nil, is given every exchange that was translated, when it is
 	// over. It must not keep the server waiting.
 	Record func(*Recording)
@@ -64,6 +68,7 @@ type Server struct {
 
 	descriptors int // that the process may have; 0 is no limit
 	connections connectionBounds
+	memory      memoryBudget
 
 	http     fasthttp.Server
 	clients  clients
@@ -105,6 +110,12 @@ func New(opt Options) (*Server, error) {
 	s.runs.init(s)
 	s.makeMetrics(opt.Version)
 	s.clients.watcher = newWatcher()
+	s.memory.most = int64(cfg.Limits.Memory)
+	if s.memory.most == 0 {
+		s.memory.most = opt.Memory
+	}
+	s.memory.metrics, s.memory.log = s.metrics, s.log
+	s.metrics.Memory = func() (used, limit int64) { return s.memory.used.Load(), s.memory.most }
 	s.descriptors = descriptorLimit()
 	s.connections = connectionsFor(&s.cfg, s.descriptors)
 	s.http = fasthttp.Server{

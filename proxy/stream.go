@@ -102,6 +102,11 @@ func (x *exchange) run() (err error) {
 // complete stores the response of a turn that has ended, and says the last of it.
 func (x *exchange) complete() error {
 	x.out = x.lossComment(x.out)
+	if len(x.out) > flushAt {
+		if err := x.flush(); err != nil {
+			return err
+		}
+	}
 	x.notice()
 	x.out = x.doneMarker(x.sink.commit(x.out))
 	x.countTurn()

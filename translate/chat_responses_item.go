@@ -314,7 +314,7 @@ func (t *Turn) closePart(dst []byte, it *outItem, quiet bool) []byte {
 			dst = append(dst, it.logprobs...)
 			dst = append(dst, ']')
 		}
-		dst = append(dst, eventEnd...)
+		dst = t.spill(append(dst, eventEnd...))
 		if it.part == summaryPart {
 			dst = t.event(dst, evSummaryPartDone)
 		} else {
@@ -359,10 +359,14 @@ func (t *Turn) close(dst []byte, i int, status string) []byte {
 	}
 	it.json = it.append(it.json[:0], status)
 	it.state = itemDone
+	it.content = letGo(it.content)
+	if cap(it.text) > spillAt && it.kind != outCall {
+		it.text = nil
+	}
 	if !t.events {
 		return dst
 	}
-	dst = t.event(dst, evItemDone)
+	dst = t.event(t.spill(dst), evItemDone)
 	dst = appendIndexed(dst, it.index)
 	dst = append(dst, it.json...)
 	return append(dst, eventEnd...)

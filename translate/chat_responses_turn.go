@@ -143,6 +143,8 @@ type TurnOptions struct {
 	// Checked says that the answer is to be held against text.format before
 	// anybody sees it: each text is one delta, without a code fence around it.
 	Checked bool
+	// Spiller takes events between large ones; nil: all that a call makes are appended.
+	Spiller Spiller
 	// Sealer makes the encrypted_content of reasoning items; nil: there is none.
 	Sealer Sealer
 	// Compacts says that a compaction item comes before what the backend says: see

@@ -58,3 +58,21 @@ func TestLimitMemory(t *testing.T) {
 		t.Errorf("GC percent %d", got)
 	}
 }
+
+// TestRequestMemory: what requests may hold fits into the limit together with the
+// budgets of the stores, and half of the rest is left for the collector.
+func TestRequestMemory(t *testing.T) {
+	cfg := config.Default()
+	for _, limit := range []int64{512 << 20, 1 << 30, 16 << 30} {
+		got := requestMemory(cfg, limit)
+		if got < 64<<20 || 2*got+memoryNeeded(cfg) > limit {
+			t.Errorf("%d of %d", got, limit)
+		}
+	}
+	if got := requestMemory(cfg, 1<<20); got != 64<<20 {
+		t.Errorf("%d of next to nothing", got)
+	}
+	if got := requestMemory(cfg, math.MaxInt64); got <= 64<<20 || got >= machineMemory() {
+		t.Errorf("%d of the machine's %d", got, machineMemory())
+	}
+}

@@ -55,7 +55,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 	begin := time.Now()
 	log, flush := newLogger(cfg, logTo)
 	defer flush()
-	limitMemory(cfg, log, memlimit.FromCgroup)
+	memory := requestMemory(cfg, limitMemory(cfg, log, memlimit.FromCgroup))
 
 	keys, err := loadKeys(cfg)
 	if err != nil {
@@ -66,7 +66,7 @@ func serve(cfg *config.Config, logTo io.Writer, stop <-chan os.Signal, started f
 		return err
 	}
 	defer st.Close() // nothing can be done about it at the end
-	srv, err := proxy.New(proxy.Options{Config: cfg, Keys: keys, Store: st, Log: log, Version: fullVersion(), Record: record})
+	srv, err := proxy.New(proxy.Options{Config: cfg, Keys: keys, Store: st, Log: log, Version: fullVersion(), Record: record, Memory: memory})
 	if err != nil {
 		return err
 	}

@@ -146,6 +146,14 @@ func (m *Metrics) collect(e *exposition) {
 	e.put("antiphon_connections_refused_total", m.ConnectionsRefused[RefusedAll].Load(), "all")
 	e.put("antiphon_connections_refused_total", m.ConnectionsRefused[RefusedAddress].Load(), "address")
 	e.put("antiphon_accept_errors_total", m.AcceptErrors.Load())
+	if m.Memory != nil {
+		used, limit := m.Memory()
+		e.put("antiphon_request_memory_bytes", used, "used")
+		e.put("antiphon_request_memory_bytes", limit, "limit")
+	}
+	e.put("antiphon_memory_refused_total", m.MemoryRefused[MemoryRequest].Load(), "request")
+	e.put("antiphon_memory_refused_total", m.MemoryRefused[MemoryBody].Load(), "body")
+	e.put("antiphon_memory_refused_total", m.MemoryRefused[MemoryReply].Load(), "reply")
 	e.put("antiphon_over_quota_total", m.OverQuota.Load())
 	e.put("antiphon_key_reloads_total", m.KeysReloaded.Load(), "ok")
 	e.put("antiphon_key_reloads_total", m.KeysRefused.Load(), "refused")

@@ -74,6 +74,14 @@ const (
 	NumRefused
 )
 
+// What there was no memory for.
+const (
+	MemoryRequest = iota
+	MemoryBody
+	MemoryReply
+	NumMemory
+)
+
 // MaxRules bounds the loss rules that are counted.
 const MaxRules = 128
 
@@ -95,6 +103,7 @@ type Metrics struct {
 	AcceptErrors atomic.Int64 // connections that the system could not give
 
 	ConnectionsRefused [NumRefused]atomic.Int64 // by reason
+	MemoryRefused      [NumMemory]atomic.Int64  // by what there was no memory for
 
 	OverQuota       atomic.Int64 // refused because the tenant was over its quota
 	KeysReloaded    atomic.Int64
@@ -120,6 +129,7 @@ type Metrics struct {
 	// Gauges that are read when somebody asks.
 	StoreStats       func() (records, bytes, evictions, expired int64)
 	UpstreamStats    func() (active, idle int)
+	Memory           func() (used, limit int64)
 	UpstreamsWell    func(put func(name string, well bool))
 	UpstreamDialects func(put func(name, dialect string)) // nil: not known
 	Info             [3]string                            // version, dialect, store
@@ -200,6 +210,8 @@ var table = []metric{
 	{"antiphon_client_connections", "Open connections of clients.", gauge, nil},
 	{"antiphon_connections_refused_total", "Connections refused because as many as may be were open, of all clients or of one address.", counter, []string{"bound"}},
 	{"antiphon_accept_errors_total", "Connections that the system could not give, such as for want of file descriptors.", counter, nil},
+	{"antiphon_request_memory_bytes", "What requests in flight hold, and limits.memory, which bounds it.", gauge, []string{"of"}},
+	{"antiphon_memory_refused_total", "Requests refused or ended because limits.memory was spent, by what there was no room for.", counter, []string{"for"}},
 	{"antiphon_over_quota_total", "Requests refused because their tenant was over its quota.", counter, nil},
 	{"antiphon_key_reloads_total", "Times that the file of API keys was read again, by result.", counter, []string{"result"}},
 	{"antiphon_losses_total", "Entries of loss reports, by rule (see COMPATIBILITY.md).", counter, []string{"rule"}},

@@ -38,6 +38,7 @@ func scrape(t *testing.T, m *Metrics) map[string]*dto.MetricFamily {
 func TestLint(t *testing.T) {
 	m := New([]string{"param.unknown"})
 	m.UpstreamStats = func() (int, int) { return 1, 2 }
+	m.Memory = func() (int64, int64) { return 1, 2 }
 	m.UpstreamsWell = func(put func(string, bool)) { put("default", true) }
 	m.UpstreamDialects = func(put func(string, string)) { put("default", "generic") }
 	m.StoreStats = func() (a, b, c, d int64) { return 1, 2, 3, 4 }
