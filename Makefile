@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZ    ?= 60s
 BIN     := bin/antiphon
 
-.PHONY: help build demo test unit race random fuzz chaos e2e ollama bench compare golden docs lint vuln docker clean
+.PHONY: help build demo test unit race random fuzz chaos prove e2e ollama bench compare golden docs lint vuln docker clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,11 @@ chaos: export ANTIPHON_CHAOS_CYCLES ?= 200
 chaos: ## kill -9 of antiphon under load, and of those who write to durable stores, 200 times each, and 2000 broken files
 	$(GO) test -count=1 -timeout 30m -run 'Kill|BrokenFile' -v ./proxy/store/bolt ./proxy/store/redis
 	cd e2e && $(GO) test -count=1 -timeout 30m -v ./chaos
+
+prove: export ANTIPHON_PROVE ?= 1
+prove: ## the long forms of what is promised to strangers: thousands of streams, slow clients, huge bodies and replies, no descriptors (minutes; needs 20,000 descriptors)
+	cd e2e && $(GO) test -count=1 -timeout 30m -v ./prove
+	$(GO) test -count=1 -timeout 10m -run OutOfDescriptors -v ./cmd/antiphon
 
 e2e: ## real clients against the real binary
 	./test.sh e2e

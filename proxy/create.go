@@ -165,8 +165,8 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 				break
 			}
 			size := 2 * max(len(body), 512)
-			if length >= int64(len(body)) { // no more than what was announced
-				size = int(min(int64(size), length))
+			if length >= int64(len(body)) { // no more than was announced, and with few copies
+				size = int(min(int64(8*len(body)), length))
 			}
 			if err := x.roomForBody(size); err != nil {
 				x.refuseBody()

@@ -92,3 +92,40 @@ func TestReasoningReplay(t *testing.T) {
 		}
 	}
 }
+
+// TestReasoningOfAnotherModel: details that a backend refuses because another model has
+// signed them are left out of this conversation, and reported; those of others still go.
+func TestReasoningOfAnotherModel(t *testing.T) {
+	t.Parallel()
+	up := upstreamtest.NewFunc(t, 0, func(req *upstreamtest.Request) string {
+		switch body := string(req.Body); {
+		case strings.Contains(body, "reasoning_details") && strings.Contains(body, "stale"):
+			return `json 400 {"error":{"message":"messages.1: Invalid signature in thinking block"}}`
+		case strings.Contains(body, `"role":"tool"`):
+			return done
+		}
+		return `json 200 {"choices":[{"index":0,"message":{"reasoning_details":[{"type":"reasoning.encrypted","data":"SECRET"}],` +
+			`"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`
+	})
+	r := newRig(t, up.URL())
+	for _, c := range []struct {
+		input string
+		asked int
+		back  bool
+	}{{"fresh", 2, true}, {"stale", 3, false}, {"fresh", 2, true}} {
+		before := up.Count()
+		first := r.post(`{"model":"m","input":"` + c.input + `",` + tools + `}`)
+		got := r.post(`{"model":"m","previous_response_id":"` + first.response(t).ID + `","input":[{"type":"function_call_output","call_id":"call_1","output":"O"}],` + tools + `}`)
+		got.want(t, 200, "")
+		if up.Count()-before != c.asked {
+			t.Errorf("%s: %d requests", c.input, up.Count()-before)
+		}
+		last := assistantMessage(t, up.Requests()[up.Count()-1].Body)
+		if strings.Contains(last, "SECRET") != c.back {
+			t.Errorf("%s: %s", c.input, last)
+		}
+		if lost := strings.Contains(got.header.Get("Antiphon-Loss"), "reasoning.encrypted"); lost == c.back {
+			t.Errorf("%s: losses %q", c.input, got.header.Get("Antiphon-Loss"))
+		}
+	}
+}

@@ -179,8 +179,8 @@ func (c *foldChoice) toolCall(d *jsonx.Doc, n uint32, at int64) {
 	if d.Kind(n) != jsonx.Object {
 		return
 	}
-	index, ok := d.Int(d.Get(n, "index"))
-	if !ok {
+	index := int64(callPosition(d, d.Get(n, "index")))
+	if index < 0 {
 		index = at
 	}
 	i := slices.IndexFunc(c.calls, func(f foldCall) bool { return f.index == index })

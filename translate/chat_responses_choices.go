@@ -37,6 +37,8 @@ func (t *Turn) choicesOf(dst []byte, d *jsonx.Doc, choices, usageNode uint32) (o
 				continue
 			}
 			dst = t.choice(dst, d, c)
+			t.several = t.several || t.choiceAt > 0
+			t.toCall = t.toCall || calledTools(d, c) && !t.alternative()
 			if usageNode == 0 {
 				usageNode = d.Get(c, "usage")
 			}
@@ -49,7 +51,16 @@ func (t *Turn) choicesOf(dst []byte, d *jsonx.Doc, choices, usageNode uint32) (o
 		}
 	}
 	t.choiceAt = 0
+	if t.several && t.toCall && t.finished { // of the words of several choices the one about calls counts
+		t.finish = finishStop
+	}
 	return dst, usageNode
+}
+
+// calledTools reports whether a choice says that it has stopped to call tools.
+func calledTools(d *jsonx.Doc, c uint32) bool {
+	finish := d.Get(c, "finish_reason")
+	return d.Is(finish, "tool_calls") || d.Is(finish, "function_call")
 }
 
 // alternative reports whether the choice at hand is another answer than the one that is

@@ -61,6 +61,8 @@ type Turn struct {
 	speaker    int8   // the choice that gives the text, counted from 1; 0: none has spoken
 	thinker    int8   // the one that gives the reasoning
 	others     uint64 // choices that are other answers, a bit each
+	several    bool   // there was more than one
+	toCall     bool   // one has said that it stopped to call tools
 
 	chose    bool       // there was a choice
 	finish   finishKind // why the backend stopped

@@ -201,7 +201,7 @@ func patchString(d *jsonx.Doc, n uint32, depth int) (found uint32, several bool)
 // decoration reports whether text behind a patch is only the end of what stood around
 // it: a fence, a here document, brackets and quotes.
 func decoration(text []byte) bool {
-	for _, word := range bytes.Fields(text) {
+	for word := range bytes.FieldsSeq(text) {
 		switch string(bytes.Trim(word, "`'\"}])")) {
 		case "", "EOF", "PATCH", "END":
 		default:

@@ -37,7 +37,10 @@ func TestServeOutOfDescriptors(t *testing.T) {
 		_, _ = io.WriteString(w, `{"id":"x","object":"chat.completion","model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"hello"}}]}`)
 	}))
 	defer up.Close()
-	const descriptors = 120
+	descriptors := 120
+	if os.Getenv("ANTIPHON_PROVE") != "" {
+		descriptors = 6000
+	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestServeOutOfDescriptors$")
 	cmd.Env = append(os.Environ(), descriptorsVariable+"="+strconv.Itoa(descriptors)+" "+up.URL)
 	cmd.Stderr = os.Stderr
