@@ -33,7 +33,7 @@ var rules = map[string][]string{
 	"proxy/fetch":           {},
 	"proxy/seal":            {"proxy/store"},
 	"proxy/redact":          {},
-	"proxy/upstream":        {"github.com/valyala/fasthttp", "config", "golang.org/x/sys/unix"},
+	"proxy/upstream":        {"github.com/valyala/fasthttp", "config", "github.com/klauspost/compress", "golang.org/x/sys/unix"},
 	"proxy/upstreamtest":    {}, // test support
 	"proxy/zoo":             {}, // test support
 	"proxy/metrics":         {},

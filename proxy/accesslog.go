@@ -63,6 +63,10 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if x.streaming {
 		enc.AddBool("stream", true)
 		enc.AddDuration("first_event", x.firstOut)
+		if x.tokenIn > 0 {
+			enc.AddDuration("upstream_first_token", x.tokenIn)
+			enc.AddDuration("first_token", x.tokenOut)
+		}
 	}
 	if x.turnUsed {
 		enc.AddByteString("response_id", x.turn.IDBytes())

@@ -126,6 +126,9 @@ func (b *backend) headOf(method, path, kind string) []byte {
 	h = append(h, " HTTP/1.1\r\nHost: "...)
 	h = append(h, b.target.Host...)
 	h = append(h, "\r\n"+kind+": application/json\r\n"...)
+	if !b.overridden["accept-encoding"] {
+		h = append(h, "Accept-Encoding: identity\r\n"...)
+	}
 	if !b.overridden["user-agent"] {
 		h = append(h, "User-Agent: antiphon/"+b.version+"\r\n"...)
 	}

@@ -260,7 +260,7 @@ func (f *chatFront) send(n int, wire []byte) {
 	}
 	var others sync.WaitGroup
 	for _, r := range f.replies[1:n] {
-		r.up = &r.own
+		r.up, r.own.Decode = &r.own, true
 		others.Go(func() { r.err = r.up.Do(x.backend.client, wire, nil) })
 	}
 	f.replies[0].err = x.up.Do(x.backend.client, wire, nil)

@@ -97,7 +97,7 @@ func (s *Server) lookAt(b *backend, now time.Time) {
 				s.logPanic(r, nil)
 			}
 		}()
-		var up upstream.Exchange
+		up := upstream.Exchange{Decode: true}
 		stop := time.AfterFunc(modelsTime, func() { up.Cancel(errTooSlow) })
 		defer stop.Stop()
 		if up.Do(b.client, b.modelsHead(), nil) != nil {

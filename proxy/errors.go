@@ -78,6 +78,7 @@ const codeConnectionLost = "upstream_connection_lost"
 func upstreamFailure(err error) *translate.Error {
 	e := &translate.Error{Status: 502, Type: translate.TypeServer, Code: "server_error", Origin: translate.OriginUpstream}
 	var up *upstream.Error
+	var encoding *upstream.EncodingError
 	if !errors.As(err, &up) {
 		e.Message = "The upstream could not be reached."
 		return e
@@ -96,6 +97,11 @@ func upstreamFailure(err error) *translate.Error {
 		e.Message = "All connections to the upstream are in use. Send the request again later."
 	case errors.Is(err, upstream.ErrTooLarge):
 		e.Message = "The upstream's reply is larger than this server is configured to take."
+	case errors.As(err, &encoding) && encoding.Err == nil:
+		e.Message = "The upstream's reply has the content encoding '" + clip(encoding.Encoding) +
+			"', which this server cannot decode and has not asked for. Configure the upstream to answer with identity, gzip, deflate or zstd."
+	case encoding != nil:
+		e.Message = "The upstream's reply could not be decoded: its content encoding '" + clip(encoding.Encoding) + "' is broken or cut off."
 	case errors.Is(err, upstream.ErrMalformed):
 		e.Message = "The upstream did not answer in proper HTTP."
 	case up.Phase == upstream.PhaseConnect:

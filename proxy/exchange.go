@@ -105,6 +105,8 @@ type exchange struct {
 	bytesOut    int64
 	firstByte   time.Duration // of the upstream's reply
 	firstOut    time.Duration // of a stream to the client
+	tokenIn     time.Duration // the first token of a stream came from the upstream, and
+	tokenOut    time.Duration // went to the client
 	attempts    int
 	storeFailed bool
 
@@ -217,6 +219,7 @@ func (x *exchange) recycle() {
 	x.outcome, x.status, x.attempts = metrics.OutcomeOK, 0, 0
 	x.errCode, x.errType, x.errText = "", "", ""
 	x.bytesIn, x.bytesOut, x.firstByte, x.firstOut = 0, 0, 0, 0
+	x.tokenIn, x.tokenOut = 0, 0
 	exchanges.Put(x)
 }
 

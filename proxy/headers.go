@@ -39,6 +39,7 @@ func (x *exchange) composeRequest(stream bool) []byte {
 func (x *exchange) composeTo(head []byte, stream bool) []byte {
 	room := len(x.server.headRoom)
 	body := len(x.wire) - room
+	x.up.Decode = true
 	h := append(x.head[:0], head...)
 	if stream {
 		h = append(h, "Accept: text/event-stream\r\n"...)

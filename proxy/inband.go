@@ -65,7 +65,8 @@ func (x *exchange) takeReply(in *inbound, reader retryReader) error {
 // noteInBand looks whether what has just ended a reply is an error in place of an
 // answer.
 func (x *exchange) noteInBand(in *inbound, body []byte) {
-	if in.reader.Failure() != nil && in.reader.Silent() && x.isInBandError(body) {
+	failure := in.reader.Failure() // a full context may be said by the word for the end, too
+	if failure != nil && in.reader.Silent() && (failure.ContextOverflow() && failure.Origin == translate.OriginUpstream || x.isInBandError(body)) {
 		in.inBand = append(in.inBand[:0], body...)
 	}
 }

@@ -106,7 +106,7 @@ func (x *exchange) gatherModels() ([][]byte, *translate.Error) {
 
 // fetchModels gets an upstream's list of models.
 func fetchModels(b *backend, head []byte) ([]byte, *translate.Error) {
-	var up upstream.Exchange
+	up := upstream.Exchange{Decode: true}
 	stop := time.AfterFunc(modelsTime, func() { up.Cancel(errTooSlow) })
 	defer stop.Stop()
 	if err := up.Do(b.client, head, nil); err != nil {

@@ -122,6 +122,7 @@ func (x *exchange) passOn(path string, body []byte, length int, stream *upstream
 	for {
 		x.wire = append(x.passHead(x.wire[:0], path, length), body...)
 		x.up.NoBody = ctx.IsHead()
+		x.up.Decode = x.kept != nil
 		err = x.up.Do(x.backend.client, x.wire, stream)
 		x.attempts += x.up.Attempts
 		status := 0
@@ -293,6 +294,9 @@ func (x *exchange) passHead(dst []byte, path string, length int) []byte {
 		dst = append(dst, ": "...)
 		dst = append(dst, v...)
 		dst = append(dst, "\r\n"...)
+	}
+	if x.kept != nil && !x.backend.overridden["accept-encoding"] {
+		dst = append(dst, "Accept-Encoding: identity\r\n"...)
 	}
 	dst = append(dst, "X-Request-Id: "...)
 	dst = append(dst, x.requestID...)

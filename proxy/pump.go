@@ -45,7 +45,7 @@ type replyReader interface {
 type inbound struct {
 	up     *upstream.Exchange
 	reader replyReader
-	events sse.Decoder
+	events sse.Reply
 	form   replyForm
 	ended  bool   // its end has come with the last piece
 	held   []byte // what has come of a reply that is no stream, or while that is not known
@@ -209,12 +209,17 @@ func (x *exchange) feedPiece(in *inbound, p []byte) {
 	}
 	if in.form == formWhole {
 		if len(in.held) == 0 && in.ended { // it came in one piece, which need not be copied
-			x.feedMessage(in, p)
+			x.feedWhole(in, p)
 			return
 		}
 		in.held = append(room(in.held, len(p)), p...)
 		return
 	}
+	x.feedEvents(in, p)
+}
+
+// feedEvents takes in a piece of a stream.
+func (x *exchange) feedEvents(in *inbound, p []byte) {
 	x.wake(in, eventRoom(p))
 	in.events.Feed(p)
 	for e, ok := in.events.Next(); ok; e, ok = in.events.Next() {
@@ -224,8 +229,13 @@ func (x *exchange) feedPiece(in *inbound, p []byte) {
 			return
 		}
 	}
-	if len(x.lessons) > 0 && !in.reader.Silent() {
-		x.accepted()
+	if !in.reader.Silent() {
+		if in == &x.in || x.front != nil { // not of a summary
+			x.noteToken()
+		}
+		if len(x.lessons) > 0 {
+			x.accepted()
+		}
 	}
 	if err := in.events.Err(); err != nil {
 		x.errText = err.Error()
@@ -247,12 +257,26 @@ func (x *exchange) endOfReply(in *inbound) {
 		return
 	}
 	if in.isWhole() {
-		x.feedMessage(in, in.held)
+		x.feedWhole(in, in.held)
 		return
 	}
-	if e, ok := in.events.Finish(); ok {
+	x.endOfEvents(in)
+}
+
+// endOfEvents is the end of a stream, or of what turns out to be none.
+func (x *exchange) endOfEvents(in *inbound) {
+	_, asItIs := in.reader.(*storedReader)
+	switch e, ok := in.events.Finish(); {
+	case ok && e.Whole && asItIs: // the one event of what is a stream for the client
+		x.out = in.reader.Feed(x.out, nil, e.Data)
+	case ok && e.Whole:
+		x.feedMessage(in, e.Data)
+	case ok:
 		x.out = in.reader.FeedLast(x.out, e.Name, e.Data)
 		x.noteInBand(in, e.Data)
+	}
+	if in.reader.Fed() {
+		return
 	}
 	x.out = in.reader.Finish(x.out)
 	if in.reader.Failure() != nil && x.errText == "" {

@@ -33,7 +33,7 @@ func formOf(h *fasthttp.ResponseHeader, first []byte) replyForm {
 	case '<':
 		return formWhole
 	case '{', '[':
-		if !events {
+		if !events && !hasType(h, "application/x-ndjson") && !hasType(h, "application/ndjson") && !hasType(h, "application/jsonl") {
 			return formWhole
 		}
 		return formEvents // an error in a line of its own, as servers do that stumble
@@ -62,4 +62,28 @@ func isEventStream(h *fasthttp.ResponseHeader) bool { return hasType(h, "text/ev
 func hasType(h *fasthttp.ResponseHeader, name string) bool {
 	kind := h.ContentType()
 	return len(kind) >= len(name) && bytes.EqualFold(kind[:len(name)], []byte(name))
+}
+
+// feedWhole takes in the whole body of a reply that begins like JSON. There may be
+// several objects in it, each in lines of its own, or a marker after the only one.
+func (x *exchange) feedWhole(in *inbound, body []byte) {
+	switch in.reader.(type) {
+	case *gatherer, *storedReader: // which take it as it is
+		x.feedMessage(in, body)
+		return
+	}
+	if isOneText(body) {
+		x.feedMessage(in, body)
+		return
+	}
+	if x.feedEvents(in, body); !in.reader.Fed() {
+		x.endOfEvents(in)
+	}
+}
+
+// isOneText reports whether body is clearly a single JSON object, as nearly every whole
+// reply is: it has no line ends inside, so that nothing can follow it.
+func isOneText(body []byte) bool {
+	body = bytes.TrimRight(body, " \r\n")
+	return len(body) == 0 || body[0] == '{' && body[len(body)-1] == '}' && bytes.IndexByte(body, '\n') < 0
 }

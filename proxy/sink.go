@@ -124,6 +124,7 @@ func (x *exchange) flush() error {
 		x.firstOut = x.lastOut.Sub(x.start)
 		x.server.metrics.FirstByte(x.firstOut)
 	}
+	x.tokenGoes(x.lastOut)
 	out := x.out
 	x.out = x.out[:0] // nothing is written twice, whatever happens
 	if x.sink.write(out) != nil {

@@ -80,6 +80,14 @@ func AppendFailed(dst []byte, next uint64, response []byte) []byte {
 	}
 	dst = append(dst, evError...)
 	dst = strconv.AppendUint(dst, next, 10)
+	for _, key := range [...]string{"code", "message", "param"} {
+		dst = append(append(append(dst, `,"`...), key...), `":`...)
+		if value := jsonx.Lookup(response, "error", key).Raw; value != "" {
+			dst = append(dst, value...)
+		} else {
+			dst = append(dst, "null"...)
+		}
+	}
 	dst = append(dst, `,"error":`...)
 	dst = append(dst, fault...)
 	dst = append(dst, eventEnd...)

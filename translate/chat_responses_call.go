@@ -269,7 +269,9 @@ func (t *Turn) closeArguments(dst []byte, it *outItem, status string) []byte {
 	}
 	dst = t.event(dst, evArgumentsDone)
 	dst = itemPlace(dst, it)
-	dst = append(dst, `,"arguments":"`...)
+	dst = append(dst, `,"name":"`...)
+	dst = append(dst, it.name...)
+	dst = append(dst, `","arguments":"`...)
 	dst = append(dst, it.text...)
 	dst = append(dst, '"')
 	return append(dst, eventEnd...)

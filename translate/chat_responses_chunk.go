@@ -1,8 +1,6 @@
 package translate
 
 import (
-	"bytes"
-
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
@@ -14,7 +12,7 @@ type choiceFields struct {
 	content, refusal, toolCalls, functionCall uint32
 	reasoningContent, reasoning, thinking     uint32
 	reasoningDetails                          uint32
-	annotations, audio                        uint32
+	annotations, audio, images                uint32
 }
 
 // feedChunk takes in any chunk, or a whole chat.completion.
@@ -23,24 +21,49 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 	t.chunks++
 	d := &t.doc
 	if err := d.Parse(data, upstreamLimits); err != nil {
-		if err.Reason != jsonx.InvalidUTF8 {
-			return t.Abort(dst, malformed(data))
+		if isKeepAlive(data) {
+			return dst
 		}
-		t.lose(ruleReplyUTF8, "output", "")
-		data = jsonx.AppendMended(nil, data)
-		if err := d.Parse(data, upstreamLimits); err != nil {
+		if !t.parseFlawed(data, err) {
 			return t.Abort(dst, malformed(data))
 		}
 	}
+	switch d.Kind(jsonx.Root) {
+	case jsonx.Object:
+		return t.feedObject(dst, jsonx.Root)
+	case jsonx.Array:
+		return t.feedList(dst)
+	case jsonx.String:
+		if !isKeepAlive(d.Str(jsonx.Root)) {
+			return t.Abort(dst, UpstreamError(0, data))
+		}
+	}
+	return dst // null says nothing
+}
+
+// feedObject takes in the chunk or completion at root.
+func (t *Turn) feedObject(dst []byte, root uint32) []byte {
+	d := &t.doc
+	if inner, packed := envelope(d, root); packed != nil {
+		return t.feedPacked(dst, packed)
+	} else if inner != 0 {
+		root = inner
+	}
 	var choices, usageNode, tier, model, fingerprint uint32
 	odd := false // something that only an error has
-	for k, end := d.First(jsonx.Root), t.membersEnd(); k < end; k = d.Next(k + 1) {
+	for k, end := d.First(root), d.End(root); k < end; k = d.Next(k + 1) {
 		v := k + 1
 		switch string(d.Str(k)) {
 		case "choices":
 			choices = v
-		case "usage":
-			usageNode = v
+		case "usage", "usage_metadata", "usageMetadata", "token_usage":
+			if d.Kind(v) == jsonx.Object {
+				usageNode = v
+			}
+		case "prompt_eval_count": // Ollama's own, beside the choices
+			if usageNode == 0 {
+				usageNode = root
+			}
 		case "service_tier":
 			tier = v
 		case "model":
@@ -48,24 +71,29 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 		case "system_fingerprint":
 			fingerprint = v
 		case "error":
-			if d.Present(v) && d.Kind(v) != jsonx.False && !emptyString(d, v) {
-				return t.Abort(dst, upstreamErrorIn(d))
+			if isFault(d, v) {
+				return t.Abort(dst, upstreamErrorAt(d, root, 0))
 			}
 		case "base_resp":
 			if code, ok := d.Int(d.Get(v, "status_code")); ok && code != 0 {
-				return t.Abort(dst, upstreamErrorIn(d))
+				return t.Abort(dst, upstreamErrorAt(d, root, 0))
 			}
 		case "x_groq":
+			if isFault(d, d.Get(v, "error")) {
+				return t.Abort(dst, upstreamErrorAt(d, v, 0))
+			}
 			if usageNode == 0 {
 				usageNode = d.Get(v, "usage")
 			}
-		case "detail", "message", "code":
-			odd = true
+		case "id", "object", "created", "provider":
+		default:
+			odd = oddMember(d, k) || odd
+			t.takeSources(d, k)
 		}
 	}
-	if choices == 0 && usageNode == 0 {
-		if odd || d.Kind(jsonx.Root) != jsonx.Object {
-			return t.Abort(dst, upstreamErrorIn(d))
+	if !d.Present(choices) && usageNode == 0 {
+		if odd {
+			return t.Abort(dst, upstreamErrorAt(d, root, 0))
 		}
 		return dst // a sign of life
 	}
@@ -84,17 +112,10 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 			return dst
 		}
 	}
-	if d.Kind(usageNode) == jsonx.Object {
-		t.usage.read(d, usageNode)
+	if d.Kind(usageNode) == jsonx.Object && t.usage.read(d, usageNode) {
 		t.counted = t.finished
 	}
-	if t.finished {
-		t.advance(stateFinishing)
-		if t.counted {
-			return t.end(dst)
-		}
-	}
-	return dst
+	return t.maybeEnd(dst, d.Kind(choices) != jsonx.Array || d.Len(choices) == 0)
 }
 
 func tierKnown(d *jsonx.Doc, n uint32) bool {
@@ -134,24 +155,25 @@ func (t *Turn) choice(dst []byte, d *jsonx.Doc, c uint32) []byte {
 			text = v
 		}
 	}
+	t.heard = false
 	dst = t.utterance(dst, d, delta, message, finish, logprobs)
 	if calls|legacy|text != 0 && t.state < stateEnded {
 		dst = t.besideDelta(dst, d, calls, legacy, text, delta|message != 0)
 	}
-	if t.state >= stateEnded || t.finished || t.alternative() {
+	if t.state >= stateEnded || t.alternative() {
 		return dst
 	}
-	if d.Kind(finish) == jsonx.String && len(d.Str(finish)) > 0 {
-		t.finished, t.finish = true, finishKindOf(d.Str(finish))
-		t.shape.clear()
-		if t.finish == finishFailed {
-			t.finished = false
-			return t.Abort(dst, &Error{
-				Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginUpstream,
-				Message: "The upstream gave up on the reply (finish_reason '" + brief(d.Text(finish)) + "').",
-			})
-		}
+	if fault := choiceFault(d, c, delta, message); fault != 0 {
+		t.finished = false
+		return t.Abort(dst, upstreamErrorAt(d, fault, 0))
 	}
+	if d.Kind(finish) != jsonx.String {
+		finish = d.GetString(c, "stop_reason") // where there is no finish_reason
+	}
+	if d.Kind(finish) == jsonx.String {
+		return t.sayFinish(dst, d.Str(finish))
+	}
+	t.sayFinish(dst, nil)
 	return dst
 }
 
@@ -166,6 +188,8 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 			continue
 		}
 		switch string(d.Str(k)) {
+		case "role":
+			continue
 		case "content":
 			f.content = v
 		case "refusal":
@@ -178,21 +202,31 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 			f.reasoningContent = v
 		case "reasoning":
 			f.reasoning = v
-		case "thinking":
-			f.thinking = v
+		case "thinking", "reasoning_text", "thoughts":
+			if f.thinking == 0 {
+				f.thinking = v
+			}
+		case "reasoning_opaque":
+			t.lose(ruleReplyReasoningData, "output", "reasoning_opaque")
+			continue
 		case "reasoning_details":
 			f.reasoningDetails = v
 		case "annotations":
 			f.annotations = v
 		case "audio":
 			f.audio = v
+		case "images":
+			f.images = v
 		default:
-			continue
+			if !t.takeSources(d, k) {
+				continue
+			}
 		}
 		if !emptyString(d, v) && !emptyArray(d, v) {
 			busy++
 		}
 	}
+	t.heard = t.heard || busy > 0
 	if t.ofOneAnswer(d, &f) {
 		busy = 0
 	}
@@ -210,6 +244,9 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 			dst = t.annotation(dst, d, v)
 		}
 	}
+	if f.images != 0 {
+		dst = t.images(dst, d, f.images)
+	}
 	if f.toolCalls|f.functionCall != 0 {
 		dst = t.callsOf(dst, d, f.toolCalls, f.functionCall)
 	}
@@ -218,20 +255,6 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 	}
 	if busy == 1 && t.state < stateEnded {
 		t.learn(d, &f)
-	}
-	return dst
-}
-
-func (t *Turn) thinkingPart(dst []byte, d *jsonx.Doc, n uint32) []byte {
-	switch d.Kind(n) {
-	case jsonx.String:
-		return t.thought(dst, d.Str(n), d.StrKind(n))
-	case jsonx.Array:
-		for v, end := d.First(n), d.End(n); v < end; v = d.Next(v) {
-			if text := d.GetString(v, "text"); text != 0 {
-				dst = t.thought(dst, d.Str(text), d.StrKind(text))
-			}
-		}
 	}
 	return dst
 }
@@ -258,17 +281,35 @@ func (t *Turn) taggedText(dst, raw []byte, kind jsonx.StringKind, logprobs []byt
 			return dst
 		}
 		logprobs = t.tokens
-	case before != thinkAfter:
+	case before != thinkAfter && before != thinkWatch:
 		logprobs = nil
 	}
 	t.tokens = t.tokens[:0]
 	if len(thought) > 0 {
 		dst = t.thought(dst, thought, t.tagKind)
 	}
-	if len(text) == 0 {
-		return dst
+	if len(text) > 0 {
+		dst = t.text(dst, text, t.tagKind, logprobs)
 	}
-	return t.text(dst, text, t.tagKind, logprobs)
+	if t.think.again() && t.state < stateEnded {
+		return t.taggedMore(dst)
+	}
+	return dst
+}
+
+// taggedMore takes in another block of reasoning that has begun within the piece that
+// was taken in.
+func (t *Turn) taggedMore(dst []byte) []byte {
+	for t.think.again() && t.state < stateEnded {
+		thought, text := t.think.split(nil)
+		if len(thought) > 0 {
+			dst = t.thought(dst, thought, t.tagKind)
+		}
+		if len(text) > 0 {
+			dst = t.text(dst, text, t.tagKind, nil)
+		}
+	}
+	return dst
 }
 
 // flushTags gives up waiting for a tag.
@@ -305,10 +346,13 @@ func (t *Turn) end(dst []byte) []byte {
 			return dst
 		}
 	}
-	switch t.finish {
-	case finishLength:
+	switch {
+	case t.finish == finishContext && len(t.order) == t.leading() && t.holding == 0:
+		t.finished = false
+		return t.Abort(dst, contextFull())
+	case t.finish == finishLength, t.finish == finishContext:
 		t.cutShort = "max_output_tokens"
-	case finishFilter:
+	case t.finish == finishFilter:
 		t.cutShort = "content_filter"
 	}
 	if t.cutShort == "" && t.cutCall() {
@@ -345,23 +389,7 @@ func (t *Turn) end(dst []byte) []byte {
 func (t *Turn) settled(dst []byte) []byte {
 	dst = t.closeDetails(dst)
 	t.advance(stateEnded)
+	t.reportLeft()
 	t.checkHonoured()
 	return dst
-}
-
-// malformed is the failure for a chunk that is no JSON.
-func malformed(data []byte) *Error {
-	msg := "The upstream sent a reply that is not JSON."
-	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")) {
-		msg = "The upstream sent an HTML page rather than a reply."
-	}
-	return &Error{Status: 502, Type: TypeServer, Code: "server_error", Origin: OriginUpstream, Message: msg}
-}
-
-// membersEnd is where the members of the chunk end, if it is an object.
-func (t *Turn) membersEnd() uint32 {
-	if t.doc.Kind(jsonx.Root) != jsonx.Object {
-		return 0
-	}
-	return t.doc.End(jsonx.Root)
 }

@@ -110,8 +110,10 @@ func (t *Turn) part(dst []byte, d *jsonx.Doc, n uint32, depth int) []byte {
 func (t *Turn) partObject(dst []byte, d *jsonx.Doc, n uint32, depth int) []byte {
 	typ := d.Get(n, "type")
 	switch text := t.partText(d, n); {
-	case d.Is(typ, "thinking"):
-		return t.thinkingPart(dst, d, d.Get(n, "thinking"))
+	case isThought(d, n):
+		return t.thinkingPart(dst, d, n)
+	case isImage(d, n):
+		return t.image(dst, d, n)
 	case d.Is(typ, "tool_use"), d.Is(typ, "tool_call"), d.Is(typ, "function_call"), d.Is(typ, "function"):
 		if isCall(d, n) {
 			return t.call(dst, d, n, false)

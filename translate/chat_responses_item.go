@@ -277,6 +277,10 @@ func (t *Turn) closePart(dst []byte, it *outItem, quiet bool) []byte {
 		it.half = it.half[:0]
 		dst = t.emit(dst, it, []byte(`\ufffd`), nil)
 	}
+	if it.part == textPart && !quiet {
+		dst = t.cite(dst, it)
+		t.seeLoneTag(it)
+	}
 	if t.opt.Checked && quiet { // nobody was told of it
 		it.text, it.logprobs = it.text[:0], it.logprobs[:0]
 	}

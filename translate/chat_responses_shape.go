@@ -51,7 +51,7 @@ func (t *Turn) feedShape(dst, data []byte) (out []byte, ok bool) {
 		it := &t.items[s.item]
 		return t.callDelta(dst, it, t.whole(it, raw, kind)), true
 	}
-	if t.markup.suspicious(raw) {
+	if t.markup.suspicious(raw) || s.to == shapeText && !t.think.plain(raw) {
 		return dst, false
 	}
 	it := &t.items[t.cur]
@@ -69,7 +69,7 @@ func (t *Turn) learn(d *jsonx.Doc, f *choiceFields) {
 	to, item := shapeText, 0
 	switch {
 	case d.Kind(f.content) == jsonx.String && len(d.Str(f.content)) > 0:
-		if t.think.state != thinkOff || t.channels.state != channelsOff || t.cur < 0 || t.items[t.cur].part != textPart {
+		if t.think.state != thinkOff && t.think.state != thinkWatch || t.channels.state != channelsOff || t.cur < 0 || t.items[t.cur].part != textPart {
 			return
 		}
 		n = f.content

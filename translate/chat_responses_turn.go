@@ -67,6 +67,10 @@ type Turn struct {
 	chose    bool       // there was a choice
 	finish   finishKind // why the backend stopped
 	finished bool
+	early    bool   // before anything was said, so that it may be no end
+	heard    bool   // the choice at hand has said something
+	mixed    bool   // in the chunk that said why the backend stopped
+	talking  bool   // and in one after it: the backend says so all the time
 	cutShort string // incomplete_details.reason
 	stopped  bool   // somebody has cancelled it
 	noticed  noticed
@@ -82,6 +86,8 @@ type Turn struct {
 	tier         []byte
 	upModel      []byte
 	fingerprint  []byte // the backend's system_fingerprint
+
+	sources []source // of the answer, that have come beside it
 
 	scratch []byte
 	prng    uint64
@@ -321,7 +327,7 @@ func (t *Turn) Abort(dst []byte, err *Error) []byte {
 	if t.state == stateRepairing {
 		return t.giveRejected(dst)
 	}
-	if t.finished {
+	if t.finished && !t.talking {
 		return t.end(dst)
 	}
 	t.failure = err.Redacted(t.opt.Redact)
@@ -351,10 +357,6 @@ func (t *Turn) Again(d *Dialect) {
 // Fed reports whether the turn takes in nothing more of the backend's reply: it
 // has ended, or waits for a call to be made again (see Rejected).
 func (t *Turn) Fed() bool { return t.state >= stateRepairing }
-
-// Finishing reports whether the backend has said why it stopped, and only the
-// count of tokens may still come.
-func (t *Turn) Finishing() bool { return t.state == stateFinishing }
 
 // Failure is why the response failed, or nil.
 func (t *Turn) Failure() *Error { return t.failure }
@@ -408,10 +410,7 @@ func (t *Turn) Terminal(dst []byte, completedAt int64, stored, again bool) []byt
 	f := t.final(completedAt, stored)
 	switch f.status {
 	case "failed":
-		dst = t.event(dst, evError)
-		dst = append(dst, `,"error":`...)
-		dst = t.appendFailure(dst)
-		dst = append(dst, eventEnd...)
+		dst = t.errorEvent(dst)
 		return t.lifecycle(dst, evFailed, f)
 	case "incomplete":
 		return t.lifecycle(dst, evIncomplete, f)

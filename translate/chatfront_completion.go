@@ -96,15 +96,12 @@ func (t *ChatTurn) appendChoice(dst []byte) []byte {
 		dst = append(dst, ']')
 	}
 	dst = append(dst, '}')
-	if r.Logprobs {
-		dst = append(dst, `,"logprobs":`...)
-		if len(t.logprobs) > 0 {
-			dst = append(dst, `{"content":[`...)
-			dst = append(dst, t.logprobs...)
-			dst = append(dst, `],"refusal":null}`...)
-		} else {
-			dst = append(dst, "null"...)
-		}
+	if len(t.logprobs) > 0 && r.Logprobs {
+		dst = append(dst, `,"logprobs":{"content":[`...)
+		dst = append(dst, t.logprobs...)
+		dst = append(dst, `],"refusal":null}`...)
+	} else {
+		dst = append(dst, `,"logprobs":null`...)
 	}
 	dst = append(dst, `,"finish_reason":"`...)
 	dst = append(dst, t.FinishReason()...)

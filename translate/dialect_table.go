@@ -130,7 +130,6 @@ var presets = []Dialect{
 		// developers.openai.com/api/docs/guides/function-calling: strict holds arguments to the schema
 		d.Tools.RepairArguments = false
 		// developers.openai.com/api/docs/guides/reasoning: the chat API does not show thoughts
-		d.Reasoning.Tags = TagsOff
 	}),
 	preset("azure", func(d *Dialect) {
 		// learn.microsoft.com/azure/foundry/reference/rest/chat-create-chat-completion: the same messages; but developer
@@ -146,7 +145,6 @@ var presets = []Dialect{
 		// PEERS §4.2: the models of openai
 		d.Tools.RepairArguments = false
 		// PEERS §4.2: the models of openai
-		d.Reasoning.Tags = TagsOff
 	}),
 	// Many templates refuse or drop a second system message (PEERS §4.2), so the head
 	// policy of generic stays.
@@ -285,7 +283,6 @@ var presets = []Dialect{
 			"none": effortOff, "minimal": "low", "medium": "high", "xhigh": "high",
 		}
 		// api-docs.deepseek.com/guides/thinking_mode: thoughts are in reasoning_content
-		d.Reasoning.Tags = TagsOff
 	}),
 	preset("kimi", func(d *Dialect) {
 		// PEERS §4.2: a forced tool_choice is refused while it thinks; kimi-k3 takes it, the K2 models do not
@@ -309,7 +306,6 @@ var presets = []Dialect{
 		// platform.moonshot.ai/docs/api/chat: thinking; PEERS §4.2: reasoning_effort beside it is refused
 		d.Reasoning.EffortForm = EffortThinking
 		// platform.moonshot.ai/docs/api/chat: thoughts are in reasoning_content
-		d.Reasoning.Tags = TagsOff
 	}),
 	// Role developer is error 1214 (PI-Desktop#30).
 	preset("glm", func(d *Dialect) {
@@ -333,7 +329,6 @@ var presets = []Dialect{
 		// ignore without a word (hermes-webui, exp-v0.52.105; java.agentscope.io/v2/en/integration/model/glm)
 		d.Reasoning.EffortForm = EffortThinking
 		// docs.z.ai/api-reference/llm/chat-completion: thoughts are in reasoning_content
-		d.Reasoning.Tags = TagsOff
 	}),
 	// A second system message is error 2013 (oh-my-pi#954).
 	preset("minimax", func(d *Dialect) {
@@ -372,7 +367,6 @@ var presets = []Dialect{
 		// langchain4j#3974: "must be set to false for non-streaming calls"
 		d.Reasoning.StreamOnly = true
 		// www.alibabacloud.com/help/en/model-studio/deep-thinking: thoughts are in reasoning_content
-		d.Reasoning.Tags = TagsOff
 	}),
 	// Unknown keys are 422 (PEERS §4.2).
 	preset("mistral", func(d *Dialect) {
@@ -444,7 +438,6 @@ var presets = []Dialect{
 		// openrouter.ai/docs/guides/best-practices/reasoning-tokens: reasoning.effort
 		d.Reasoning.EffortForm = EffortObject
 		// openrouter.ai/docs/guides/best-practices/reasoning-tokens: it takes the tags out itself
-		d.Reasoning.Tags = TagsOff
 	}),
 	// Finish "stop" on tool turns and missing indexes are for the reader.
 	preset("gemini", func(d *Dialect) {
@@ -463,7 +456,6 @@ var presets = []Dialect{
 		// ai.google.dev/gemini-api/docs/openai: from none to high
 		d.Reasoning.Efforts = map[string]string{"xhigh": "high", "max": "high"}
 		// ai.google.dev/gemini-api/docs/openai: thoughts only come when extra_body asks for them
-		d.Reasoning.Tags = TagsOff
 	}),
 	preset("lmstudio", func(d *Dialect) {
 		// lmstudio.ai/docs/developer/openai-compat: text and images
@@ -535,7 +527,6 @@ var presets = []Dialect{
 		// models take none of them, which is learned
 		d.Reasoning.Efforts = map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}
 		// docs.x.ai/docs/guides/reasoning: reasoning_content, or nothing
-		d.Reasoning.Tags = TagsOff
 	}),
 	// System messages are moved to the head. Results must follow their calls directly
 	// (cc-switch#4185).
@@ -555,7 +546,6 @@ var presets = []Dialect{
 		// docs.anthropic.com/en/api/openai-sdk: reasoning_effort is ignored
 		d.Reasoning.EffortForm = EffortUnknown
 		// docs.anthropic.com/en/api/openai-sdk: thoughts are not shown
-		d.Reasoning.Tags = TagsOff
 	}),
 	// No store, no developer role (pi#1578).
 	preset("cerebras", func(d *Dialect) {

@@ -9,28 +9,47 @@ import (
 )
 
 // UpstreamError makes the API's error out of what a chat backend answered with a
-// status other than 200 (SPEC §5.6). Backends put the message in "error" as an
-// object or a string, in "message", "detail" or "base_resp", or send plain text
-// or HTML; the names of request keys in it are those of the chat API.
+// status other than 200, or with 0 what came in place of a reply. The backend's words are
+// found wherever they stand: see errorWords. The names of request keys in them are those
+// of the chat API.
 func UpstreamError(status int, body []byte) *Error {
+	body = bytes.TrimPrefix(bytes.TrimSpace(body), []byte("\xef\xbb\xbf"))
 	var d jsonx.Doc
-	if err := d.Parse(body, upstreamLimits); err == nil {
-		if root := d.Kind(jsonx.Root); root == jsonx.Object || root == jsonx.Array && d.Kind(d.First(jsonx.Root)) == jsonx.Object {
+	parsed := d.Parse(body, lenientLimits) == nil
+	if !parsed && len(body) > 0 && (body[0] == '{' || body[0] == '[') && len(body) <= maxWords {
+		parsed = d.Parse(jsonx.AppendStrict(nil, jsonx.AppendMended(nil, body)), lenientLimits) == nil
+	}
+	if parsed {
+		switch d.Kind(jsonx.Root) {
+		case jsonx.Object, jsonx.Array:
 			return upstreamErrorAt(&d, errorRoot(&d), status)
+		case jsonx.String:
+			body = []byte(d.Text(jsonx.Root))
 		}
 	}
 	e := &Error{Status: status, Origin: OriginUpstream}
-	text := strings.TrimSpace(strings.ToValidUTF8(string(body[:min(len(body), 4096)]), "\ufffd"))
+	text := printable(body, 500)
 	switch {
-	case status < 400:
-		if strings.HasPrefix(text, "<") {
-			text = ""
+	case status == 0 && isMarkup(body):
+		e.Message = "The upstream sent an HTML page rather than a reply."
+		if text != "" {
+			e.Message = "The upstream sent an HTML page rather than a reply: " + text
 		}
-		e.Message = ellipsis(text, 500)
-	case text == "" || strings.HasPrefix(text, "<"):
+	case status == 0 && text == "":
+		e.Message = "The upstream sent a reply that is empty."
+	case status == 0 && len(text) >= 5 && strings.EqualFold(text[:5], "error"):
+		e.Message = text
+	case status == 0:
+		e.Message = "The upstream sent a reply that is not JSON: " + text
+	case status < 400:
+		e.Message = text
+		if isMarkup(body) {
+			e.Message = ""
+		}
+	case text == "":
 		e.Message = "The upstream answered with HTTP status " + strconv.Itoa(status) + " and no error message."
 	default:
-		e.Message = "The upstream answered with HTTP status " + strconv.Itoa(status) + ": " + ellipsis(text, 500)
+		e.Message = "The upstream answered with HTTP status " + strconv.Itoa(status) + ": " + text
 	}
 	return e.settle()
 }
@@ -46,14 +65,25 @@ func IsRefusal(body []byte) bool {
 	if d.Kind(root) != jsonx.Object {
 		return false
 	}
-	if e := d.Get(root, "error"); d.Present(e) && d.Kind(e) != jsonx.False && !emptyString(&d, e) {
+	if inner, packed := envelope(&d, root); inner != 0 || packed != nil {
+		return false
+	}
+	if isFault(&d, d.Get(root, "error")) {
 		return true
 	}
 	if code, ok := d.Int(d.Get(d.Get(root, "base_resp"), "status_code")); ok && code != 0 {
 		return true
 	}
-	return !d.Present(d.Get(root, "choices")) && !d.Present(d.Get(root, "usage")) &&
-		(d.Present(d.Get(root, "message")) || d.Present(d.Get(root, "detail")) || d.Present(d.Get(root, "code")))
+	if choices := d.Get(root, "choices"); d.Present(choices) {
+		c := d.First(choices)
+		return d.Kind(choices) == jsonx.Array && d.Len(choices) == 1 && d.Kind(c) == jsonx.Object && isFault(&d, d.Get(c, "error"))
+	}
+	for k, end := d.First(root), d.End(root); k < end; k = d.Next(k + 1) {
+		if oddMember(&d, k) {
+			return !d.Present(d.Get(root, "usage"))
+		}
+	}
+	return false
 }
 
 // upstreamErrorIn reads the error in a chunk of a stream, which has no status.
@@ -70,49 +100,47 @@ func errorRoot(d *jsonx.Doc) uint32 {
 // upstreamErrorAt reads the error in the object at root.
 func upstreamErrorAt(d *jsonx.Doc, root uint32, status int) *Error {
 	e := &Error{Status: status, Origin: OriginUpstream}
+	e.Message = errorWords(d, root, 0)
 	n := d.Get(root, "error")
 	switch d.Kind(n) {
 	case jsonx.Object:
-	case jsonx.String:
-		e.Message = d.Text(n)
-		n = root
+		if inner := d.Get(n, "error"); d.Kind(inner) == jsonx.Object {
+			n = inner
+		}
+	case jsonx.Array:
+		if d.Len(n) > 0 && d.Kind(d.First(n)) == jsonx.Object {
+			n = d.First(n)
+		} else {
+			n = root
+		}
 	default:
 		n = root
+		for _, key := range [...]string{"errors", "detail"} {
+			if v := d.Get(root, key); d.Kind(v) == jsonx.Object {
+				n = v
+			} else if d.Kind(v) == jsonx.Array && d.Len(v) > 0 && d.Kind(d.First(v)) == jsonx.Object && key == "errors" {
+				n = d.First(v)
+			}
+		}
 	}
-	member := func(key string) string {
-		switch v := d.Get(n, key); d.Kind(v) {
-		case jsonx.String:
-			return d.Text(v)
-		case jsonx.Number:
-			return string(d.Raw(v))
+	member := func(keys ...string) string {
+		for _, key := range keys {
+			switch v := d.Get(n, key); d.Kind(v) {
+			case jsonx.String:
+				return d.Text(v)
+			case jsonx.Number:
+				return string(d.Raw(v))
+			}
 		}
 		return ""
 	}
-	if e.Message == "" {
-		e.Message = member("message")
-	}
-	detail := d.Get(n, "detail")
-	if v := d.Get(n, "message"); d.Kind(v) == jsonx.Object { // Mistral's, of keys that it does not know
-		detail = d.Get(v, "detail")
-	}
-	if e.Message == "" {
-		switch d.Kind(detail) {
-		case jsonx.String:
-			e.Message = d.Text(detail)
-		case jsonx.Array, jsonx.Object: // FastAPI's list of faults
-			e.Message = ellipsis(string(jsonx.AppendCompact(nil, d.Raw(detail))), 500)
-		}
-	}
-	if resp := d.Get(n, "base_resp"); e.Message == "" && resp != 0 {
-		if msg := d.GetString(resp, "status_msg"); msg != 0 {
-			e.Message = d.Text(msg)
-		}
+	if resp := d.Get(n, "base_resp"); resp != 0 {
 		if code, ok := d.Int(d.Get(resp, "status_code")); ok && e.Status < 400 {
 			e.Status, e.Code = baseRespStatus(code)
 		}
 	}
-	e.Type, e.Param = member("type"), member("param")
-	if code := member("code"); code != "" {
+	e.Type, e.Param = member("type", "error_type", "errorType", "__type"), member("param")
+	if code := member("code", "error_code", "errorCode"); code != "" {
 		e.Code = code
 	}
 	if e.Code == "None" {
@@ -130,21 +158,21 @@ func upstreamErrorAt(d *jsonx.Doc, root uint32, status int) *Error {
 		}
 		e.Code = ""
 	}
-	if code, err := strconv.Atoi(member("http_code")); err == nil && e.Status == 0 && code >= 400 && code < 600 {
+	if code, err := strconv.Atoi(member("http_code", "status_code", "statusCode", "http_status")); err == nil && e.Status == 0 && code >= 400 && code < 600 {
 		e.Status = code // MiniMax
 	}
 	if e.Status == 0 {
 		e.Status = wordStatus(member("status")) // Google
 	}
 	if e.Message == "" {
-		e.Message = noMessage
+		e.Message = noMessage + ": " + printable(d.Raw(root), 500)
 	}
 	e.Message = ellipsis(e.Message, 2000)
 	return e.settle()
 }
 
-// noMessage is the message of an error that has none.
-const noMessage = "The upstream reported an error without a message."
+// noMessage is how the message of an error begins that has none.
+const noMessage = "The upstream reported an error without a message"
 
 func ellipsis(s string, most int) string {
 	if len(s) <= most {
@@ -279,33 +307,6 @@ func numberedStatus(n int) int {
 		return 429
 	}
 	return 0
-}
-
-// contextWords are how backends say that the context is full: lower case.
-var contextWords = []string{
-	"maximum context length", "context length exceeded", "context_length_exceeded", "context window",
-	"exceeds the available context size", "exceed_context_size", "prompt is too long", "input is too long",
-	"longer than the model's context", "exceeds maximum context", "exceeds the model's maximum",
-	"is longer than the maximum model length", "reduce the length of the messages",
-	"maximum prompt length", "maximum number of tokens allowed", "`inputs` tokens + `max_new_tokens`",
-	"exceeded model token limit", "range of input length should be", "prompt exceeds max length",
-	"model is loaded with context length",
-}
-
-func (e *Error) isContextOverflow() bool {
-	if e.Code == "context_length_exceeded" || e.Type == "exceed_context_size_error" {
-		return true
-	}
-	if e.Status == 401 || e.Status == 403 || e.Status == 429 {
-		return false
-	}
-	msg := strings.ToLower(e.Message)
-	for _, w := range contextWords {
-		if strings.Contains(msg, w) {
-			return true
-		}
-	}
-	return false
 }
 
 func (e *Error) isUnknownModel() bool {

@@ -1,6 +1,10 @@
 package translate
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/antiphon-proxy/antiphon/translate/jsonx"
+)
 
 // The events of a response stream (SPEC §4.4). Each constant is what an event
 // begins with, up to its sequence number: the two lines of server-sent events
@@ -68,6 +72,31 @@ func partPlace(dst []byte, it *outItem, member string) []byte {
 	dst = append(dst, member...)
 	dst = append(dst, `":`...)
 	return strconv.AppendInt(dst, int64(it.parts), 10)
+}
+
+// errorEvent appends the event of the failure. Clients of the published schema read
+// code, message and param of the event itself; those that were made for the live API, and
+// for Open Responses, read its member error: it has both.
+func (t *Turn) errorEvent(dst []byte) []byte {
+	e := t.failure
+	dst = t.event(dst, evError)
+	dst = append(dst, `,"code":`...)
+	dst = jsonx.AppendString(dst, e.eventCode())
+	dst = append(dst, `,"message":`...)
+	dst = jsonx.AppendString(dst, e.Message)
+	dst = append(dst, `,"param":`...)
+	dst = appendStringOrNull(dst, e.Param)
+	dst = append(dst, `,"error":`...)
+	dst = t.appendFailure(dst)
+	return append(dst, eventEnd...)
+}
+
+// eventCode is the code of the error, which a response never has as null.
+func (e *Error) eventCode() string {
+	if e.Code == "" {
+		return "server_error"
+	}
+	return e.Code
 }
 
 // lifecycle appends an event that carries the whole response as it stands.

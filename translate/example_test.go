@@ -130,7 +130,7 @@ func ExampleChatTurn_FeedMessage() {
 	_, choices, _ := strings.Cut(string(turn.Completion(nil)), `"choices":`)
 	fmt.Println(choices)
 	// Output:
-	// [{"index":0,"message":{"role":"assistant","content":"Hello","refusal":null,"annotations":[]},"finish_reason":"stop"}],"usage":null,"system_fingerprint":null}
+	// [{"index":0,"message":{"role":"assistant","content":"Hello","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":null,"system_fingerprint":null}
 }
 
 // A stream of a backend that leaves out numbers, indexes and the events that open

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -79,33 +80,76 @@ func FuzzUpstreamError(f *testing.F) {
 }
 
 // thinkWant parts text as the template means it: a reference that looks at the
-// whole text at once.
-func thinkWant(text string, tags ThinkTags) (thought, said string) {
+// whole text at once. sure is false if there may be another block after the first.
+func thinkWant(text string, tags ThinkTags) (thought, said string, sure bool) {
 	const space = " \t\r\n"
-	rest := text
-	switch tags {
-	case TagsOff:
-		return "", text
-	case TagsAuto:
-		trimmed := strings.TrimLeft(text, space)
-		if len(text)-len(trimmed) > maxHeldSpace || !strings.HasPrefix(trimmed, openTag) {
-			return "", text
+	rest, pair, tagged := text, thinkTags[0], false
+	if tags == TagsOff {
+		return "", text, true
+	}
+	trimmed := strings.TrimLeft(text, space)
+	if tags == TagsAuto && len(text)-len(trimmed) > maxHeldSpace {
+		return "", text, true
+	}
+	for _, tag := range thinkTags {
+		if strings.HasPrefix(trimmed, tag.open) {
+			rest, pair, tagged = trimmed[len(tag.open):], tag, true
+			break
 		}
-		rest = trimmed[len(openTag):]
-	default:
-		if trimmed := strings.TrimLeft(text, space); strings.HasPrefix(trimmed, openTag) {
-			rest = trimmed[len(openTag):]
+		if tags == TagsAuto && strings.HasPrefix(trimmed, tag.close) {
+			return "", strings.TrimLeft(trimmed[len(tag.close):], space), true
 		}
 	}
+	if tags == TagsAuto && !tagged {
+		return "", text, true
+	}
 	rest = strings.TrimLeft(rest, space)
-	thought, said, closed := strings.Cut(rest, closeTag)
+	thought, said, closed := strings.Cut(rest, pair.close)
 	if !closed {
-		return rest, ""
+		return rest, "", true
 	}
 	if trimmed := strings.TrimRight(thought, space); len(thought)-len(trimmed) <= maxHeldSpace {
 		thought = trimmed
 	}
-	return thought, strings.TrimLeft(said, space)
+	said = strings.TrimLeft(said, space)
+	for _, tag := range thinkTags {
+		if tagged && strings.Contains(said, tag.open) {
+			return thought, said, false
+		}
+	}
+	return thought, said, true
+}
+
+// thinkParts feeds the pieces and writes down what is reasoning and what is text.
+func thinkParts(t *testing.T, mode ThinkTags, pieces []string) (parts []string) {
+	var s thinkSplitter
+	s.reset(mode)
+	take := func(thought, said []byte) {
+		for i, part := range [...][]byte{thought, said} {
+			kind := [...]string{"thought:", "text:"}[i]
+			switch {
+			case len(part) == 0:
+			case len(parts) > 0 && strings.HasPrefix(parts[len(parts)-1], kind):
+				parts[len(parts)-1] += string(part)
+			default:
+				parts = append(parts, kind+string(part))
+			}
+		}
+	}
+	for _, p := range pieces {
+		take(s.split([]byte(p)))
+		for s.again() {
+			take(s.split(nil))
+		}
+		if len(s.held) > 8*maxHeldSpace {
+			t.Errorf("%d bytes held", len(s.held))
+		}
+	}
+	take(s.finish())
+	for i := range parts {
+		parts[i] = string(jsonx.AppendUnescaped(nil, []byte(parts[i])))
+	}
+	return parts
 }
 
 // escapeSome writes text as the inside of a JSON string, with escapes where r
@@ -132,6 +176,8 @@ func FuzzThink(f *testing.F) {
 		"no tags", "a</think>b", "<think>a</thin</think>b", "<think>a < b </ c </think> d", "\t\r\n", "<think> \n </think>", "",
 		"<think>" + strings.Repeat(" ", 300) + "</think>x", strings.Repeat("\n", 300) + "<think>x</think>", "<think>é😀</think>\u00a0ü",
 		"<think>a" + strings.Repeat(" \n", 140) + "</think>b", "<think>a" + strings.Repeat(" ", 256) + "</think>b", "<think>\\</think>\\",
+		"<mm:think>a</mm:think>b\n<mm:think>c</mm:think>d", "◁think▷a◁/think▷b", "</think>\n\nb", "[THINK]a[/THINK]b", "<thinking>a</think></thinking>b",
+		"<think>a</think>b\n```\n<think>c</think>\n```\n<think>d</think>", "<think>a</think>b <think>c</think>", "<thinclient>7", "</thin",
 	} {
 		for tags := range byte(3) {
 			f.Add(s, tags, uint64(i))
@@ -143,29 +189,30 @@ func FuzzThink(f *testing.F) {
 		}
 		mode := []ThinkTags{TagsAuto, TagsOff, TagsImplicit}[tags%3]
 		r := rand.New(rand.NewPCG(seed, 2))
-		var s thinkSplitter
-		s.reset(mode)
-		var thought, said []byte
-		take := func(a, b []byte) {
-			if len(said) > 0 && len(a) > 0 {
-				t.Errorf("reasoning %q after the text %q", a, said)
-			}
-			thought, said = append(thought, a...), append(said, b...)
-		}
+		var joined []string
 		pieces := escapeSome(text, r)
 		for len(pieces) > 0 {
 			n := min(1+r.IntN(1+r.IntN(20)), len(pieces))
-			take(s.split([]byte(strings.Join(pieces[:n], ""))))
-			if len(s.held) > 8*maxHeldSpace {
-				t.Errorf("%d bytes held", len(s.held))
-			}
+			joined = append(joined, strings.Join(pieces[:n], ""))
 			pieces = pieces[n:]
 		}
-		take(s.finish())
-		gotThought, gotSaid := string(jsonx.AppendUnescaped(nil, thought)), string(jsonx.AppendUnescaped(nil, said))
-		wantThought, wantSaid := thinkWant(text, mode)
-		if gotThought != wantThought || gotSaid != wantSaid {
-			t.Errorf("%s %q:\n got %q, %q\nwant %q, %q", mode, text, gotThought, gotSaid, wantThought, wantSaid)
+		got := thinkParts(t, mode, joined)
+		if whole := thinkParts(t, mode, []string{string(jsonx.AppendEscaped(nil, text))}); !slices.Equal(got, whole) {
+			t.Errorf("%s %q in pieces %q:\n got %q\nwhole %q", mode, text, joined, got, whole)
+		}
+		thought, said, sure := thinkWant(text, mode)
+		if !sure {
+			return
+		}
+		var want []string
+		if thought != "" {
+			want = append(want, "thought:"+thought)
+		}
+		if said != "" {
+			want = append(want, "text:"+said)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s %q:\n got %q\nwant %q", mode, text, got, want)
 		}
 	})
 }

@@ -83,6 +83,10 @@ const (
 	ruleReplyChoices
 	ruleReplyAudio
 	ruleReplyUTF8
+	ruleReplyJSON
+	ruleReplyTag
+	ruleReplySources
+	ruleReplyImage
 	ruleReplyReasoningData
 	ruleReplyUnsealed
 	ruleReplyFence
@@ -182,6 +186,10 @@ var lossRules = [numRules]RuleInfo{
 	ruleReplyChoices:         {"reply.choices", Dropped, true, "The backend sent more than one answer, or a part of one again in another choice; the first is given."},
 	ruleReplyAudio:           {"reply.audio", Dropped, true, "Audio in a reply has no place in a response's output."},
 	ruleReplyUTF8:            {"reply.utf8", Repaired, true, "Bytes that are not UTF-8 were replaced by U+FFFD."},
+	ruleReplyJSON:            {"reply.json", Repaired, true, "The reply was JSON with a flaw (NaN, a comma too many, a raw line end in a string) and was read all the same."},
+	ruleReplyTag:             {"reply.think_tag", Dropped, true, "A closing tag of reasoning stands in the text without an opening one: the model's template opens it. think_tags: implicit splits such text."},
+	ruleReplySources:         {"reply.sources", Dropped, true, "Sources of the answer that the backend gave beside it had no text to be annotations of, or no address."},
+	ruleReplyImage:           {"reply.image", Dropped, true, "An image in the reply could not be given as an image_generation_call item: it is not in the reply itself, but an address of it, or nothing."},
 	ruleReplyReasoningData:   {"reply.reasoning_data", Dropped, true, "Encrypted or signed data of the backend was left out: its dialect does not take it back, or nobody can carry it."},
 	ruleReplyUnsealed:        {"reply.not_sealed", Dropped, true, "Reasoning could not be encrypted for the client, because it is too large or the keys are out of reach."},
 	ruleReplyFence:           {"reply.code_fence", Repaired, true, "The answer was JSON in a Markdown code fence, which was taken off."},

@@ -241,6 +241,7 @@ func (m *messages) appendImage(dst []byte, d *jsonx.Doc, v uint32, path func() s
 	case d.Is(detail, "original"): // the chat API stops at high
 		m.lose(ruleImageDetail, path()+".detail", "original → high")
 		dst = append(dst, `,"detail":"high"`...)
+	case d.Is(detail, "auto"): // which is the default, and stands in what is listed
 	case d.Present(detail):
 		dst = append(dst, `,"detail":`...)
 		dst = append(dst, d.Raw(detail)...)

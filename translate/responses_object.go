@@ -2,6 +2,7 @@ package translate
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
@@ -64,7 +65,11 @@ func (t *Turn) appendResponse(dst []byte, f finalFields) []byte {
 	dst = append(dst, `,"service_tier":"`...)
 	switch {
 	case running:
-		dst = append(dst, "auto"...)
+		if n := t.opt.Request.params[pServiceTier]; tierKnown(&t.opt.Request.doc, n) { // as it was asked for
+			dst = append(dst, t.opt.Request.doc.Str(n)...)
+		} else {
+			dst = append(dst, "auto"...)
+		}
 	case len(t.tier) > 0:
 		dst = append(dst, t.tier...)
 	default:
@@ -93,11 +98,7 @@ func (r *Request) modelRaw() []byte { return r.doc.Raw(r.params[pModel]) }
 func (t *Turn) appendFailure(dst []byte) []byte {
 	e := t.failure
 	dst = append(dst, `{"code":`...)
-	code := e.Code
-	if code == "" {
-		code = "server_error"
-	}
-	dst = jsonx.AppendString(dst, code)
+	dst = jsonx.AppendString(dst, e.eventCode())
 	dst = append(dst, `,"message":`...)
 	dst = jsonx.AppendString(dst, e.Message)
 	dst = append(dst, `,"type":`...)
@@ -223,7 +224,8 @@ func (r *Request) echoText(dst []byte, n uint32) []byte {
 	return append(dst, '}')
 }
 
-// echoTools repeats the tools, without their credentials. A function gets the members that readers require,
+// echoTools repeats the tools, without their credentials. A function gets the members that readers require, a custom
+// tool its default format,
 // and "strict" says what was really asked of the backend.
 func (r *Request) echoTools(dst []byte, n uint32) []byte {
 	d := &r.doc
@@ -234,6 +236,9 @@ func (r *Request) echoTools(dst []byte, n uint32) []byte {
 		}
 		if !d.Is(d.Get(v, "type"), "function") {
 			dst = appendShown(dst, d, v, scopeTool)
+			if d.Is(d.Get(v, "type"), "custom") && d.Get(v, "format") == 0 {
+				dst = append(dst[:len(dst)-1], `,"format":{"type":"text"}}`...)
+			}
 			continue
 		}
 		dst = append(dst, `{"type":"function","name":`...)
@@ -307,45 +312,67 @@ func (u *usage) add(d *jsonx.Doc, n uint32) {
 	u.cached, u.cacheWrites, u.reasoning = u.cached+more.cached, u.cacheWrites+more.cacheWrites, u.reasoning+more.reasoning
 }
 
-// read reads a usage object of a backend, of either API and in any of the dialects.
-func (u *usage) read(d *jsonx.Doc, n uint32) {
-	if d.Kind(n) != jsonx.Object {
-		return
+// The names that backends have for counts of tokens.
+var (
+	inputCounts  = []string{"prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokenCount", "inputTokens", "promptTokens", "prompt_token_count", "input_token_count"}
+	outputCounts = []string{"completion_tokens", "output_tokens", "eval_count", "candidatesTokenCount", "outputTokens", "completionTokens", "candidates_token_count", "output_token_count", "generated_tokens"}
+	totalCounts  = []string{"total_tokens", "totalTokenCount", "totalTokens", "total_token_count"}
+	cachedCounts = []string{"prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens", "cachedContentTokenCount", "cached_content_token_count"}
+	thoughtCount = []string{"reasoning_tokens", "thoughtsTokenCount", "thoughts_token_count"}
+)
+
+// read reads a usage object of a backend, of either API and in any of the dialects. One
+// without a count is none: it changes nothing, and counts is false.
+func (u *usage) read(d *jsonx.Doc, n uint32) (counts bool) {
+	if d.Kind(n) != jsonx.Object ||
+		firstCount(d, n, inputCounts...) == 0 && firstCount(d, n, outputCounts...) == 0 && firstCount(d, n, totalCounts...) == 0 {
+		return false
 	}
 	u.known = true
-	u.input = firstCount(d, n, "prompt_tokens", "input_tokens")
-	u.output = firstCount(d, n, "completion_tokens", "output_tokens")
+	u.input = firstCount(d, n, inputCounts...)
+	u.output = firstCount(d, n, outputCounts...)
 	in, out := d.Get(n, "prompt_tokens_details"), d.Get(n, "completion_tokens_details")
 	if in == 0 && out == 0 { // in the words of the Responses API
 		in, out = d.Get(n, "input_tokens_details"), d.Get(n, "output_tokens_details")
 	}
-	u.cached = firstCount(d, in, "cached_tokens")
+	u.cached, u.cacheWrites = firstCount(d, in, "cached_tokens"), firstCount(d, in, "cache_write_tokens")
 	if u.cached == 0 {
-		u.cached = firstCount(d, n, "prompt_cache_hit_tokens", "cached_tokens")
+		u.cached = firstCount(d, n, cachedCounts...)
+		if d.Get(n, "prompt_tokens") == 0 && d.Get(n, "cache_read_input_tokens") != 0 { // Anthropic counts them apart
+			u.cacheWrites = firstCount(d, n, "cache_creation_input_tokens")
+			u.input += u.cached + u.cacheWrites
+		}
 	}
-	u.cacheWrites = firstCount(d, in, "cache_write_tokens")
 	u.reasoning = firstCount(d, out, "reasoning_tokens")
 	if u.reasoning == 0 {
-		u.reasoning = firstCount(d, n, "reasoning_tokens")
+		u.reasoning = firstCount(d, n, thoughtCount...)
 	}
 	// Some count thoughts in the total only. They are output.
-	u.total = max(firstCount(d, n, "total_tokens"), u.input+u.output)
+	u.total = max(firstCount(d, n, totalCounts...), u.input+u.output)
 	u.output = u.total - u.input
+	return true
 }
 
 // firstCount is the first of the members that is there, as a count: what is no
-// sensible number counts as 0.
+// sensible number counts as 0. A number may stand in a string.
 func firstCount(d *jsonx.Doc, n uint32, keys ...string) int64 {
 	for _, key := range keys {
-		v := d.Get(n, key)
-		if d.Kind(v) != jsonx.Number {
+		var f float64
+		switch v := d.Get(n, key); d.Kind(v) {
+		case jsonx.Number:
+			f = d.Float(v)
+		case jsonx.String:
+			var err error
+			if f, err = strconv.ParseFloat(strings.TrimSpace(d.Text(v)), 64); err != nil {
+				continue
+			}
+		default:
 			continue
 		}
-		f := d.Float(v)
-		if f < 0 || f > 1e15 {
-			return 0
+		if f >= 0 && f <= 1e15 { // not so: NaN
+			return int64(f)
 		}
-		return int64(f)
+		return 0
 	}
 	return 0
 }

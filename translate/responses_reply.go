@@ -3,6 +3,7 @@ package translate
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
@@ -600,7 +601,7 @@ func saysError(d *jsonx.Doc, n uint32) bool {
 
 // withWords gives an error without a message the words that it has: its code or type.
 func withWords(e *Error) *Error {
-	if e.Message != noMessage {
+	if !strings.HasPrefix(e.Message, noMessage) {
 		return e
 	}
 	for _, word := range []string{e.Code, e.Type} {

@@ -125,9 +125,37 @@ func (it *item) appendStored(dst []byte, seed *Seed) []byte {
 			dst = appendTextContent(dst, d, v, it.kind)
 			continue
 		}
+		if d.Kind(v) == jsonx.Array && (v == it.content || d.Is(k, "output")) {
+			dst = appendStoredParts(dst, d, v)
+			continue
+		}
 		dst = d.AppendMultiline(dst, v)
 	}
 	return append(dst, '}')
+}
+
+// appendStoredParts appends a list of parts. An image has the members that the published
+// types require.
+func appendStoredParts(dst []byte, d *jsonx.Doc, parts uint32) []byte {
+	dst = append(dst, '[')
+	for v, end := d.First(parts), d.End(parts); v < end; v = d.Next(v) {
+		if dst[len(dst)-1] != '[' {
+			dst = append(dst, ',')
+		}
+		dst = d.AppendMultiline(dst, v)
+		if !d.Is(d.Get(v, "type"), "input_image") {
+			continue
+		}
+		dst = dst[:len(dst)-1]
+		for _, missing := range [...][2]string{{"detail", `"auto"`}, {"file_id", "null"}, {"image_url", "null"}} {
+			if d.Get(v, missing[0]) == 0 {
+				dst = append(append(append(dst, `,"`...), missing[0]...), `":`...)
+				dst = append(dst, missing[1]...)
+			}
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
 }
 
 // appendTextContent appends the content of an easy message as a list of parts.

@@ -134,6 +134,8 @@ func (m *Metrics) collect(e *exposition) {
 		e.histogram("antiphon_exchange_duration_seconds", &m.durations[r], routeNames[r])
 	}
 	e.histogram("antiphon_first_event_seconds", &m.firstByte)
+	e.histogram("antiphon_upstream_first_token_seconds", &m.upstreamToken)
+	e.histogram("antiphon_first_token_seconds", &m.firstToken)
 	e.put("antiphon_exchanges_in_flight", m.InFlight.Load())
 	e.put("antiphon_streams_in_flight", m.Streams.Load())
 	e.put("antiphon_background_responses", m.Running.Load(), "running")

@@ -91,6 +91,10 @@ type Metrics struct {
 	durations [numRoutes]histogram
 	firstByte histogram // of streams: from the request to the first event
 
+	// Of streams: from the request to the first token, as it came from the upstream
+	// and as it went to the client. They differ where an answer is held back.
+	upstreamToken, firstToken histogram
+
 	InFlight     atomic.Int64 // exchanges being served
 	Streams      atomic.Int64 // of those, streams
 	Sockets      atomic.Int64 // WebSocket connections
@@ -149,6 +153,12 @@ func (m *Metrics) Exchange(r Route, o Outcome, took time.Duration) {
 // FirstByte counts the time to the first event of a stream.
 func (m *Metrics) FirstByte(took time.Duration) { m.firstByte.observe(took) }
 
+// UpstreamToken counts the time until the first token of a stream came from the upstream.
+func (m *Metrics) UpstreamToken(took time.Duration) { m.upstreamToken.observe(took) }
+
+// FirstToken counts the time until the first token of a stream went to the client.
+func (m *Metrics) FirstToken(took time.Duration) { m.firstToken.observe(took) }
+
 // Loss counts an entry of a loss report.
 func (m *Metrics) Loss(rule int) {
 	if rule < MaxRules {
@@ -200,6 +210,8 @@ var table = []metric{
 	{"antiphon_exchanges_total", "Exchanges by route and how they ended.", counter, []string{"route", "outcome"}},
 	{"antiphon_exchange_duration_seconds", "From the first byte of a request to the last of its reply.", histograms, []string{"route"}},
 	{"antiphon_first_event_seconds", "From the first byte of a request to the first event of its stream.", histograms, nil},
+	{"antiphon_upstream_first_token_seconds", "From the first byte of a request to the first text, reasoning or call of its stream, as the upstream sends it.", histograms, nil},
+	{"antiphon_first_token_seconds", "From the first byte of a request to the first text, reasoning or call of its stream, as the client gets it.", histograms, nil},
 	{"antiphon_exchanges_in_flight", "Exchanges being served.", gauge, nil},
 	{"antiphon_streams_in_flight", "Streams being served.", gauge, nil},
 	{"antiphon_background_responses", "Background responses: those running here, and those waiting anywhere.", gauge, []string{"state"}},

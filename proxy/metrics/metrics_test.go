@@ -44,6 +44,8 @@ func TestLint(t *testing.T) {
 	m.StoreStats = func() (a, b, c, d int64) { return 1, 2, 3, 4 }
 	m.Exchange(RouteCreate, OutcomeOK, 3*time.Millisecond)
 	m.FirstByte(time.Second)
+	m.UpstreamToken(time.Second)
+	m.FirstToken(time.Second)
 	m.Loss(0)
 	seen := map[string]bool{}
 	for name := range scrape(t, m) {

@@ -27,11 +27,14 @@ type Exchange struct {
 	// connection turned out to be gone.
 	Attempts int
 
+	// Decode says that Read undoes the reply's Content-Encoding.
+	Decode bool
 	// Tap sees every piece of a reply's body that Read returns, if it is not nil.
 	Tap func(p []byte)
 
 	client   *Client
 	body     body
+	decoder  *decoder      // of a body that is encoded, or nil
 	armed    time.Time     // when the read deadline was set last
 	armedFor time.Duration // and to what
 
@@ -312,6 +315,7 @@ func (x *Exchange) readHead() (began bool, err error) {
 	default:
 		x.body.framing = framedClose
 	}
+	x.decode()
 	x.armed = time.Time{}
 	return true, nil
 }
@@ -321,6 +325,22 @@ func (x *Exchange) readHead() (began bool, err error) {
 // the next call. io.EOF is the end of the body; after ErrTimeout Read may be
 // called again.
 func (x *Exchange) Read(wait time.Duration) ([]byte, error) {
+	p, err := x.readPiece(wait)
+	if err == nil && x.Tap != nil {
+		x.Tap(p)
+	}
+	return p, err
+}
+
+func (x *Exchange) readPiece(wait time.Duration) ([]byte, error) {
+	if x.decoder != nil {
+		return x.readDecoded(wait)
+	}
+	return x.readRaw(wait)
+}
+
+// readRaw is Read of the body as it is.
+func (x *Exchange) readRaw(wait time.Duration) ([]byte, error) {
 	if !x.body.more(x.conn) && !x.body.ended {
 		// Deadlines cost; one that is a little early does no harm.
 		if now := time.Now(); wait != x.armedFor || now.Sub(x.armed) > wait/16 || wait < time.Second {
@@ -333,9 +353,6 @@ func (x *Exchange) Read(wait time.Duration) ([]byte, error) {
 	p, err := x.body.next(x.conn, x.client.opt.MaxBody)
 	switch {
 	case err == nil:
-		if x.Tap != nil {
-			x.Tap(p)
-		}
 		return p, nil
 	case errors.Is(err, io.EOF) && x.body.ended:
 		return nil, io.EOF
@@ -351,7 +368,9 @@ func (x *Exchange) Read(wait time.Duration) ([]byte, error) {
 func (x *Exchange) More() bool { return x.conn != nil && x.body.more(x.conn) }
 
 // Ended reports whether the body has been read to its end.
-func (x *Exchange) Ended() bool { return x.body.ended }
+func (x *Exchange) Ended() bool {
+	return x.body.ended && (x.decoder == nil || x.decoder.over)
+}
 
 // ReadAtMost appends the body to dst, up to its end, until it is longer than most, or
 // until end. The error is nil at the end of the body, or when there is enough of it.
@@ -445,12 +464,16 @@ func (x *Exchange) drop() {
 	x.body = body{ended: true}
 }
 
-func (x *Exchange) reset() { x.body = body{ended: true} }
+func (x *Exchange) reset() {
+	x.closeDecoder()
+	x.body = body{ended: true}
+}
 
 // Reset forgets the exchange before: its cancellation, its head.
 func (x *Exchange) Reset() {
+	x.closeDecoder()
 	x.Header.Reset()
-	x.Tap = nil
+	x.Tap, x.Decode = nil, false
 	x.mu.Lock()
 	x.cause = nil
 	x.mu.Unlock()

@@ -31,6 +31,9 @@ type Limits struct {
 	// Mend allows Parse to overwrite lone surrogate escapes in place: see
 	// MendSurrogates. Doc.Mended counts them.
 	Mend bool
+
+	// Duplicates allows a key twice in one object: Get finds the first.
+	Duplicates bool
 }
 
 // Defaults of Limits, and limits that nobody needs to set.
@@ -275,7 +278,7 @@ close:
 		stack = stack[:len(stack)-1]
 		i++
 		nodes[top].end, nodes[top].next = uint32(i), uint32(len(nodes))
-		if inObject {
+		if inObject && !lim.Duplicates {
 			if at := d.duplicate(nodes, top); at != 0 {
 				d.nodes = nodes
 				return nodes, stack, &SyntaxError{DuplicateKey, int(nodes[at].start), "duplicate key " + excerpt(d.Raw(at))}

@@ -18,6 +18,8 @@ import (
 type Event struct {
 	Name []byte // of the "event" field; empty if there was none
 	Data []byte // the data lines, with \n between them
+	// Whole says that it is no event, but a whole reply: see Reply.
+	Whole bool
 }
 
 // ErrTooLarge says that an event was longer than Decoder.MaxEvent.
@@ -162,9 +164,9 @@ func (d *Decoder) Err() error { return d.err }
 
 func (d *Decoder) event() Event {
 	if d.alias != nil {
-		return Event{d.name, d.alias}
+		return Event{Name: d.name, Data: d.alias}
 	}
-	return Event{d.name, d.data}
+	return Event{Name: d.name, Data: d.data}
 }
 
 func (d *Decoder) forget() {

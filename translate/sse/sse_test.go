@@ -24,7 +24,7 @@ func run(d *Decoder, pieces ...string) (out []string) {
 		}
 	}
 	if e, ok := d.Finish(); ok {
-		note(Event{e.Name, append([]byte("unfinished:"), e.Data...)})
+		note(Event{Name: e.Name, Data: append([]byte("unfinished:"), e.Data...)})
 	}
 	return out
 }

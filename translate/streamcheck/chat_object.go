@@ -105,7 +105,7 @@ func FoldChat(raw []byte, opt ChatOptions) (ChatFolded, error) {
 	w.member("object", quote("chat.completion"))
 	choices := make([][]byte, len(c.choices))
 	for i := range c.choices {
-		choices[i] = c.choices[i].fold(i, opt)
+		choices[i] = c.choices[i].fold(i)
 	}
 	w.member("choices", foldArray(choices))
 	if c.tier != nil {
@@ -122,7 +122,7 @@ func FoldChat(raw []byte, opt ChatOptions) (ChatFolded, error) {
 	return ChatFolded{Completion: w.end()}, nil
 }
 
-func (st *chatChoice) fold(index int, opt ChatOptions) []byte {
+func (st *chatChoice) fold(index int) []byte {
 	m := objectWriter{}
 	m.member("role", quote("assistant"))
 	said := func(key string) string {
@@ -167,7 +167,7 @@ func (st *chatChoice) fold(index int, opt ChatOptions) []byte {
 		lp.member("content", foldValues(st.tokens))
 		lp.member("refusal", []byte("null"))
 		w.member("logprobs", lp.end())
-	} else if opt.Logprobs {
+	} else {
 		w.member("logprobs", []byte("null"))
 	}
 	w.member("finish_reason", quote(st.finish))

@@ -227,11 +227,11 @@ func TestChatCompletion(t *testing.T) {
 func TestFoldChat(t *testing.T) {
 	for name, want := range map[string]string{
 		"text": `{"id":"chatcmpl-1","created":1,"model":"m","system_fingerprint":null,"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant",
-			"content":"Héllo","refusal":null,"annotations":[{"type":"url_citation","url_citation":{"start_index":0,"end_index":2,"url":"u","title":"t"}}]},"finish_reason":"stop"}],
+			"content":"Héllo","refusal":null,"annotations":[{"type":"url_citation","url_citation":{"start_index":0,"end_index":2,"url":"u","title":"t"}}]},"logprobs":null,"finish_reason":"stop"}],
 			"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}`,
 		"calls": `{"id":"chatcmpl-1","created":1,"model":"m","system_fingerprint":null,"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant",
 			"content":null,"refusal":null,"annotations":[],"tool_calls":[{"id":"c0","type":"function","function":{"name":"f","arguments":"{}"}},
-			{"id":"c1","type":"custom","custom":{"name":"g","input":"x"}}]},"finish_reason":"tool_calls"}],"usage":null}`,
+			{"id":"c1","type":"custom","custom":{"name":"g","input":"x"}}]},"logprobs":null,"finish_reason":"tool_calls"}],"usage":null}`,
 	} {
 		s := chatGood[name]
 		f, err := FoldChat([]byte(s.text), s.opt)

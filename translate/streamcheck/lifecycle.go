@@ -134,7 +134,7 @@ func (c *checker) sameResponse(resp *value, unfinished bool) {
 	}
 }
 
-// errorEvent checks the stream-level error in one of its two forms. Only the nested one is known to Open Responses, and
+// errorEvent checks the stream-level error in its two forms, of which it may have both if they agree. Only the nested one is known to Open Responses, and
 // only there does openai-go see an error; the flat one is in the types.
 func (c *checker) errorEvent(v *value) {
 	nullable := []member{{"code", text | null}, {"message", text}, {"param", text | null}}
@@ -145,6 +145,13 @@ func (c *checker) errorEvent(v *value) {
 		for _, name := range []string{"type", "code", "message"} {
 			if m := nested.get(name); m.is(text) && m.str == "" {
 				c.fail(EventMember, "error.%s must not be empty", name)
+			}
+		}
+		for _, m := range nullable {
+			if flat := v.get(m.name); flat != nil {
+				if d := diff(m.name, nested.get(m.name), flat); d != "" {
+					c.fail(EventMember, "the event and its error must say the same: %s", d)
+				}
 			}
 		}
 	case nested != nil || c.opt.OpenResponses:

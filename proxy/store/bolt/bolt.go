@@ -63,6 +63,7 @@ type Store struct {
 	limit int64 // of the file and of what is in use in it, for what adds
 
 	db     *bbolt.DB
+	file   *os.File // the same, for looks at its pages
 	epochs *store.Epochs
 	waits  store.Waits
 
@@ -136,13 +137,17 @@ func Open(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	file, err := os.Open(opts.Path)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	if fs := networkFilesystem(opts.Path); fs != "" {
 		opts.Warn(fmt.Sprintf("the store %s is on %s: locks and memory maps of network filesystems are not to be relied on", opts.Path, fs))
 	}
 	s := &Store{
 		path: opts.Path, now: opts.Now, warn: opts.Warn,
 		max: opts.MaxBytes, limit: opts.MaxBytes - opts.MaxBytes/16 - 256<<10,
-		db: db, ops: make(chan *op, 1024),
+		db: db, file: file, ops: make(chan *op, 1024),
 		closing: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 		sweepNow: make(chan struct{}, 1),
 	}
@@ -150,7 +155,7 @@ func Open(opts Options) (*Store, error) {
 	// is no option of Open, which would refuse a file that is larger already.
 	db.AllocSize = int(max(min(16<<20, opts.MaxBytes/64), 64<<10))
 	if err := s.init(); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, file.Close(), db.Close())
 	}
 	go s.write()
 	s.janitor.Go(func() { s.sweepEvery(opts.SweepEvery) })
@@ -225,13 +230,17 @@ func (s *Store) init() error {
 			if err := checkFormat(s.path, tx, true); err != nil {
 				return err
 			}
+			isNew := tx.Bucket(bMeta) == nil
 			for _, name := range buckets {
+				if !isNew && tx.Bucket(name) == nil {
+					return &CorruptError{s.path, fmt.Sprintf("bucket %q is missing", name)}
+				}
 				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 					return err
 				}
 			}
 			meta := tx.Bucket(bMeta)
-			if meta.Get(kFormat) == nil {
+			if isNew {
 				if err := meta.Put(kFormat, fmt.Appendf(nil, "antiphon state %d", format)); err != nil {
 					return err
 				}
@@ -244,6 +253,12 @@ func (s *Store) init() error {
 			}
 			s.epochs = store.NewEpochs(opens << 40)
 			c, err := readCounts(meta)
+			if !isNew && (meta.Get(kOpens) == nil || meta.Get(kCounts) == nil) {
+				err = errors.New("its counts are missing")
+			}
+			if err == nil && isNew {
+				err = meta.Put(kCounts, c.encode())
+			}
 			if err != nil {
 				return &CorruptError{s.path, err.Error()}
 			}
@@ -268,9 +283,6 @@ func checkFormat(path string, tx *bbolt.Tx, mayBeNew bool) error {
 	}
 	v := string(meta.Get(kFormat))
 	var version int
-	if v == "" && mayBeNew {
-		return nil
-	}
 	if _, err := fmt.Sscanf(v, "antiphon state %d", &version); err != nil {
 		return &FormatError{path, "this is not a state file of antiphon"}
 	}
@@ -309,7 +321,7 @@ func (s *Store) get(bucket, k []byte) (raw []byte, err error) {
 	now := stamp(s.now())
 	err = s.view(func(tx *bbolt.Tx) error {
 		v := tx.Bucket(bucket).Get(k)
-		if err := s.there(bucket, k, v, now); err != nil {
+		if err := s.there(tx, bucket, k, v, now); err != nil {
 			return err
 		}
 		raw = append([]byte(nil), v...)
@@ -319,10 +331,11 @@ func (s *Store) get(bucket, k []byte) (raw []byte, err error) {
 }
 
 // there is nil for a value that is there and has not ended, and else
-// ErrNotFound. That it has ended is believed only if the value is whole.
-func (s *Store) there(bucket, k, v []byte, now stamped) error {
+// ErrNotFound. That it has ended is believed only if the value is whole, and that
+// it is not there only if nothing is damaged where it would be.
+func (s *Store) there(tx *bbolt.Tx, bucket, k, v []byte, now stamped) error {
 	if v == nil {
-		return store.ErrNotFound
+		return s.absent(tx, bucket, k)
 	}
 	if live(v, now) {
 		return nil
@@ -344,7 +357,7 @@ func (s *Store) Chain(_ context.Context, tenant, id string) (chain []*store.Reco
 		chain, err = store.WalkChain(id, func(id string) (*store.Record, error) {
 			k := key2(tenant, id)
 			v := rec.Get(k)
-			if err := s.there(bRec, k, v, now); err != nil {
+			if err := s.there(tx, bRec, k, v, now); err != nil {
 				return nil, err
 			}
 			parent, err := parentOf(v)
@@ -376,11 +389,18 @@ func (s *Store) Item(_ context.Context, tenant, itemID string) (*store.Record, e
 	var k, raw []byte
 	err := s.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bItem).Cursor()
-		for at, v := c.Seek(prefix); at != nil && hasPrefix(at, prefix); at, v = c.Next() {
+		at, v := c.Seek(prefix)
+		for ; at != nil && hasPrefix(at, prefix); at, v = c.Next() {
 			id = string(v)
 			k = key2(tenant, id)
 			r := tx.Bucket(bRec).Get(k)
-			switch err := s.there(bRec, k, r, now); {
+			if r == nil { // the two are written and dropped together
+				if err := s.absent(tx, bRec, k); !errors.Is(err, store.ErrNotFound) {
+					return err
+				}
+				return s.corrupt(bItem, at, errMissing)
+			}
+			switch err := s.there(tx, bRec, k, r, now); {
 			case err == nil:
 				raw = append([]byte(nil), r...)
 				return nil
@@ -388,7 +408,12 @@ func (s *Store) Item(_ context.Context, tenant, itemID string) (*store.Record, e
 				return err
 			}
 		}
-		return store.ErrNotFound
+		if at != nil { // the key that ended the search may have been one of them
+			if err := s.genuineValue(tx, bItem, at, v); err != nil {
+				return s.corrupt(bItem, prefix, err)
+			}
+		}
+		return s.absent(tx, bItem, prefix)
 	})
 	if err != nil {
 		return nil, err
@@ -402,8 +427,8 @@ func (s *Store) Delete(ctx context.Context, tenant, id string) error {
 	k := key2(tenant, id)
 	err := s.do(ctx, &op{run: func(w *writing) error {
 		v := w.bucket(bRec).Get(k)
-		if v == nil || !live(v, w.now) {
-			return store.ErrNotFound
+		if err := s.there(w.tx, bRec, k, v, w.now); err != nil {
+			return err
 		}
 		return w.dropRecord(k, v)
 	}, after: func() { s.epochs.Bump(tenant) }})
@@ -428,7 +453,7 @@ func (s *Store) Close() error {
 		s.janitor.Wait()
 		close(s.stop)
 		<-s.stopped
-		s.closeErr = s.db.Close()
+		s.closeErr = errors.Join(s.db.Close(), s.file.Close())
 	})
 	return s.closeErr
 }

@@ -3,6 +3,7 @@ package bolt
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"strings"
 
@@ -161,29 +162,34 @@ func (c *commit) expire(w *writing) error {
 // check is whether the batch can be applied.
 func (c *commit) check(w *writing) error {
 	docs := w.bucket(bDoc)
-	holds := func(kind, name string, version uint64) bool {
+	holds := func(kind, name string, version uint64) error {
 		if version == store.AnyVersion {
-			return true
+			return nil
 		}
-		have := store.Absent
-		if v := docs.Get(key3(c.tenant, kind, []byte(name))); v != nil {
+		have, k := store.Absent, key3(c.tenant, kind, []byte(name))
+		if v := docs.Get(k); v != nil {
 			have = number(v)
+		} else if err := c.s.absent(w.tx, bDoc, k); !errors.Is(err, store.ErrNotFound) {
+			return err
 		}
-		return have == version
+		if have != version {
+			return store.ErrConflict
+		}
+		return nil
 	}
 	for _, r := range c.b.Require {
-		if !holds(r.Kind, r.Key, r.Version) {
-			return store.ErrConflict
+		if err := holds(r.Kind, r.Key, r.Version); err != nil {
+			return err
 		}
 	}
 	for _, p := range c.b.Put {
-		if !holds(p.Doc.Kind, p.Doc.Key, p.If) {
-			return store.ErrConflict
+		if err := holds(p.Doc.Kind, p.Doc.Key, p.If); err != nil {
+			return err
 		}
 	}
 	for _, d := range c.b.Delete {
-		if !holds(d.Kind, d.Key, d.Version) {
-			return store.ErrConflict
+		if err := holds(d.Kind, d.Key, d.Version); err != nil {
+			return err
 		}
 	}
 	for _, p := range c.records {
@@ -197,8 +203,11 @@ func (c *commit) check(w *writing) error {
 		if err != nil {
 			return err
 		}
-		if h == nil || r.Key == "" || names.Get(numbered(h.number, []byte(r.Key))) == nil {
+		if h == nil || r.Key == "" {
 			return store.ErrNotFound
+		}
+		if k := numbered(h.number, []byte(r.Key)); names.Get(k) == nil {
+			return c.s.absent(w.tx, bName, k)
 		}
 	}
 	for i := range c.logs {

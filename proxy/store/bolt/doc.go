@@ -41,5 +41,6 @@
 //	the one who writes, faults of disks  writer.go
 //	the janitor                          sweep.go
 //	keys, values                         keys.go, frame.go, record.go
+//	is what is not found really absent?  absence.go
 //	check, compact, statistics           tools.go
 package bolt

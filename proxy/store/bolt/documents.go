@@ -27,10 +27,10 @@ func (s *Store) Docs(_ context.Context, tenant, kind string, page store.Page) (d
 	prefix := key3(tenant, kind, nil)
 	var keys, raws [][]byte
 	err = s.view(func(tx *bbolt.Tx) error {
+		var scanned error
 		keys, raws, more = nil, nil, false
-		c := tx.Bucket(bDoc).Cursor()
-		for k, v := range scan(c, prefix, []byte(page.After), page.After != "", page.Descending) {
-			switch err := s.there(bDoc, k, v, now); {
+		for k, v := range s.scan(tx, bDoc, prefix, []byte(page.After), page.After != "", page.Descending, &scanned) {
+			switch err := s.there(tx, bDoc, k, v, now); {
 			case errors.Is(err, store.ErrNotFound):
 				continue
 			case err != nil:
@@ -41,7 +41,7 @@ func (s *Store) Docs(_ context.Context, tenant, kind string, page store.Page) (d
 			}
 			keys, raws = append(keys, slices.Clone(k)), append(raws, slices.Clone(v))
 		}
-		return nil
+		return scanned
 	})
 	if err != nil {
 		return nil, false, err
@@ -64,10 +64,21 @@ func decoded[T any](keys, raws [][]byte, decode func(k, v []byte) (T, error)) ([
 }
 
 // scan is the pairs whose keys begin with prefix, from behind prefix+after on if
-// there is one.
-func scan(c *bbolt.Cursor, prefix, after []byte, isAfter, descending bool) func(yield func(k, v []byte) bool) {
+// there is one. So that no damaged key is left out in silence, the way to the
+// first is checked, and so is the key that ends the scan. What is wrong is in
+// fault.
+func (s *Store) scan(tx *bbolt.Tx, bucket, prefix, after []byte, isAfter, descending bool, fault *error) func(yield func(k, v []byte) bool) {
 	return func(yield func(k, v []byte) bool) {
+		c := tx.Bucket(bucket).Cursor()
 		from := append(slices.Clone(prefix), after...)
+		first := from
+		if descending && !isAfter {
+			first = behind(prefix)
+		}
+		if err := s.wayTo(tx, bucket, first); err != nil {
+			*fault = s.corrupt(bucket, prefix, err)
+			return
+		}
 		var k, v []byte
 		switch {
 		case !descending:
@@ -84,25 +95,41 @@ func scan(c *bbolt.Cursor, prefix, after []byte, isAfter, descending bool) func(
 		default:
 			k, v = lastOf(c, prefix)
 		}
-		for k != nil && hasPrefix(k, prefix) && yield(k, v) {
+		for k != nil && hasPrefix(k, prefix) {
+			if !yield(k, v) {
+				return
+			}
 			if descending {
 				k, v = c.Prev()
 			} else {
 				k, v = c.Next()
 			}
 		}
+		if k != nil {
+			if err := s.genuineValue(tx, bucket, k, v); err != nil {
+				*fault = s.corrupt(bucket, prefix, err)
+			}
+		}
 	}
+}
+
+// behind is the first key behind all that begin with prefix, or nothing if there can
+// be none.
+func behind(prefix []byte) []byte {
+	next := slices.Clone(prefix)
+	for i := len(next) - 1; i >= 0; i-- {
+		if next[i]++; next[i] != 0 {
+			return next[:i+1]
+		}
+	}
+	return nil
 }
 
 // lastOf is the last pair whose key begins with prefix, or one before them.
 func lastOf(c *bbolt.Cursor, prefix []byte) (k, v []byte) {
-	next := slices.Clone(prefix) // the first key behind all of them
-	for i := len(next) - 1; i >= 0; i-- {
-		if next[i]++; next[i] != 0 {
-			if k, _ = c.Seek(next[:i+1]); k != nil {
-				return c.Prev()
-			}
-			break
+	if next := behind(prefix); next != nil {
+		if k, _ = c.Seek(next); k != nil {
+			return c.Prev()
 		}
 	}
 	return c.Last()
@@ -122,7 +149,7 @@ func (s *Store) Entry(_ context.Context, tenant, log, name string) (*store.Entry
 		}
 		seq := tx.Bucket(bName).Get(numbered(h.number, []byte(name)))
 		if seq == nil {
-			return store.ErrNotFound
+			return s.absent(tx, bName, numbered(h.number, []byte(name)))
 		}
 		k = numbered(h.number, seq)
 		v := tx.Bucket(bEntry).Get(k)
@@ -147,6 +174,7 @@ func (s *Store) Entries(_ context.Context, tenant, log string, page store.Page) 
 	now := stamp(s.now())
 	var keys, raws [][]byte
 	err = s.view(func(tx *bbolt.Tx) error {
+		var scanned error
 		keys, raws, more = nil, nil, false
 		h, err := s.readHead(tx, key2(tenant, log), now)
 		if err != nil || h == nil {
@@ -156,14 +184,13 @@ func (s *Store) Entries(_ context.Context, tenant, log string, page store.Page) 
 		if page.AfterSeq != nil {
 			after = be64(*page.AfterSeq)
 		}
-		c := tx.Bucket(bEntry).Cursor()
-		for k, v := range scan(c, be64(h.number), after, after != nil, page.Descending) {
+		for k, v := range s.scan(tx, bEntry, be64(h.number), after, after != nil, page.Descending, &scanned) {
 			if more = len(keys) >= page.Limit; more {
 				break
 			}
 			keys, raws = append(keys, slices.Clone(k)), append(raws, slices.Clone(v))
 		}
-		return nil
+		return scanned
 	})
 	if err != nil {
 		return nil, false, err
@@ -197,7 +224,7 @@ type head struct {
 // readHead is the head of a log that is there, or nil.
 func (s *Store) readHead(tx *bbolt.Tx, k []byte, now stamped) (*head, error) {
 	v := tx.Bucket(bLog).Get(k)
-	switch err := s.there(bLog, k, v, now); {
+	switch err := s.there(tx, bLog, k, v, now); {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, nil // there is none
 	case err != nil:

@@ -115,6 +115,11 @@ func (w *writing) expire(k []byte) error {
 	}
 	v := w.bucket(bucket).Get(key)
 	if e := stamped(k[:stampLen]); v == nil || end(v) != e {
+		if v == nil {
+			if err := w.s.absent(w.tx, bucket, key); !errors.Is(err, store.ErrNotFound) {
+				w.s.warn(err.Error())
+			}
+		}
 		w.delete(bExp, k) // about nothing, or about what ends at another time
 		return w.err
 	}
