@@ -69,6 +69,7 @@ const (
 
 	DefaultBackgroundWorkers   = 64
 	DefaultBackgroundQueue     = 1000
+	DefaultBackgroundShare     = 90 // percent
 	DefaultBackgroundLease     = Duration(30 * time.Second)
 	DefaultBackgroundResumeFor = Duration(5 * time.Minute)
 
@@ -217,6 +218,11 @@ type Upstream struct {
 	// name is left out, and reported. Models may take to answering in the same way.
 	NamePrefix bool `yaml:"name_prefix"`
 
+	// ReasoningSummary asks an upstream that speaks Responses for summaries of what
+	// the model thinks, for chat clients, who cannot ask for them: they get them as
+	// reasoning_content. A client's own reasoning.summary counts more.
+	ReasoningSummary ReasoningSummary `yaml:"reasoning_summary"`
+
 	// Learn says whether a refusal that names what the server does not take changes
 	// its dialect for the model, for LearnTTL. What Overrides set is not changed.
 	Learn    bool     `yaml:"learn"`
@@ -250,6 +256,30 @@ type Upstream struct {
 
 	// MaxResponseBytes bounds one reply of the upstream, streamed or not.
 	MaxResponseBytes ByteSize `yaml:"max_response_bytes"`
+}
+
+// ReasoningSummary is the kind of summary that is asked for.
+type ReasoningSummary string
+
+// The values of ReasoningSummary: none, or those of the Responses API.
+const (
+	SummaryOff      ReasoningSummary = "off"
+	SummaryAuto     ReasoningSummary = "auto"
+	SummaryConcise  ReasoningSummary = "concise"
+	SummaryDetailed ReasoningSummary = "detailed"
+)
+
+// Values are its values as texts.
+func (ReasoningSummary) Values() []string {
+	return texts(SummaryOff, SummaryAuto, SummaryConcise, SummaryDetailed)
+}
+
+// Asks is the summary that is asked for, or "".
+func (s ReasoningSummary) Asks() string {
+	if s == SummaryOff {
+		return ""
+	}
+	return string(s)
 }
 
 // UpstreamAPI is the API that an upstream speaks.
@@ -462,6 +492,9 @@ type Background struct {
 	// with 429.
 	Queue int `yaml:"queue"`
 
+	// TenantShare is how much of the places one tenant may fill, in percent.
+	TenantShare int `yaml:"tenant_share"`
+
 	// Lease is how long a response counts as being made without a sign of life
 	// of its process. The clocks of the replicas may differ by a third of it.
 	Lease Duration `yaml:"lease"`
@@ -573,8 +606,10 @@ func (Obfuscation) Values() []string {
 
 func defaultUpstream(url string) Upstream {
 	return Upstream{
-		URL:     url,
-		API:     APIChat,
+		URL:              url,
+		API:              APIChat,
+		ReasoningSummary: SummaryOff,
+
 		Grammar: GrammarOff,
 		Timeouts: UpstreamTimeouts{
 			Connect:   DefaultConnectTimeout,
@@ -631,10 +666,12 @@ func Default() *Config {
 			UsageGrace:     DefaultUsageGrace,
 		},
 		Background: Background{
-			Workers:   DefaultBackgroundWorkers,
-			Queue:     DefaultBackgroundQueue,
-			Lease:     DefaultBackgroundLease,
-			ResumeFor: DefaultBackgroundResumeFor,
+			Workers: DefaultBackgroundWorkers,
+			Queue:   DefaultBackgroundQueue,
+
+			TenantShare: DefaultBackgroundShare,
+			Lease:       DefaultBackgroundLease,
+			ResumeFor:   DefaultBackgroundResumeFor,
 		},
 		WebSocket: WebSocket{
 			Enabled:  true,

@@ -358,6 +358,7 @@ func (v *validator) stream(s *Stream) {
 func (v *validator) background(b *Background) {
 	v.count("background.workers", b.Workers, 0, 100_000)
 	v.count("background.queue", b.Queue, 1, 1_000_000)
+	v.count("background.tenant_share", b.TenantShare, 1, 100)
 	v.duration("background.lease", b.Lease, Duration(100*time.Millisecond), Duration(time.Hour))
 	v.duration("background.resume_for", b.ResumeFor, 0, maxPhase)
 }

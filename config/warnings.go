@@ -54,6 +54,8 @@ func (c *Config) Warnings() []string {
 			section+".url: Azure's path is /openai/v1, or /openai/deployments/NAME with ?api-version=…")
 		warn(u.NamePrefix && u.API != APIResponses,
 			section+".name_prefix: says nothing, because the upstream speaks the Chat API, whose messages have names")
+		warn(u.ReasoningSummary != SummaryOff && u.API != APIResponses,
+			section+".reasoning_summary: says nothing, because the upstream speaks the Chat API, which has no summaries")
 		for _, effort := range u.unknownEfforts() {
 			warn(true, section+".overrides.reasoning.efforts: "+effort+" is not an effort that this version knows")
 		}

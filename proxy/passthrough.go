@@ -112,7 +112,7 @@ func (x *exchange) passBody(path string) (streaming bool) {
 // for one that comes in chunks.
 func (x *exchange) passOn(path string, body []byte, length int, stream *upstream.StreamBody) (streaming bool) {
 	ctx := x.ctx
-	if stream == nil && ctx.IsPost() && !x.backend.passes(path) {
+	if stream == nil && ctx.IsPost() && (!x.backend.passes(path) || x.front != nil) {
 		return x.translated(path, x.readyFor(path))
 	}
 	x.ownsReply(path)

@@ -144,6 +144,11 @@ func (x *exchange) toOwnResponses() *translate.Error {
 	}
 	if x.backend.wholeResponses() {
 		opt.Sealer = x
+	} else {
+		opt.Dialect = x.dialect
+		if err := x.req.PrepareOwn(x.chat.History, x.dialect); err != nil {
+			return err
+		}
 	}
 	x.check = nil // the backend holds itself to the format
 	size := len(x.body)
