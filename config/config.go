@@ -95,6 +95,16 @@ type Config struct {
 	// Empty: there is no such listener. Never put it on a public address.
 	Admin string `yaml:"admin"`
 
+	// AllowedHosts are further names by which clients may call a listener on a
+	// loopback address (Host, without the port): a web page can have any name lead
+	// there. With names here, listeners on other addresses take these alone, and
+	// addresses.
+	AllowedHosts []string `yaml:"allowed_hosts"`
+
+	// AllowedOrigins are the web pages that may send requests, as in the Origin header:
+	// https://app.example.com, or with a * at the end for all that begin so.
+	AllowedOrigins []string `yaml:"allowed_origins"`
+
 	// Log says what is logged, and how.
 	Log Log `yaml:"log"`
 
@@ -340,6 +350,13 @@ type Auth struct {
 	// Empty: every client may come in, its Authorization is what separates
 	// tenants, and it is forwarded.
 	APIKeysFile string `yaml:"api_keys_file"`
+
+	// Passthrough is what clients with keys of APIKeysFile may reach at the upstream
+	// beside answers (models, embeddings, audio, images, moderations, completions):
+	// a method, or *, and a path without /v1, which may end in /* for all below it.
+	// What one principal makes there does not exist for others; what lists is not
+	// separated, and shows all that the operator's account has.
+	Passthrough []string `yaml:"passthrough"`
 }
 
 // Store is where responses and conversations are kept.

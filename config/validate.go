@@ -98,6 +98,17 @@ func (v *validator) enums(section reflect.Value, prefix string) {
 }
 
 func (v *validator) listeners(c *Config) {
+	for _, host := range c.AllowedHosts {
+		if _, problem := checkHost(strings.ToLower(host)); problem != "" || strings.Contains(host, ":") {
+			v.fail("allowed_hosts", "must be names of hosts without a port, such as antiphon.internal")
+		}
+	}
+	for _, origin := range c.AllowedOrigins {
+		scheme, rest, ok := strings.Cut(origin, "://")
+		if origin != "null" && origin != "*" && (!ok || scheme == "" || rest == "" || strings.ContainsAny(rest, "/?# ")) {
+			v.fail("allowed_origins", "must be what browsers send as Origin, such as https://app.example.com: scheme, host and port, without a path")
+		}
+	}
 	host, port, ok := v.address("listen", c.Listen)
 	if c.Admin == "" {
 		return
