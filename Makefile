@@ -47,6 +47,7 @@ chaos: ## kill -9 of antiphon under load, and of those who write to durable stor
 prove: export ANTIPHON_PROVE ?= 1
 prove: ## the long forms of what is promised to strangers: thousands of streams, slow clients, huge bodies and replies, no descriptors (minutes; needs 20,000 descriptors)
 	cd e2e && $(GO) test -count=1 -timeout 30m -v ./prove
+	$(GO) test -count=1 -v ./proxy/upstream -run IdleBoundary -long
 	$(GO) test -count=1 -timeout 10m -run OutOfDescriptors -v ./cmd/antiphon
 
 e2e: ## real clients against the real binary

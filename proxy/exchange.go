@@ -78,6 +78,13 @@ type exchange struct {
 	routed    bool // it is settled which upstreams it may go to
 	bound     bool // it goes on with what an upstream keeps
 	keepChats bool // chat completions with store:true are kept
+	mine      bool // what it names at the upstream is the tenant's
+
+	fault    upstreamFault // of the last request to the upstream
+	repeated int           // failures before it that were no warnings
+	errParam string
+
+	owning *upstreamIDs // the ids in the reply are to be written down as the tenant's; nil: they are not
 
 	holding bool   // events are held back until then
 	held    []byte // those events
@@ -199,6 +206,8 @@ func (x *exchange) recycle() {
 	x.held, x.holding = release(x.held), false
 	x.server, x.client, x.ctx, x.header, x.reply = nil, nil, nil, nil, nil
 	x.place, x.summary, x.grant, x.candidates = nil, nil, nil, x.candidates[:0]
+	x.mine, x.owning = false, nil
+	x.fault, x.repeated, x.errParam = upstreamFault{}, 0, ""
 	x.kept, x.keepChats, x.routed, x.bound, x.compacts = nil, false, false, false, ""
 	x.peeked, x.replyStart, x.replyErr = x.peeked[:0], release(x.replyStart), nil
 	x.tenant, x.principal = "", ""
