@@ -15,6 +15,7 @@
 //	the budget of memory                       memory_budget.go
 //	buffers that requests share                buffer.go, desk.go
 //	who is it, whose data is it                auth.go, tenant.go
+//	web pages: Host, Origin, content types     pages.go
 //	which models a key may use                 allowed_models.go
 //	limits of a tenant                         quota.go
 //	the client has left                        clients.go, gone_linux.go, gone_other.go
@@ -24,9 +25,10 @@
 //
 //	POST /responses, step by step              create.go
 //	chat clients of Responses backends         chat_front.go, chat_choices.go
-//	a Responses body on the chat path          chat_misplaced.go
+//	a Responses body on the chat path          chat_misplaced.go, misplaced_reply.go
 //	Responses clients of Responses backends    responses_upstream.go
-//	everything else under /v1                  passthrough.go
+//	everything else under /v1                  passthrough.go, pass_allowed.go
+//	ids that an upstream made                  upstream_ids.go
 //	the request as it goes to an upstream      attempt.go, headers.go
 //	files and images that are fetched          fetched.go
 //	asking again: failover, overrides, truncation retry.go
@@ -56,7 +58,7 @@
 //	previous_response_id, item references      history.go
 //	conversations and their items              conversations.go, conversation_items.go
 //	a response in a conversation, its lock     conversation_turn.go
-//	reasoning that chat clients cannot carry   kept_reasoning.go
+//	reasoning that chat clients cannot carry   kept_reasoning.go, kept_refused.go
 //	envelopes that clients carry               sealer.go
 //	compact, context_management                compact.go
 //	input_tokens                               input_tokens.go
@@ -69,6 +71,7 @@
 //	errors as the API says them                errors.go
 //	secrets that stay inside                   redaction.go
 //	one log line a request                     accesslog.go
+//	failures of upstreams in the log           upstream_log.go
 //	metrics, health, profiles                  admin.go
 //	recordings                                 record.go
 package proxy

@@ -96,15 +96,15 @@
 //
 // A partial Responses API is completed: ResponsesTurn:
 //
-//	the request for it                         responses_responses_request.go
+//	the request for it, its tools              responses_responses_request.go, responses_responses_tools.go
 //	the reply                                  responses_responses_turn.go
 //
 // A chat request becomes a Responses request:
 //
 //	parsed and validated                       chatfront_request.go, chatfront_validate.go,
-//	                                           chatfront_message.go, chatfront_tools.go
+//	                                           chatfront_message.go, chatfront_part.go, chatfront_tools.go
 //	the request for the backend                chatfront_responses.go, chatfront_input.go
-//	reasoning that chat clients cannot carry   chatfront_kept.go
+//	reasoning: asked for, given back           chatfront_reasoning.go, chatfront_kept.go
 //
 // A response becomes a chat completion: ChatTurn:
 //
@@ -119,6 +119,7 @@
 //	events and whole replies                   responses_reply.go, responses_reply_item.go
 //	which item is meant                        responses_reply_match.go
 //	two texts of the same arguments            responses_reply_arguments.go
+//	citations                                  responses_reply_citations.go
 //	an event like the one before               responses_reply_shape.go
 //	errors with status 200                     refusal_responses.go
 //
