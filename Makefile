@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZ    ?= 60s
 BIN     := bin/antiphon
 
-.PHONY: help build demo test unit race random fuzz chaos prove e2e ollama bench compare golden docs lint vuln docker clean
+.PHONY: help build demo test check unit race random fuzz chaos prove e2e ollama bench compare golden docs lint vuln docker clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -23,6 +23,9 @@ demo: build ## the proxy with a built-in backend on 127.0.0.1:8080: no key, no n
 
 test: ## installs what the tests need and runs them all
 	./test.sh
+
+check: ## format, vet, linters and the tests of the packages, without the race detector: for every edit
+	./test.sh check
 
 unit: ## the tests of the packages, without the race detector
 	$(GO) test ./...
@@ -44,6 +47,7 @@ chaos: ## kill -9 of antiphon under load, and of those who write to durable stor
 prove: export ANTIPHON_PROVE ?= 1
 prove: ## the long forms of what is promised to strangers: thousands of streams, slow clients, huge bodies and replies, no descriptors (minutes; needs 20,000 descriptors)
 	cd e2e && $(GO) test -count=1 -timeout 30m -v ./prove
+	$(GO) test -count=1 -v ./proxy/upstream -run IdleBoundary -long
 	$(GO) test -count=1 -timeout 10m -run OutOfDescriptors -v ./cmd/antiphon
 
 e2e: ## real clients against the real binary
@@ -64,10 +68,8 @@ golden: ## write what the code does to the golden cases; review the diff
 docs: ## write the generated pages of docs/
 	$(GO) test ./translate ./proxy -run Docs -update
 
-lint: ## vet, format, and the linters of .golangci.yml
-	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
-	$(GO) vet ./...
-	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run
+lint: ## the linters of .golangci.yml
+	./test.sh lint
 
 vuln: ## known vulnerabilities in what the program uses
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what the tests need and runs them all: test.sh
-# or a part of them: test.sh unit | fuzz [TIME [PATTERN]] | e2e | ollama
+# or a part of them: test.sh check | lint | unit | fuzz [TIME [PATTERN]] | e2e | ollama
 set -euo pipefail
 cd "$(dirname "$0")"
 # The flags of make build, for everything but the race detector, which needs cgo: so
@@ -35,10 +35,22 @@ lint() {
   go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run
 }
 
-unit() {
+vet() {
   say "format and vet"
   test -z "$(gofmt -l $(git ls-files '*.go'))" || { gofmt -l $(git ls-files '*.go'); exit 1; }
   go vet ./...
+}
+
+# check is for every edit: what most mistakes show in, in the time that one waits for.
+check() {
+  vet
+  lint
+  say "tests of the packages"
+  go test -short ./...
+}
+
+unit() {
+  vet
   (cd e2e && go vet ./...)
   (cd bench && go vet ./... && go test ./...)
   [ -f ../shared/openapi.yaml ] || say "no ../shared/openapi.yaml: nothing is compared with the API's description"
@@ -153,8 +165,10 @@ meanwhile() {
 
 case "${1:-all}" in
   all) tools; unit; meanwhile; e2e; ollama; say "all tests passed" ;;
+  check) check ;;
+  lint) lint ;;
   unit) tools; unit; lint ;;
   e2e | ollama) tools; "$1" ;;
   fuzz) fuzz "${2:-60s}" "${3:-.}" ;;
-  *) echo "usage: test.sh [unit | fuzz [TIME [PATTERN]] | e2e | ollama]" >&2; exit 2 ;;
+  *) echo "usage: test.sh [check | lint | unit | fuzz [TIME [PATTERN]] | e2e | ollama]" >&2; exit 2 ;;
 esac

@@ -69,6 +69,7 @@ const (
 
 	DefaultBackgroundWorkers   = 64
 	DefaultBackgroundQueue     = 1000
+	DefaultBackgroundShare     = 90 // percent
 	DefaultBackgroundLease     = Duration(30 * time.Second)
 	DefaultBackgroundResumeFor = Duration(5 * time.Minute)
 
@@ -93,6 +94,16 @@ type Config struct {
 	// Admin is the address of /metrics, /healthz, /readyz and /debug/pprof.
 	// Empty: there is no such listener. Never put it on a public address.
 	Admin string `yaml:"admin"`
+
+	// AllowedHosts are further names by which clients may call a listener on a
+	// loopback address (Host, without the port): a web page can have any name lead
+	// there. With names here, listeners on other addresses take these alone, and
+	// addresses.
+	AllowedHosts []string `yaml:"allowed_hosts"`
+
+	// AllowedOrigins are the web pages that may send requests, as in the Origin header:
+	// https://app.example.com, or with a * at the end for all that begin so.
+	AllowedOrigins []string `yaml:"allowed_origins"`
 
 	// Log says what is logged, and how.
 	Log Log `yaml:"log"`
@@ -207,6 +218,11 @@ type Upstream struct {
 	// name is left out, and reported. Models may take to answering in the same way.
 	NamePrefix bool `yaml:"name_prefix"`
 
+	// ReasoningSummary asks an upstream that speaks Responses for summaries of what
+	// the model thinks, for chat clients, who cannot ask for them: they get them as
+	// reasoning_content. A client's own reasoning.summary counts more.
+	ReasoningSummary ReasoningSummary `yaml:"reasoning_summary"`
+
 	// Learn says whether a refusal that names what the server does not take changes
 	// its dialect for the model, for LearnTTL. What Overrides set is not changed.
 	Learn    bool     `yaml:"learn"`
@@ -240,6 +256,30 @@ type Upstream struct {
 
 	// MaxResponseBytes bounds one reply of the upstream, streamed or not.
 	MaxResponseBytes ByteSize `yaml:"max_response_bytes"`
+}
+
+// ReasoningSummary is the kind of summary that is asked for.
+type ReasoningSummary string
+
+// The values of ReasoningSummary: none, or those of the Responses API.
+const (
+	SummaryOff      ReasoningSummary = "off"
+	SummaryAuto     ReasoningSummary = "auto"
+	SummaryConcise  ReasoningSummary = "concise"
+	SummaryDetailed ReasoningSummary = "detailed"
+)
+
+// Values are its values as texts.
+func (ReasoningSummary) Values() []string {
+	return texts(SummaryOff, SummaryAuto, SummaryConcise, SummaryDetailed)
+}
+
+// Asks is the summary that is asked for, or "".
+func (s ReasoningSummary) Asks() string {
+	if s == SummaryOff {
+		return ""
+	}
+	return string(s)
 }
 
 // UpstreamAPI is the API that an upstream speaks.
@@ -310,6 +350,13 @@ type Auth struct {
 	// Empty: every client may come in, its Authorization is what separates
 	// tenants, and it is forwarded.
 	APIKeysFile string `yaml:"api_keys_file"`
+
+	// Passthrough is what clients with keys of APIKeysFile may reach at the upstream
+	// beside answers (models, embeddings, audio, images, moderations, completions):
+	// a method, or *, and a path without /v1, which may end in /* for all below it.
+	// What one principal makes there does not exist for others; what lists is not
+	// separated, and shows all that the operator's account has.
+	Passthrough []string `yaml:"passthrough"`
 }
 
 // Store is where responses and conversations are kept.
@@ -445,6 +492,9 @@ type Background struct {
 	// with 429.
 	Queue int `yaml:"queue"`
 
+	// TenantShare is how much of the places one tenant may fill, in percent.
+	TenantShare int `yaml:"tenant_share"`
+
 	// Lease is how long a response counts as being made without a sign of life
 	// of its process. The clocks of the replicas may differ by a third of it.
 	Lease Duration `yaml:"lease"`
@@ -556,8 +606,10 @@ func (Obfuscation) Values() []string {
 
 func defaultUpstream(url string) Upstream {
 	return Upstream{
-		URL:     url,
-		API:     APIChat,
+		URL:              url,
+		API:              APIChat,
+		ReasoningSummary: SummaryOff,
+
 		Grammar: GrammarOff,
 		Timeouts: UpstreamTimeouts{
 			Connect:   DefaultConnectTimeout,
@@ -614,10 +666,12 @@ func Default() *Config {
 			UsageGrace:     DefaultUsageGrace,
 		},
 		Background: Background{
-			Workers:   DefaultBackgroundWorkers,
-			Queue:     DefaultBackgroundQueue,
-			Lease:     DefaultBackgroundLease,
-			ResumeFor: DefaultBackgroundResumeFor,
+			Workers: DefaultBackgroundWorkers,
+			Queue:   DefaultBackgroundQueue,
+
+			TenantShare: DefaultBackgroundShare,
+			Lease:       DefaultBackgroundLease,
+			ResumeFor:   DefaultBackgroundResumeFor,
 		},
 		WebSocket: WebSocket{
 			Enabled:  true,

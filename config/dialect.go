@@ -46,6 +46,14 @@ func ParseOverrides(name, text string) (Overrides, error) {
 // Sets reports whether the overrides decide about a field of the dialect, given by
 // its key with dots. An entry of extra_params is decided about with the list.
 func (o Overrides) Sets(key string) bool {
+	if refused, ok := strings.CutPrefix(key, "responses.refuses."); ok {
+		for param, name := range responsesNames {
+			if name == refused && o.Sets("accepts."+param) {
+				return true
+			}
+		}
+		return o.Sets("responses.refuses")
+	}
 	path := strings.Split(key, ".")
 	if path[0] == "extra_params" {
 		path = path[:1]
@@ -71,6 +79,39 @@ func (o Overrides) Facts() (facts []translate.Fact) {
 		}
 	}
 	return facts
+}
+
+// responsesNames are the names in the Responses API of what accepts is about. What has
+// none there, or is a matter of another setting, is refused: see acceptResponses.
+var responsesNames = map[string]string{
+	"temperature": "temperature", "top_p": "top_p", "presence_penalty": "presence_penalty", "frequency_penalty": "frequency_penalty",
+	"parallel_tool_calls": "parallel_tool_calls", "verbosity": "text.verbosity", "service_tier": "service_tier", "user": "user",
+	"safety_identifier": "safety_identifier", "prompt_cache_key": "prompt_cache_key",
+	"prompt_cache_retention": "prompt_cache_retention", "moderation": "moderation",
+}
+
+// acceptResponses makes what the overrides say in accepts count for a backend that speaks
+// Responses too. What a preset accepts is about its chat API and says nothing here.
+func (o Overrides) acceptResponses(d *translate.Dialect) []*Error {
+	var errs []*Error
+	for _, f := range o.Facts() {
+		param, ok := strings.CutPrefix(f.Key, "accepts.")
+		if !ok {
+			continue
+		}
+		name, known := responsesNames[param]
+		switch {
+		case param == "logprobs":
+			d.Responses.Logprobs = f.Value == "true"
+		case !known:
+			errs = append(errs, complaint(place{}, "upstream.overrides."+f.Key, "it has no meaning with upstream.api: responses; remove it"))
+		case f.Value == "false":
+			*d, _ = d.With(translate.Fact{Key: "responses.refuses." + name, Value: "true"})
+		default:
+			*d, _ = d.With(translate.Fact{Key: "responses.refuses." + name, Value: "false"})
+		}
+	}
+	return errs
 }
 
 // Len returns the number of values that are overridden.
@@ -129,6 +170,9 @@ func (u *Upstream) effectiveDialect() (translate.Dialect, []*Error) {
 	for _, s := range u.Overrides.settings {
 		errs = append(errs, s.override(&d, u.Overrides.depth)...)
 	}
+	if u.API == APIResponses {
+		errs = append(errs, u.Overrides.acceptResponses(&d)...)
+	}
 	return d, append(errs, checkDialect(&d)...)
 }
 
@@ -146,6 +190,10 @@ func (s *setting) override(d *translate.Dialect, depth int) (errs []*Error) {
 		return errs
 	}
 	switch {
+	case strings.TrimSuffix(key, "_add") == "responses.refuses":
+		if slices.ContainsFunc(s.list, func(name string) bool { return !isWord(strings.ReplaceAll(name, ".", "_")) }) {
+			errs = append(errs, complaint(place{}, "upstream.overrides."+key, "must consist of names of parameters of the Responses API, such as top_p or reasoning.summary"))
+		}
 	case key != callExtras:
 		errs = checkExtraParams(key, s.list)
 	case slices.ContainsFunc(s.list, func(name string) bool { return !isWord(name) || slices.Contains(callMembers, name) }):

@@ -8,12 +8,14 @@
 //	the YAML file, line numbers, ${ENV}      yaml.go
 //	how one value finds its field            assign.go (unknown keys: suggest.go)
 //	ranges, rules across keys, warnings      validate.go, warnings.go
-//	what may not be printed                  secret.go, redact.go
+//	what may not be printed                  secret.go, secrets.go, redact.go
 //	"30s" and "64MiB"                        units.go
 //	the upstream's URL taken apart           target.go
 //	presets and overrides of the dialect     dialect.go
 //	the authorities of the upstream          tls.go
 //	the file of inbound API keys             keys.go
+//	the store's URL taken apart              store.go
+//	how a complaint reads                    errors.go
 //
 // A file and the flags are first turned into a flat list of settings: a path,
 // a text and where it was written. Each setting is then assigned to the field

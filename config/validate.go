@@ -98,6 +98,17 @@ func (v *validator) enums(section reflect.Value, prefix string) {
 }
 
 func (v *validator) listeners(c *Config) {
+	for _, host := range c.AllowedHosts {
+		if _, problem := checkHost(strings.ToLower(host)); problem != "" || strings.Contains(host, ":") {
+			v.fail("allowed_hosts", "must be names of hosts without a port, such as antiphon.internal")
+		}
+	}
+	for _, origin := range c.AllowedOrigins {
+		scheme, rest, ok := strings.Cut(origin, "://")
+		if origin != "null" && origin != "*" && (!ok || scheme == "" || rest == "" || strings.ContainsAny(rest, "/?# ")) {
+			v.fail("allowed_origins", "must be what browsers send as Origin, such as https://app.example.com: scheme, host and port, without a path")
+		}
+	}
 	host, port, ok := v.address("listen", c.Listen)
 	if c.Admin == "" {
 		return
@@ -347,6 +358,7 @@ func (v *validator) stream(s *Stream) {
 func (v *validator) background(b *Background) {
 	v.count("background.workers", b.Workers, 0, 100_000)
 	v.count("background.queue", b.Queue, 1, 1_000_000)
+	v.count("background.tenant_share", b.TenantShare, 1, 100)
 	v.duration("background.lease", b.Lease, Duration(100*time.Millisecond), Duration(time.Hour))
 	v.duration("background.resume_for", b.ResumeFor, 0, maxPhase)
 }

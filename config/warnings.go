@@ -43,7 +43,7 @@ func (c *Config) Warnings() []string {
 			"listen: anyone who can reach "+c.Listen+" can use the upstream; set auth.api_keys_file, or let the upstream check keys")
 		warn(c.Auth.APIKeysFile != "" && u.Key.IsZero() && !private(target.Hostname),
 			section+".key: not set, and with auth.api_keys_file no client's Authorization is forwarded, so that the upstream gets no credential")
-		warn(c.Auth.APIKeysFile == "" && u.Key.IsZero() && len(c.Upstreams) > 0 && !private(target.Hostname),
+		warn(c.Auth.APIKeysFile == "" && u.Key.IsZero() && len(c.Upstreams) > 0,
 			section+".key: not set, so that this upstream gets the client's Authorization, as others may; set a key for each")
 		warn(!target.TLS && !u.Key.IsZero() && !private(target.Hostname),
 			section+".url: "+section+".key travels in clear text to "+target.Hostname+"; use https://")
@@ -54,6 +54,8 @@ func (c *Config) Warnings() []string {
 			section+".url: Azure's path is /openai/v1, or /openai/deployments/NAME with ?api-version=…")
 		warn(u.NamePrefix && u.API != APIResponses,
 			section+".name_prefix: says nothing, because the upstream speaks the Chat API, whose messages have names")
+		warn(u.ReasoningSummary != SummaryOff && u.API != APIResponses,
+			section+".reasoning_summary: says nothing, because the upstream speaks the Chat API, which has no summaries")
 		for _, effort := range u.unknownEfforts() {
 			warn(true, section+".overrides.reasoning.efforts: "+effort+" is not an effort that this version knows")
 		}
@@ -99,6 +101,10 @@ func loopback(address string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost")
 }
+
+// Loopback reports whether an address of a listener, host:port, is for this machine
+// only.
+func Loopback(address string) bool { return loopback(address) }
 
 // everywhere reports whether a listener's host is all addresses of the machine.
 func everywhere(host string) bool {

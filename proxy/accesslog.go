@@ -23,8 +23,8 @@ func (x *exchange) account() {
 	}
 	level := zapcore.InfoLevel
 	switch x.outcome {
-	case metrics.OutcomeError, metrics.OutcomeFailed:
-		level = zapcore.WarnLevel
+	case metrics.OutcomeError, metrics.OutcomeFailed, metrics.OutcomeUpstream:
+		level = x.failureLevel()
 	case metrics.OutcomeClientGone:
 		level = zapcore.DebugLevel
 	}
@@ -55,6 +55,8 @@ func (x *exchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddInt("attempts", x.attempts)
 		enc.AddDuration("upstream_first_byte", x.firstByte)
 	}
+	x.addFault(enc)
+	x.addRefused(enc)
 	if x.lane != "" {
 		enc.AddString("lane", x.lane)
 	}

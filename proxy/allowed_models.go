@@ -24,10 +24,10 @@ func (x *exchange) admitPassing() *translate.Error {
 			}
 		}
 	}
-	if !ctx.IsPost() {
+	if !ctx.IsPost() && (!x.grant.Bounded() || ctx.IsGet() || ctx.IsHead() || ctx.IsDelete()) {
 		return nil
 	}
-	if x.grant.Bounded() && !isJSON(ctx) {
+	if x.grant.Bounded() && !isJSON(ctx) && !(x.mine && ctx.Request.Header.ContentLength() == 0) {
 		return &translate.Error{Status: 403, Type: translate.TypeInvalidRequest, Code: "model_not_readable",
 			Message: "This API key is for certain models only, and this server can only tell the model of a request with a JSON body."}
 	}
@@ -43,6 +43,9 @@ func (x *exchange) mayPass(body []byte) *translate.Error {
 	var d jsonx.Doc
 	if err := d.Parse(body, x.server.requestLimits.Limits); err != nil {
 		return clientError(400, "", "", "We could not parse the JSON body of your request: "+err.Error()+".")
+	}
+	if d.Get(jsonx.Root, "model") == 0 && x.mine { // about what is kept: conversations have no model
+		return nil
 	}
 	if name := stringMember(&d, jsonx.Root, "model"); !x.grant.Allows(name) {
 		return errNoModel(name)

@@ -31,6 +31,7 @@ type backend struct {
 
 	fallback    []*backend
 	health      health
+	failures    failureLog
 	learning    learning
 	noTokenizer absences
 

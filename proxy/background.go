@@ -55,7 +55,7 @@ func (s *Server) enqueue(x *exchange) *translate.Error {
 		return clientError(400, "unsupported_parameter", "background",
 			"Unsupported parameter: 'background' is switched off on this server.")
 	}
-	if !s.runs.reserve() {
+	if !s.runs.reserve(x.tenant) {
 		s.metrics.Rejected.Add(1)
 		x.reply.Set("Retry-After", "5")
 		return &translate.Error{
@@ -63,7 +63,7 @@ func (s *Server) enqueue(x *exchange) *translate.Error {
 			Message: "As many background responses are waiting as this server is configured to hold. Try again in a moment.",
 		}
 	}
-	defer s.runs.unreserve()
+	defer s.runs.unreserve(x.tenant)
 	x.beginTurn()
 	events := splitEvents(nil, x.turn.Queue(x.out[:0]))
 	now := time.Now()

@@ -226,6 +226,7 @@ func TestRefusedWhileSending(t *testing.T) {
 	}
 	r := newRig(t, up.URL(), func(s *setup) {
 		s.opt.Keys, s.noKey = keys, true
+		s.cfg.Auth.Passthrough = []string{"POST /files"}
 		s.cfg.Limits.Body, s.cfg.Limits.Upload = config.MiB, 2*config.MiB
 	})
 	const key = "Authorization: Bearer sk-alice"

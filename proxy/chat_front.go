@@ -26,7 +26,11 @@ type chatFront struct {
 
 	x      *exchange
 	scope  keptScope                                 // of x.backend; empty until something is asked for
-	lookup func(key []byte) *translate.KeptReasoning // keptFor, made once
+	lookup func(key []byte) *translate.KeptReasoning // giveKept, made once
+	given  []string                                  // keys of what was given to the upstream of what is kept
+
+	refusedBy *backend          // the upstream that has refused that
+	misplaced *misplacedRequest // the request came to the wrong place
 }
 
 // choiceReply is the upstream's reply for one choice, and what takes it in.
@@ -80,7 +84,7 @@ func (r *choiceReply) Finishing() bool { return false }
 
 var chatFronts = sync.Pool{New: func() any {
 	f := new(chatFront)
-	f.lookup = func(key []byte) *translate.KeptReasoning { return f.keptScope().get(key) }
+	f.lookup = f.giveKept
 	return f
 }}
 
@@ -123,7 +127,7 @@ func (x *exchange) leaveChat() {
 func (s *Server) answerChat(x *exchange, err *translate.Error) (streaming bool) {
 	f := x.front
 	if err == nil {
-		if err = x.send(); err == nil && x.backend.passes(chatPath) {
+		if err = x.send(); err == nil && f.passes() {
 			x.leaveChat()
 			return x.passBody(chatPath)
 		}
@@ -179,8 +183,12 @@ func (x *exchange) chatTurnOptions() translate.ChatTurnOptions {
 // translation.
 func (f *chatFront) build() (err *translate.Error) {
 	x := f.x
-	if x.backend.passes(chatPath) {
+	f.given = f.given[:0]
+	if f.passes() {
 		return nil
+	}
+	if f.misplaced != nil {
+		return x.toMisplaced()
 	}
 	f.scope = keptScope{}
 	x.wire = append(grow(x.wire, headReserve+len(x.body)+len(x.body)/4), x.server.headRoom[:]...)
@@ -189,7 +197,11 @@ func (f *chatFront) build() (err *translate.Error) {
 		KeepReasoning: x.dialect.Responses.EncryptedReasoning,
 		Kept:          f.lookup,
 		NamePrefix:    x.backend.cfg.NamePrefix,
+		Summary:       x.backend.cfg.ReasoningSummary.Asks(),
 	})
+	if f.refusedBy == x.backend {
+		translate.NoteKeptRefused(&x.losses)
+	}
 	return err
 }
 
@@ -201,14 +213,18 @@ func (f *chatFront) shortens() bool { return false }
 // answered.
 func (f *chatFront) ask() (o outcome) {
 	x := f.x
-	if x.backend.passes(chatPath) {
+	if f.passes() {
 		return o
 	}
 	n := f.req.N
 	for len(f.replies) < n {
 		f.replies = append(f.replies, &choiceReply{})
 	}
-	wire := x.composeTo(x.backend.responsesHead, f.req.Stream)
+	head, stream := x.backend.responsesHead, f.req.Stream || x.dialect.Responses.StreamOnly
+	if x.backend.cfg.API != config.APIResponses { // of a misplaced request
+		head, stream = x.backend.chatHead, f.req.Stream
+	}
+	wire := x.composeTo(head, stream)
 	x.tap()
 	f.send(n, wire)
 	x.firstByte = time.Since(x.start)
@@ -298,7 +314,7 @@ func (f *chatFront) recycle() {
 		r.inbound.recycle()
 		r.front, r.err = nil, nil
 	}
-	f.x, f.scope = nil, keptScope{}
+	f.x, f.scope, f.misplaced, f.refusedBy = nil, keptScope{}, nil, nil
 	chatFronts.Put(f)
 }
 
@@ -314,6 +330,9 @@ func (x *exchange) carry() error {
 		src := f.together(x.backend.cfg.Timeouts.Idle.Std())
 		defer src.end()
 		return x.pump(src)
+	}
+	if f.misplaced != nil && x.backend.cfg.API != config.APIResponses {
+		return x.takeReply(&f.replies[0].inbound, x.misplacedReplyOf(f.replies[0]))
 	}
 	return x.takeReply(&f.replies[0].inbound, f.replies[0])
 }

@@ -75,19 +75,26 @@ func (x *exchange) mayBeResponses(path string) *translate.Error {
 	if err := x.req.EmptyInput(); err != nil {
 		return err
 	}
+	dialect, answers := x.answersMisplaced(history)
+	losses := &x.losses
+	if answers { // they are those of the translation that is sent
+		losses = new(translate.Losses)
+	}
 	body, err := x.req.AppendChat(make([]byte, 0, len(x.body)+len(x.body)/4), translate.ChatOptions{
-		Dialect: x.dialect, History: history, Losses: &x.losses, Sealer: x, Upstream: x.backend.name, Fetched: x.fetchRemote(), Misplaced: true,
+		Dialect: dialect, History: history, Losses: losses, Sealer: x, Upstream: x.backend.name, Fetched: x.fetchRemote(), Misplaced: true,
 	})
 	if err != nil {
 		return err
 	}
-	if x.server.cfg.Loss == config.LossStrict {
+	if !answers && x.server.cfg.Loss == config.LossStrict {
 		if err := x.losses.Refusal(); err != nil {
 			return err
 		}
 	}
-	x.reportLosses()
-	x.earlier = slices.Clone(x.losses.Entries)
+	if !answers {
+		x.reportLosses()
+		x.earlier = slices.Clone(x.losses.Entries)
+	}
 	x.body = body
 	return nil
 }

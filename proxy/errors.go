@@ -51,7 +51,8 @@ func (x *exchange) noteRefusal(e *translate.Error) {
 // quote the request, so they are left out unless the client asks for a trace;
 // where it is the proxy that complains of the upstream, its words are there.
 func (x *exchange) noteError(e *translate.Error) {
-	x.errCode, x.errType = e.Code, e.Type
+	x.errCode, x.errType, x.errParam = e.Code, e.Type, e.Param
+	x.noteWords(e)
 	if x.errText == "" && (e.Origin == translate.OriginProxy || e.Origin == translate.OriginUpstream && x.req.Trace) {
 		x.errText = e.Message
 	}

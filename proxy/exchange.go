@@ -68,9 +68,11 @@ type identity struct {
 
 // routing is where the request may go.
 type routing struct {
-	candidates []*backend // for the model, if there are several upstreams
-	routed     bool       // it is settled which upstreams it may go to
-	bound      bool       // it goes on with what an upstream keeps
+	candidates []*backend   // for the model, if there are several upstreams
+	routed     bool         // it is settled which upstreams it may go to
+	bound      bool         // it goes on with what an upstream keeps
+	mine       bool         // what it names at the upstream is the tenant's
+	owning     *upstreamIDs // the ids in the reply are to be written down as the tenant's; nil: they are not
 }
 
 // continuation is what the request goes on with, and what goes on with its response.
@@ -142,7 +144,10 @@ type tally struct {
 	tokenOut    time.Duration // went to the client
 	attempts    int
 	storeFailed bool
-	shared      int64 // of the memory budget
+	errParam    string
+	fault       upstreamFault // of the last request to the upstream
+	repeated    int           // failures before it that were no warnings
+	shared      int64         // of the memory budget
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}

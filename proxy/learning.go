@@ -53,6 +53,9 @@ const (
 	maxLearnedModels = 2048
 	// maxLessons bounds how often one request is changed.
 	maxLessons = 3
+	// maxParamLessons is that of a Responses backend: refusals name one parameter at a
+	// time, and chat clients send several that models do not take.
+	maxParamLessons = 6
 )
 
 // dialectFor is the upstream's dialect for a model, with what was learned.
@@ -140,15 +143,20 @@ func (b *backend) hints(model string) []translate.Fact {
 // learn changes the exchange's dialect by what a refusal teaches. The request has
 // to be translated again then.
 func (x *exchange) learn(status int, body []byte) bool {
+	if x.dropKept(status, body) {
+		return true
+	}
 	b := x.backend
 	from := translate.Learn
+	most := maxLessons
 	if b.cfg.API == config.APIResponses {
-		if from = translate.LearnResponses; x.front == nil {
+		most = maxParamLessons
+		if from = translate.LearnResponses; x.front == nil && b.wholeResponses() {
 			return false // Responses clients get what they have asked for
 		}
 	}
-	if !b.cfg.Learn || x.changes >= maxLessons {
-		return false
+	if !b.cfg.Learn || x.changes >= most || x.front != nil && x.front.misplaced != nil && b.cfg.API == config.APIResponses {
+		return false // a misplaced request goes up as it is
 	}
 	fact, ok := from(x.dialect, status, body, x.wireBody())
 	once := false // it is about this conversation, and nothing to remember of the upstream
@@ -156,7 +164,7 @@ func (x *exchange) learn(status int, body []byte) bool {
 		fact, ok = translate.LearnOnce(x.dialect, status, body, x.wireBody())
 		once = ok
 	}
-	if !ok || b.cfg.Overrides.Sets(fact.Key) {
+	if !ok || b.cfg.Overrides.Sets(fact.Key) || b.cfg.API == config.APIResponses && x.front == nil && !ownFact(fact) {
 		return false
 	}
 	changed, ok := x.dialect.With(fact)
@@ -169,6 +177,13 @@ func (x *exchange) learn(status int, body []byte) bool {
 	}
 	x.changes++
 	return true
+}
+
+// ownFact reports whether a fact changes what a Responses client's request becomes for a
+// half-built Responses backend, which gets the most of it as it is.
+func ownFact(f translate.Fact) bool {
+	refused, ok := strings.CutPrefix(f.Key, "responses.refuses.")
+	return ok && !strings.Contains(refused, ".") || f.Key == "responses.stream_only"
 }
 
 // model is the model of the request, as the client calls it.

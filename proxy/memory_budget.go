@@ -33,7 +33,8 @@ const (
 type memoryBudget struct {
 	most    int64
 	used    atomic.Int64
-	warned  atomic.Int64 // when, in Unix seconds
+	ending  atomic.Pointer[exchange] // whose reply is being ended, until it has given its share back
+	warned  atomic.Int64             // when, in Unix seconds
 	metrics *metrics.Metrics
 	log     *zap.Logger
 }
@@ -126,6 +127,7 @@ func (x *exchange) holds(answering bool) int64 {
 func (x *exchange) unshare() {
 	x.server.memory.change(-x.shared)
 	x.shared = 0
+	x.server.memory.ending.CompareAndSwap(x, nil)
 }
 
 // roomForBody says whether the budget has room for a body of n bytes, and for what is
@@ -141,6 +143,19 @@ func (x *exchange) roomForBody(n int) *translate.Error {
 func (x *exchange) roomForReply(src source, piece int) bool {
 	if x.share(piece, true) {
 		return true
+	}
+	// Replies that grow together would all end at the same moment. One ends, and the
+	// others, whose upstreams wait meanwhile, go on with what it gives back.
+	const step, steps = 10 * time.Millisecond, 300
+	b := &x.server.memory
+	for i := 0; i < steps && !b.ending.CompareAndSwap(nil, x); i++ {
+		if x.up.Cancelled() != nil {
+			return true // the next read says why
+		}
+		time.Sleep(step)
+		if x.share(piece, true) {
+			return true
+		}
 	}
 	e := x.server.memory.spent(memoryReply)
 	x.errText = e.Message

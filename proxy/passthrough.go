@@ -21,6 +21,10 @@ import (
 // wrong credential, is changed.
 func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	ctx := x.ctx
+	if err := x.maybePassed(path); err != nil {
+		x.respondError(ctx, err)
+		return false
+	}
 	if err := x.admitPassing(); err != nil {
 		x.respondError(ctx, err)
 		return false
@@ -40,7 +44,7 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 	var stream *upstream.StreamBody
 	var body []byte
 	switch {
-	case (s.router.needsModel() || x.grant.Bounded() || x.keepChats) && isJSON(ctx):
+	case (s.separates() && !passedByDefault(string(ctx.Method()), path) || s.router.needsModel() || x.grant.Bounded() || x.keepChats) && isJSON(ctx):
 		if err := x.readAll(int64(s.cfg.Limits.Body)); err != nil {
 			x.respondError(ctx, err)
 			return false
@@ -48,6 +52,12 @@ func (s *Server) passThrough(x *exchange, path string) (streaming bool) {
 		if err := x.mayPass(x.body); err != nil {
 			x.respondError(ctx, err)
 			return false
+		}
+		if !passedByDefault(string(ctx.Method()), path) {
+			if err := x.ownsBody(); err != nil {
+				x.respondError(ctx, err)
+				return false
+			}
 		}
 		if err := x.mayBeResponses(path); err != nil {
 			x.respondError(ctx, err)
@@ -102,9 +112,10 @@ func (x *exchange) passBody(path string) (streaming bool) {
 // for one that comes in chunks.
 func (x *exchange) passOn(path string, body []byte, length int, stream *upstream.StreamBody) (streaming bool) {
 	ctx := x.ctx
-	if stream == nil && ctx.IsPost() && !x.backend.passes(path) {
+	if stream == nil && ctx.IsPost() && (!x.backend.passes(path) || x.front != nil) {
 		return x.translated(path, x.readyFor(path))
 	}
+	x.ownsReply(path)
 	var err error
 	var failure *translate.Error // of the upstream before
 	var refused *translate.Error // that came with status 200
@@ -330,7 +341,7 @@ func (x *exchange) withheld(name []byte) bool {
 	case "x-request-id", "x-conversation-id":
 		return true
 	case "accept-encoding":
-		return x.kept != nil // what is kept has to be read
+		return x.kept != nil || x.owning != nil // what is kept has to be read
 	}
 	return x.backend.overridden[string(bytes.ToLower(name))]
 }

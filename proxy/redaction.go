@@ -102,7 +102,12 @@ func (s *Server) openBody(tenant string, sealed []byte) (body []byte, err error)
 // so are other replies, which are not held up.
 func (x *exchange) hiddenPassing() ([]byte, error) {
 	s := x.server
-	if x.up.Header.StatusCode() < fasthttp.StatusBadRequest || s.redact == nil {
+	if x.owning != nil && x.up.Header.StatusCode() < fasthttp.StatusBadRequest {
+		p, err := x.readOwned()
+		s.redact.Mask(p)
+		return p, err
+	}
+	if x.up.Header.StatusCode() < fasthttp.StatusBadRequest {
 		p, err := x.readPassing()
 		s.redact.Mask(p)
 		return p, err
@@ -121,6 +126,7 @@ func (x *exchange) hiddenPassing() ([]byte, error) {
 		return nil, x.replyErr
 	}
 	s.redact.Mask(whole)
+	x.noteWords(translate.UpstreamError(x.up.Header.StatusCode(), whole))
 	return whole, nil
 }
 

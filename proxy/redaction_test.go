@@ -179,6 +179,7 @@ func TestTheSecretsOfToolsAreNowhere(t *testing.T) {
 			if partial {
 				s.cfg.Upstream.API = config.APIResponses
 				s.cfg.Upstream.Dialect = "ollama"
+				s.cfg.Upstream.Overrides = mustOverride(t, "responses: {hosted_tools: true}") // others are not offered any
 			}
 		})
 		var seen bytes.Buffer

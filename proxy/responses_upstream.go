@@ -129,6 +129,10 @@ func (s *Server) passResponses(x *exchange, path string) (streaming bool) {
 		x.respondError(x.ctx, err)
 		return false
 	}
+	if err := x.ownsBody(); err != nil {
+		x.respondError(x.ctx, err)
+		return false
+	}
 	return x.passBody(path)
 }
 
@@ -140,6 +144,11 @@ func (x *exchange) toOwnResponses() *translate.Error {
 	}
 	if x.backend.wholeResponses() {
 		opt.Sealer = x
+	} else {
+		opt.Dialect = x.dialect
+		if err := x.req.PrepareOwn(x.chat.History, x.dialect); err != nil {
+			return err
+		}
 	}
 	x.check = nil // the backend holds itself to the format
 	size := len(x.body)
@@ -194,6 +203,17 @@ func (s *Server) elsewhere(x *exchange, path, id string) (streaming, answered bo
 	if !stateful || !s.router.all[0].wholeResponses() || id != "" && s.isHere(x, id) {
 		return false, false
 	}
+	if s.separates() && id != "" {
+		mine, err := s.owns(x, id)
+		if err != nil {
+			x.respondError(x.ctx, err)
+			return false, true
+		}
+		if !mine {
+			return false, false // it is answered here, where it does not exist either
+		}
+	}
+	x.mine = true
 	return s.passThrough(x, path), true
 }
 

@@ -122,6 +122,7 @@ func (x *exchange) failover(ready func() *translate.Error) (ok bool, refused *tr
 			continue
 		}
 		x.server.metrics.Fallbacks.Add(1)
+		x.warnFailover(was.backend, x.fault)
 		// What the one before has said of itself is not true of this one.
 		for _, name := range []string{"Retry-After", "Retry-After-Ms", "X-Should-Retry"} {
 			x.reply.Del(name)

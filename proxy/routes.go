@@ -142,12 +142,14 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	if !s.ready.Load() && !ctx.Request.Header.ConnectionUpgrade() {
 		ctx.SetConnectionClose() // the client's next request is for another replica
 	}
-	switch path {
-	case "/healthz":
-		s.health(ctx, true)
-		return
-	case "/readyz":
-		s.health(ctx, s.ready.Load())
+	if path == "/healthz" || path == "/readyz" {
+		if err := s.refusedPage(ctx); err != nil {
+			ctx.SetContentType("application/json")
+			ctx.SetStatusCode(err.Status)
+			ctx.SetBody(err.AppendBody(nil))
+			return
+		}
+		s.health(ctx, path == "/healthz" || s.ready.Load())
 		return
 	}
 	x := s.begin(ctx)
@@ -186,6 +188,10 @@ func (s *Server) dispatch(x *exchange, path string) (streaming bool) {
 	ctx := x.ctx
 	method := string(ctx.Method())
 	x.route = metrics.RouteOther
+	if err := s.refusedPage(ctx); err != nil {
+		x.respondError(ctx, err)
+		return false
+	}
 	api, ok := apiPath(path)
 	if !ok {
 		x.respondError(ctx, errNoSuchURL(method, path))
@@ -199,6 +205,12 @@ func (s *Server) dispatch(x *exchange, path string) (streaming bool) {
 	switch {
 	case r != nil:
 		x.route = r.name
+		if r.method == "POST" {
+			if err := notJSON(ctx); err != nil {
+				x.respondError(ctx, err)
+				return false
+			}
+		}
 		if s.router.responses {
 			if streaming, answered := s.elsewhere(x, api, id); answered {
 				return streaming

@@ -288,6 +288,7 @@ const maxRest = time.Minute
 // done the work.
 func (x *exchange) noteReply(err error, status int) (elsewhere bool) {
 	b := x.backend
+	x.noteFault(err, status)
 	switch {
 	case x.up.Cancelled() != nil:
 		return false

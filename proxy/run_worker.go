@@ -23,9 +23,14 @@ type runs struct {
 	owner  string // of the leases of this process
 
 	mu       sync.Mutex
-	active   map[string]*liveRun  // that are made here, by id
-	waiting  map[string]time.Time // keys of jobs that wait, as far as known, and since when
-	reserved int                  // that are being accepted
+	active   map[string]*liveRun   // that are made here, by id
+	waiting  map[string]waitingRun // jobs that wait, as far as known, by key
+	reserved int                   // that are being accepted
+	// reservedBy is how many of those are each tenant's.
+	reservedBy map[string]int
+	// begun is which turn was the last of a tenant, of turn many.
+	begun    map[string]uint64
+	turn     uint64
 	started  bool
 	draining bool
 
@@ -91,36 +96,41 @@ func (rs *runs) init(s *Server) {
 	var id [12]byte
 	_, _ = rand.Read(id[:]) // never fails
 	rs.server, rs.owner = s, hex.EncodeToString(id[:])
-	rs.active, rs.waiting = map[string]*liveRun{}, map[string]time.Time{}
+	rs.active, rs.waiting, rs.reservedBy = map[string]*liveRun{}, map[string]waitingRun{}, map[string]int{}
+	rs.begun = map[string]uint64{}
 	rs.wake, rs.stop = make(chan struct{}, 1), make(chan struct{})
 }
 
 // reserve takes a place in the queue for a response that is about to be written
 // down. With several replicas the bound is kept by each as well as it knows the
 // queue, which it reads once a scan.
-func (rs *runs) reserve() bool {
+func (rs *runs) reserve(tenant string) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	cfg := &rs.server.cfg.Background
 	free := max(0, cfg.Workers-len(rs.active))
-	if len(rs.waiting)+rs.reserved >= cfg.Queue+free {
+	if len(rs.waiting)+rs.reserved >= cfg.Queue+free || !rs.mayWait(tenant, cfg.Queue+free) {
 		return false
 	}
 	rs.reserved++
+	rs.reservedBy[tenant]++
 	return true
 }
 
-func (rs *runs) unreserve() {
+func (rs *runs) unreserve(tenant string) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.reserved--
+	if rs.reservedBy[tenant]--; rs.reservedBy[tenant] == 0 {
+		delete(rs.reservedBy, tenant)
+	}
 }
 
 // offer says that there is a new job.
 func (rs *runs) offer(j *job) {
 	rs.mu.Lock()
 	first := len(rs.waiting) == 0
-	rs.waiting[j.key] = time.Now()
+	rs.waiting[j.key] = waitingRun{j.Tenant, time.Now()}
 	rs.count()
 	rs.mu.Unlock()
 	if !first || !rs.claim(j) {
@@ -176,12 +186,12 @@ func (rs *runs) scan() {
 		}
 	}()
 	began := time.Now()
-	seen := map[string]time.Time{}
+	seen := map[string]waitingRun{}
 	var waiting, lost []*job
 	err := s.jobs(func(j *job) {
 		switch {
 		case j.Owner == "":
-			seen[j.key] = began
+			seen[j.key] = waitingRun{j.Tenant, began}
 			waiting = append(waiting, j)
 		case began.After(j.Until.Add(rs.skew())) && rs.find(j.Tenant, j.ID) == nil:
 			lost = append(lost, j)
@@ -191,9 +201,9 @@ func (rs *runs) scan() {
 		return // the next scan may have more luck
 	}
 	rs.mu.Lock()
-	for key, since := range rs.waiting {
-		if since.After(began) { // it came while we read
-			seen[key] = since
+	for key, w := range rs.waiting {
+		if w.since.After(began) { // it came while we read
+			seen[key] = w
 		}
 	}
 	rs.waiting = seen
@@ -202,6 +212,7 @@ func (rs *runs) scan() {
 	for _, j := range lost {
 		rs.recover(j)
 	}
+	rs.fairly(waiting)
 	for _, j := range waiting {
 		if !rs.claim(j) {
 			break
@@ -225,6 +236,7 @@ func (rs *runs) claim(j *job) bool {
 		return true
 	}
 	rs.active[j.ID] = r
+	rs.begins(j.Tenant)
 	rs.work.Add(1)
 	rs.count()
 	rs.mu.Unlock()

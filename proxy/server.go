@@ -53,6 +53,8 @@ type Server struct {
 	redact  *redact.Redactor // of the operator's secrets
 
 	redactText func(string) string // redact.Text
+	pages      pages               // that may reach the main listener
+	passed     []passed            // what the configuration adds to defaultPassed
 
 	router        *router
 	histories     *histories
@@ -84,6 +86,8 @@ func New(opt Options) (*Server, error) {
 	s.keys.Store(opt.Keys)
 	s.redact = redact.New(cfg.Secrets()...)
 	s.redactText = s.redact.Text
+	s.passed = readPassed(cfg.Auth.Passthrough)
+	s.pages = newPages(&cfg, cfg.Listen, opt.Keys != nil)
 	var err error
 	if s.router, err = newRouter(&s.cfg, opt.Version, opt.Dial); err != nil {
 		return nil, err

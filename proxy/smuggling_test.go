@@ -163,7 +163,10 @@ func TestSmuggling(t *testing.T) {
 
 func (c *smuggling) run(t *testing.T, raw string, slowly bool) {
 	up := upstreamtest.NewFunc(t, 0, answer("hello"))
-	r := newRig(t, up.URL(), func(s *setup) { s.cfg.Limits.ReadTimeout = config.Duration(2 * time.Second) })
+	r := newRig(t, up.URL(), func(s *setup) {
+		s.cfg.AllowedHosts = append(s.cfg.AllowedHosts, "smuggled.example")
+		s.cfg.Limits.ReadTimeout = config.Duration(2 * time.Second)
+	})
 	l := r.dial()
 	if slowly {
 		go func() {

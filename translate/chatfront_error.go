@@ -23,6 +23,8 @@ func (r *ChatRequest) Error(e *Error) *Error {
 	case e.Code == "model_not_found":
 		out.Status, out.Param = 404, ""
 		return &out
+	case r != nil && r.Misplaced:
+		return &out
 	case e.ContextOverflow():
 		out.Param = "messages"
 		return &out

@@ -249,14 +249,14 @@ func (g replies) item() string {
 			g.pick("content", `[]`, `[]`, `[{"type":"output_text","text":"Hello"}]`, `[{"type":"output_text","text":"a","annotations":[{"type":"url_citation","start_index":0,"end_index":1,"url":"u","title":"t"}]},{"type":"refusal","refusal":"No"}]`, `"Hello "`, `null`) + g.status() + `}`
 	case "reasoning":
 		return `{` + id + `"type":"reasoning"` + g.pick("summary", ``, `,"summary":[]`, `,"summary":[{"type":"summary_text","text":"S"}]`) +
-			g.pick("thoughts", ``, `,"content":[{"type":"reasoning_text","text":"Hm"}]`) + g.pick("sealed", ``, `,"encrypted_content":"gAAA"`, `,"encrypted_content":""`) + `}`
+			g.pick("thoughts", ``, `,"content":[{"type":"reasoning_text","text":"Hm"}]`, `,"content":[{"type":"output_text","text":"Hm"}]`, `,"content":"Hm"`) + g.pick("sealed", ``, `,"encrypted_content":"gAAA"`, `,"encrypted_content":""`) + `}`
 	case "call":
 		return `{` + id + `"type":"function_call"` + g.pick("call", ``, `,"call_id":"c0"`, `,"call_id":"c1"`, `,"call_id":""`) +
 			g.pick("name", ``, `,"name":"f"`, `,"name":"f"`, `,"name":"h"`, `,"name":"f","namespace":"ns"`) + g.pick("arguments", `,"arguments":""`, `,"arguments":"{}"`, `,"arguments":"{\"a\":1}"`, `,"arguments":{"a":1}`, ``) + g.status() + `}`
 	case "custom":
 		return `{` + id + `"type":"custom_tool_call","call_id":` + g.pick("custom", `"c2"`, `"c0"`) + `,"name":"g","input":` + g.text() + `}`
 	}
-	return g.pick("other", `{"type":"web_search_call","id":"ws_1","status":"completed"}`, `{"type":"compaction","id":"cmp_1","encrypted_content":"x"}`)
+	return g.pick("other", `{"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"q"}}`, `{"type":"compaction","id":"cmp_1","encrypted_content":"x"}`)
 }
 
 func (g replies) status() string {
@@ -268,7 +268,7 @@ func (g replies) place() string {
 	if id := g.id(); id != "" {
 		s += `,"item_id":` + strings.TrimSuffix(id, ",")
 	}
-	return s + g.pick("index", "", `,"output_index":0`, `,"output_index":1`, `,"output_index":-1`) + g.pick("part", "", `,"content_index":0`, `,"content_index":1`, `,"summary_index":0`)
+	return s + g.pick("index", "", `,"output_index":0`, `,"output_index":1`, `,"output_index":-1`, `,"output_index":4`) + g.pick("part", "", `,"content_index":0`, `,"content_index":1`, `,"content_index":2`, `,"summary_index":0`)
 }
 
 func (g replies) event() string {
@@ -279,7 +279,7 @@ func (g replies) event() string {
 		return e(g.pick("delta", "output_text", "output_text", "output_text", "refusal", "reasoning_text", "reasoning_summary_text")+".delta") + g.place() + `,"delta":` + g.text() +
 			g.pick("logprobs", "", `,"logprobs":[]`, `,"logprobs":[{"token":"t","logprob":-1,"bytes":null,"top_logprobs":[]}]`) + g.pick("padding", "", `,"obfuscation":"aB"`) + `}`
 	case "call":
-		return e(g.pick("input", "function_call_arguments", "function_call_arguments", "custom_tool_call_input")+".delta") + g.place() + `,"delta":` + g.pick("fragment", `"{"`, `"\"a\":1"`, `"}"`, `"{}"`, `"\ud83d"`) + `}`
+		return e(g.pick("input", "function_call_arguments", "function_call_arguments", "custom_tool_call_input")+".delta") + g.place() + `,"delta":` + g.pick("fragment", `"{"`, `"\"a\":1"`, `"}"`, `"{}"`, `"\ud83d"`, `"gAAA"`) + `}`
 	case "item":
 		return e("output_item.added") + g.pick("index", "", `,"output_index":0`, `,"output_index":1`) + `,"item":` + g.item() + `}`
 	case "item done":
@@ -293,10 +293,12 @@ func (g replies) event() string {
 	case "end":
 		return g.pick("end", e("completed")+`,"response":{"id":"resp_1","status":"completed","output":[`+g.item()+`],"usage":{"input_tokens":5,"output_tokens":20,"total_tokens":25}}}`,
 			e("incomplete")+`,"response":{"id":"resp_1","incomplete_details":{"reason":"content_filter"}}}`,
-			e("failed")+`,"response":{"status":"failed","output":[`+g.item()+`],"error":{"code":"server_error","message":"m"}}}`, e("completed")+`,"response":{"output":[`+g.item()+`,`+g.item()+`]}}`)
+			e("failed")+`,"response":{"status":"failed","output":[`+g.item()+`],"error":{"code":"server_error","message":"m"}}}`, e("completed")+`,"response":{"output":[`+g.item()+`,`+g.item()+`]}}`,
+			e("completed")+`,"response":{"id":"resp_1","status":"incomplete","output":[`+g.item()+`]}}`, e("completed")+`,"response":{"id":"resp_1","status":"failed","output":[`+g.item()+`]}}`,
+			e("completed")+`,"response":{"id":"resp_1","status":"completed","citations":["u",{"url":"v"}],"output":[`+g.item()+`]}}`, e("failed")+`,"error":{"code":"c"}}`)
 	}
 	return g.pick("odd", `{}`, ``, `[DONE]`, `{"error":{"message":"boom"}}`, `not json`, e("created")+`,"response":{"id":"resp_1","created_at":1690000000}}`, `{"type":"error","code":"x","message":"m"}`,
-		`{"type":"keepalive"}`, `[1]`)
+		`{"type":"keepalive"}`, `[1]`, `{"detail":"d"}`, e("web_search_call.searching")+g.place()+`,"x":[1]}`)
 }
 
 // TestRandomReplies is FuzzChatTurn with streams that make more sense.
@@ -374,6 +376,9 @@ func lawful(body []byte) (faults []string) {
 		case "function_call", "custom_tool_call":
 			if len([]rune(it.CallID)) > 64 || it.CallID == "" {
 				fault("input[%d] has the call_id %q", i, it.CallID)
+			}
+			if slices.Contains(open, it.CallID) {
+				fault("input[%d] has the call_id %q again", i, it.CallID)
 			}
 			open = append(open, it.CallID)
 		case "function_call_output", "custom_tool_call_output":

@@ -175,14 +175,14 @@ func (w *inputWriter) parts(m *frontMessage, path string) (count int) {
 	j := -1
 	for v, end := d.First(m.content), d.End(m.content); v < end; v = d.Next(v) {
 		j++
-		typ := d.Get(v, "type")
-		inner := d.Get(v, d.Text(typ))
+		part := readChatPart(d, v)
+		inner := part.inner
 		at := path + "[" + strconv.Itoa(j) + "]"
 		lost := ""
 		switch {
-		case d.Is(typ, "image_url") && !w.opt.Dialect.Images, d.Is(typ, "file") && !habits.Files,
-			d.Is(typ, "input_audio") && !habits.Audio:
-			lost = d.Text(typ)
+		case part.kind == "image_url" && !w.opt.Dialect.Images, part.kind == "file" && !habits.Files,
+			part.kind == "input_audio" && !habits.Audio:
+			lost = d.Text(d.Get(v, "type"))
 		}
 		if lost != "" {
 			w.opt.Losses.add(ruleChatPart, at, lost)
@@ -193,25 +193,18 @@ func (w *inputWriter) parts(m *frontMessage, path string) (count int) {
 		}
 		count++
 		switch {
-		case d.Is(typ, "text"):
+		case part.kind == "text":
 			w.dst = append(w.dst, `{"type":"input_text","text":"`...)
 			w.text(m, d.Str(inner))
 			w.dst = append(w.dst, '"')
-		case d.Is(typ, "image_url"):
-			w.dst = append(w.dst, `{"type":"input_image","image_url":`...)
-			w.dst = append(w.dst, d.Raw(d.Get(inner, "url"))...)
-			w.dst = append(w.dst, `,"detail":`...)
-			if detail := d.Get(inner, "detail"); d.Present(detail) {
-				w.dst = append(w.dst, d.Raw(detail)...)
-			} else {
-				w.dst = append(w.dst, `"auto"`...)
-			}
-		case d.Is(typ, "input_audio"):
+		case part.kind == "image_url":
+			w.dst = part.appendImage(w.dst, d)
+		case part.kind == "input_audio":
 			w.dst = append(w.dst, `{"type":"input_audio","input_audio":`...)
 			w.dst = append(w.dst, d.Raw(inner)...)
 		default:
 			w.dst = append(w.dst, `{"type":"input_file"`...)
-			for _, key := range []string{"file_id", "file_data", "filename"} {
+			for _, key := range []string{"file_id", "file_data", "file_url", "filename"} {
 				if n := d.Get(inner, key); d.Present(n) {
 					w.dst = append(w.dst, ',', '"')
 					w.dst = append(w.dst, key...)
@@ -348,8 +341,8 @@ func (w *inputWriter) call(c *frontCall, i int) {
 }
 
 // callID writes the id of a call, as the Responses API takes it: a legacy call
-// is given one that depends on its place and name, a foreign one that is too long
-// or empty another that depends on it.
+// is given one that depends on its place and name, a foreign one that is too long,
+// empty or used again another that depends on it.
 func (w *inputWriter) callID(c *frontCall, i int) {
 	if c.id == 0 {
 		w.dst = append(w.dst, '"')
@@ -358,6 +351,11 @@ func (w *inputWriter) callID(c *frontCall, i int) {
 		return
 	}
 	id := w.d.Text(c.id)
+	if c.repeats > 0 {
+		w.opt.Losses.add(ruleChatCallID, messagePath(i), brief(id))
+		w.dst = jsonx.AppendString(w.dst, hashedCallID(id+"\x00"+strconv.Itoa(c.repeats)))
+		return
+	}
 	if n := characters(w.d, c.id); n > 0 && n <= maxCallID {
 		w.dst = append(w.dst, w.d.Raw(c.id)...)
 		return
@@ -409,7 +407,7 @@ func (w *inputWriter) joined(m *frontMessage, i int) {
 	d, count, texts := w.d, 0, 0
 	w.dst = append(w.dst, '"')
 	for v, end := d.First(m.content), d.End(m.content); v < end; v = d.Next(v) {
-		if d.Is(d.Get(v, "type"), "text") {
+		if part := readChatPart(d, v); part.kind == "text" {
 			if texts++; texts > 1 {
 				w.dst = append(w.dst, `\n`...)
 			}

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
@@ -41,6 +42,7 @@ type frontCall struct {
 	payload uint32 // its arguments or input
 	custom  bool
 	number  int // of a legacy call: how many came before it
+	repeats int // how many calls before it have its id
 
 	answered bool
 }
@@ -104,9 +106,29 @@ func (r *ChatRequest) validateMessages(n uint32, lim RequestLimits) *Error {
 		r.messages = append(r.messages, m)
 	}
 	if open >= 0 {
-		return r.unanswered(open)
+		if err := r.unanswered(open); err != nil {
+			return err
+		}
 	}
+	r.countRepeats()
 	return nil
+}
+
+// countRepeats finds the calls that have the id of an earlier one. That is legal in
+// chat, where a result belongs to the message before it, and some clients and servers
+// count their calls anew in each turn; in the input of a response ids are unique.
+func (r *ChatRequest) countRepeats() {
+	if len(r.calls) < 2 {
+		return
+	}
+	seen := make(map[string]int, len(r.calls))
+	for j := range r.calls {
+		if c := &r.calls[j]; c.id != 0 {
+			id := r.decoded(c.id)
+			c.repeats = seen[string(id)]
+			seen[string(id)]++
+		}
+	}
 }
 
 // legacyCall finds the latest legacy call of that name that has not been answered.
@@ -126,13 +148,17 @@ func (r *ChatRequest) callOf(open, i int, id uint32) int {
 		return -1
 	}
 	d, m := &r.doc, &r.messages[open]
+	found := -1
 	for j := range m.calls {
 		c := m.callsAt + (i-open-1+j)%m.calls
 		if r.calls[c].id != 0 && d.SameStr(r.calls[c].id, d, id) {
-			return c
+			if !r.calls[c].answered { // two calls of a message may have one id
+				return c
+			}
+			found = c
 		}
 	}
-	return -1
+	return found
 }
 
 // unanswered refuses an assistant message whose calls have not all been answered.
@@ -256,6 +282,7 @@ func (r *ChatRequest) checkContent(m *frontMessage, i int) *Error {
 	}
 	j := 0
 	for v, end := d.First(m.content), d.End(m.content); v < end; v = d.Next(v) {
+		r.mixed = r.mixed || readChatPart(d, v).flat
 		if err := checkChatPart(d, v, m.role, path+"["+strconv.Itoa(j)+"]"); err != nil {
 			return err
 		}
@@ -285,6 +312,10 @@ func checkChatPart(d *jsonx.Doc, v uint32, role chatRole, path string) *Error {
 	typ := d.Get(v, "type")
 	if !d.Present(typ) {
 		return errMissing(path + ".type")
+	}
+	part := readChatPart(d, v)
+	if part.flat && slices.Contains(chatPartTypes(role), part.kind) {
+		return checkFlatPart(d, &part, path)
 	}
 	if err := checkEnum(d, typ, path+".type", chatPartTypes(role)); err != nil {
 		return err

@@ -90,6 +90,9 @@ type ChatRequest struct {
 	// Legacy says that the client knows functions and function_call, and not
 	// tools: a call is told in their form, and there is at most one.
 	Legacy bool
+	// Misplaced says that the client has sent a request of the Responses API, of which
+	// this one was made: errors keep the names of that.
+	Misplaced bool
 
 	doc      jsonx.Doc
 	params   [numChatParams]uint32 // node of each parameter's value; 0 where absent or null
@@ -98,6 +101,9 @@ type ChatRequest struct {
 	calls    []frontCall // of all messages, in their order
 	tools    chatTools
 	stops    [][]byte // the stop sequences, decoded
+
+	reasoning uint32 // node of the object reasoning, which is the Responses API's
+	mixed     bool   // there are tools or parts in the form of the Responses API
 
 	itemFrom []int  // by index of an input item: the message that it came from
 	scratch  []byte // a decoded string
@@ -161,6 +167,8 @@ func (r *ChatRequest) validate(lim RequestLimits) *Error {
 	d := &r.doc
 	for k, end := d.First(jsonx.Root), d.End(jsonx.Root); k < end; k = d.Next(k + 1) {
 		switch p := chatParamByName(keyOf(d, k)); {
+		case d.Is(k, "reasoning") && d.Kind(k+1) == jsonx.Object:
+			r.reasoning = k + 1
 		case p == numChatParams:
 			r.unknown = append(r.unknown, k)
 		case d.Kind(k+1) != jsonx.Null:
@@ -186,7 +194,38 @@ func (r *ChatRequest) validate(lim RequestLimits) *Error {
 			}
 		}
 	}
+	if err := r.readMixed(lim); err != nil {
+		return err
+	}
 	return r.validateTogether()
+}
+
+// readMixed reads the parameters of the Responses API that stand in a body which has
+// tools or parts of that API, too: Cursor mixes both. In others they are refused, with
+// the name of the new place (responses_moved.go).
+func (r *ChatRequest) readMixed(lim RequestLimits) *Error {
+	if !r.mixed {
+		return nil
+	}
+	d, rest := &r.doc, r.unknown[:0]
+	for _, k := range r.unknown {
+		switch verbosity := d.Get(k+1, "verbosity"); {
+		case d.Is(k, "max_output_tokens") && !r.has(cMaxTokens) && !r.has(cMaxCompletionTokens) && d.Present(k+1):
+			if err := checkInteger(d, k+1, "max_output_tokens", 1, 1<<53); err != nil {
+				return err
+			}
+			r.params[cMaxTokens] = k + 1
+		case d.Is(k, "text") && d.Len(k+1) == 1 && verbosity != 0 && !r.has(cVerbosity):
+			if err := r.validateParam(cVerbosity, verbosity, lim); err != nil {
+				return err
+			}
+			r.params[cVerbosity] = verbosity
+		default:
+			rest = append(rest, k)
+		}
+	}
+	r.unknown = rest
+	return nil
 }
 
 func (r *ChatRequest) unknownKey(name string) uint32 {

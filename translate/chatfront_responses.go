@@ -24,6 +24,9 @@ type ResponsesOptions struct {
 	// still. Where names matter, as in talks of several, models need them; others
 	// imitate the form. The setting upstream.name_prefix.
 	NamePrefix bool
+	// Summary asks for summaries of the reasoning where the client does not say: auto,
+	// concise or detailed. The setting upstream.reasoning_summary.
+	Summary string
 	// Losses receives what the translation loses.
 	Losses *Losses
 }
@@ -45,13 +48,13 @@ func (r *ChatRequest) AppendResponses(dst []byte, opt ResponsesOptions) ([]byte,
 	}
 	dst = r.appendTools(dst, &opt)
 	dst = r.appendParams(dst, &opt)
-	if err := movedError(d, r.unknown, movedToChat, "Chat Completions"); err != nil {
-		return dst, err
-	}
-	for _, k := range r.unknown {
-		if d.Present(k + 1) {
-			opt.Losses.add(ruleChatUnknownParam, brief(d.Text(k)), "")
+	if !r.mixed {
+		if err := movedError(d, r.unknown, movedToChat, "Chat Completions"); err != nil {
+			return dst, err
 		}
+	}
+	if dst, err = r.appendUnknown(dst, &opt); err != nil {
+		return dst, err
 	}
 	if d.Mended > 0 {
 		opt.Losses.add(ruleChatSurrogates, "", "")
@@ -70,6 +73,14 @@ func (r *ChatRequest) appendParams(dst []byte, opt *ResponsesOptions) []byte {
 	d, habits := &r.doc, &opt.Dialect.Responses
 	for _, p := range chatSameParams {
 		if n := r.params[p]; n != 0 {
+			if !habits.Takes(chatParamNames[p]) {
+				rule := ruleChatHint
+				if p == cTemperature || p == cTopP || p == cPresencePenalty || p == cFrequencyPenalty || p == cModeration {
+					rule = ruleChatRefused
+				}
+				opt.Losses.add(rule, chatParamNames[p], "")
+				continue
+			}
 			if !habits.Penalties && (p == cPresencePenalty || p == cFrequencyPenalty) {
 				opt.Losses.add(ruleChatPenalty, chatParamNames[p], "")
 				continue
@@ -80,7 +91,9 @@ func (r *ChatRequest) appendParams(dst []byte, opt *ResponsesOptions) []byte {
 			dst = append(dst, d.Raw(n)...)
 		}
 	}
-	if most, n := r.maxTokens(); n != 0 {
+	if most, n := r.maxTokens(); n != 0 && !habits.Takes("max_output_tokens") {
+		opt.Losses.add(ruleChatRefused, r.chatName("max_output_tokens"), "")
+	} else if n != 0 {
 		dst = append(dst, `,"max_output_tokens":`...)
 		if most < minOutputTokens {
 			p := cMaxCompletionTokens
@@ -93,17 +106,13 @@ func (r *ChatRequest) appendParams(dst []byte, opt *ResponsesOptions) []byte {
 		dst = strconv.AppendInt(dst, most, 10)
 	}
 	dst = r.appendText(dst, opt)
-	if n := r.params[cReasoningEffort]; n != 0 {
-		dst = append(dst, `,"reasoning":{"effort":`...)
-		dst = append(dst, d.Raw(n)...)
-		dst = append(dst, '}')
-	}
+	dst = r.appendReasoning(dst, opt)
 	store := r.Store && r.N == 1
 	if r.Store && !store {
 		opt.Losses.add(ruleChatStoreChoices, "store", "")
 	}
-	logprobs := r.Logprobs && habits.Logprobs
-	encrypted := opt.KeepReasoning && !store && habits.EncryptedReasoning
+	logprobs := r.Logprobs && habits.Logprobs && habits.Takes("include")
+	encrypted := opt.KeepReasoning && !store && habits.EncryptedReasoning && habits.Takes("include")
 	if r.Logprobs && !logprobs {
 		opt.Losses.add(ruleChatLogprobs, "logprobs", "")
 	}
@@ -115,17 +124,21 @@ func (r *ChatRequest) appendParams(dst []byte, opt *ResponsesOptions) []byte {
 	case encrypted:
 		dst = append(dst, `,"include":["reasoning.encrypted_content"]`...)
 	}
-	if n := r.params[cTopLogprobs]; n != 0 && logprobs {
+	if n := r.params[cTopLogprobs]; n != 0 && logprobs && habits.Takes("top_logprobs") {
 		dst = append(dst, `,"top_logprobs":`...)
 		dst = append(dst, d.Raw(n)...)
 	}
 	r.reportLost(opt.Losses)
 	// The APIs' defaults for store differ, so it is always written (SPEC §0.2.12).
-	dst = append(dst, `,"store":`...)
-	dst = strconv.AppendBool(dst, store)
-	if r.Stream {
+	if habits.Takes("store") {
+		dst = append(dst, `,"store":`...)
+		dst = strconv.AppendBool(dst, store)
+	} else if store {
+		opt.Losses.add(ruleChatRefused, "store", "")
+	}
+	if r.Stream || habits.StreamOnly {
 		dst = append(dst, `,"stream":true`...)
-		if r.HasObfuscation {
+		if r.HasObfuscation && r.Stream && habits.Takes("stream_options") {
 			dst = append(dst, `,"stream_options":{"include_obfuscation":`...)
 			dst = strconv.AppendBool(dst, r.Obfuscation)
 			dst = append(dst, '}')
@@ -175,6 +188,10 @@ func (r *ChatRequest) appendText(dst []byte, opt *ResponsesOptions) []byte {
 	if format != 0 && !opt.Dialect.Responses.TextFormat && !d.Is(d.Get(format, "type"), "text") {
 		opt.Losses.add(ruleChatFormat, "response_format", d.Text(d.Get(format, "type")))
 		format = 0
+	}
+	if verbosity != 0 && !opt.Dialect.Responses.Takes("text.verbosity") {
+		opt.Losses.add(ruleChatHint, "verbosity", "")
+		verbosity = 0
 	}
 	if format == 0 && verbosity == 0 {
 		return dst

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
@@ -23,6 +24,8 @@ type chatTool struct {
 	name   uint32
 	custom bool
 	legacy bool // an element of functions
+	flat   bool // it has the form of the Responses API
+	hosted bool // it is one that only the Responses API has
 	index  int
 }
 
@@ -39,6 +42,8 @@ func (t *chatTool) path() string {
 	switch i := strconv.Itoa(t.index); {
 	case t.legacy:
 		return "functions[" + i + "]"
+	case t.flat:
+		return toolPath(t.index)
 	case t.custom:
 		return "tools[" + i + "].custom"
 	default:
@@ -64,10 +69,19 @@ func (r *ChatRequest) validateTools(n uint32) *Error {
 		if !d.Present(typ) {
 			return errMissing(path + ".type")
 		}
+		if hostedTool(d, typ) { // it can only mean one thing
+			r.tools.functions = append(r.tools.functions, chatTool{node: v, name: typ, flat: true, hosted: true, index: i})
+			r.mixed = true
+			i++
+			continue
+		}
 		if err := checkEnum(d, typ, path+".type", []string{"function", "custom"}); err != nil {
 			return err
 		}
 		t := chatTool{node: d.Get(v, d.Text(typ)), custom: d.Is(typ, "custom"), index: i}
+		if !d.Present(t.node) && d.Present(d.Get(v, "name")) { // as the Responses API has it
+			t.node, t.flat, r.mixed = v, true, true
+		}
 		if !d.Present(t.node) {
 			return errMissing(t.path())
 		}
@@ -77,6 +91,23 @@ func (r *ChatRequest) validateTools(n uint32) *Error {
 		i++
 	}
 	return nil
+}
+
+// hostedToolTypes are how the types of tools begin that only the Responses API has, and that
+// clients list among those of chat.
+var hostedToolTypes = []string{"web_search", "file_search", "code_interpreter", "image_generation", "computer_use", "computer", "mcp"}
+
+func hostedTool(d *jsonx.Doc, typ uint32) bool {
+	if d.Kind(typ) != jsonx.String {
+		return false
+	}
+	word := d.Text(typ)
+	for _, known := range hostedToolTypes {
+		if word == known || strings.HasPrefix(word, known+"_preview") || word == "web_search_2025_08_26" {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *ChatRequest) validateFunctions(n uint32) *Error {
@@ -161,6 +192,9 @@ func checkCustomFormat(d *jsonx.Doc, n uint32, path string) *Error {
 		return err
 	}
 	g := d.Get(n, "grammar")
+	if !d.Present(g) && d.Present(d.Get(n, "definition")) { // as the Responses API has it
+		g = n
+	}
 	if !d.Present(g) {
 		return errMissing(path + ".grammar")
 	}
@@ -249,6 +283,9 @@ func (r *ChatRequest) validateToolChoice(n uint32) *Error {
 // choiceName reads {"type":kind,kind:{"name":…}}.
 func choiceName(d *jsonx.Doc, n uint32, kind, path string) (name uint32, err *Error) {
 	f := d.Get(n, kind)
+	if d.Kind(d.Get(n, "name")) == jsonx.String && !d.Present(f) { // as the Responses API has it
+		return d.Get(n, "name"), nil
+	}
 	switch {
 	case !d.Present(f):
 		return 0, errMissing(path + "." + kind)
@@ -344,7 +381,7 @@ func (s *chatTools) settle(r *ChatRequest) *Error {
 // find is the index of the tool with that name, or -1.
 func (s *chatTools) find(d *jsonx.Doc, name uint32) int {
 	for i := range s.functions {
-		if d.SameStr(s.functions[i].name, d, name) {
+		if !s.functions[i].hosted && d.SameStr(s.functions[i].name, d, name) {
 			return i
 		}
 	}
@@ -382,8 +419,17 @@ func (r *ChatRequest) appendTools(dst []byte, opt *ResponsesOptions) []byte {
 			opt.Losses.add(ruleChatCustomTool, t.path(), d.Text(t.name))
 			continue
 		}
+		if t.hosted && !habits.HostedTools {
+			opt.Losses.add(ruleChatHostedTool, t.path(), d.Text(t.name))
+			continue
+		}
 		if count > 0 {
 			dst = append(dst, ',')
+		}
+		if t.hosted {
+			dst = append(dst, d.Raw(t.node)...)
+			count++
+			continue
 		}
 		if t.custom {
 			dst = r.appendCustom(dst, t, opt)
@@ -445,6 +491,10 @@ func (r *ChatRequest) appendTools(dst []byte, opt *ResponsesOptions) []byte {
 		dst = append(dst, `,"tool_choice":"auto"`...)
 	}
 	switch {
+	case !habits.Takes("parallel_tool_calls"):
+		if r.Legacy || r.has(cParallelToolCalls) && !r.ParallelCalls {
+			opt.Losses.add(ruleChatHint, "parallel_tool_calls", "") // further calls of a reply are left out
+		}
 	case r.Legacy: // its answer has room for one call
 		dst = append(dst, `,"parallel_tool_calls":false`...)
 	case r.has(cParallelToolCalls):
@@ -462,6 +512,10 @@ func (r *ChatRequest) appendFunction(dst []byte, t *chatTool, opt *ResponsesOpti
 	for k, end := d.First(t.node), d.End(t.node); k < end; k = d.Next(k + 1) {
 		switch v := k + 1; string(keyOf(d, k)) {
 		case "name":
+		case "type":
+			if !t.flat && d.Present(v) {
+				opt.Losses.add(ruleChatToolMember, t.path()+".type", "")
+			}
 		case "description":
 			description = v
 		case "parameters":
@@ -494,7 +548,7 @@ func (r *ChatRequest) appendCustom(dst []byte, t *chatTool, opt *ResponsesOption
 		switch string(keyOf(d, k)) {
 		case "name", "description", "format":
 		default:
-			if d.Present(k + 1) {
+			if d.Present(k+1) && !(t.flat && d.Is(k, "type")) {
 				opt.Losses.add(ruleChatToolMember, t.path()+"."+brief(d.Text(k)), "")
 			}
 		}
@@ -509,6 +563,9 @@ func (r *ChatRequest) appendCustom(dst []byte, t *chatTool, opt *ResponsesOption
 		dst = append(dst, `,"format":{"type":`...)
 		dst = append(dst, d.Raw(d.Get(f, "type"))...)
 		if g := d.Get(f, "grammar"); d.Is(d.Get(f, "type"), "grammar") {
+			if !d.Present(g) {
+				g = f
+			}
 			dst = append(dst, `,"syntax":`...)
 			dst = append(dst, d.Raw(d.Get(g, "syntax"))...)
 			dst = append(dst, `,"definition":`...)

@@ -34,7 +34,7 @@ func TestEveryRuleHasACase(t *testing.T) {
 	}
 	for _, r := range Rules() {
 		id := r.Info().ID
-		if r != ruleTruncated && r != ruleTokensEstimated && r != ruleFormatRepaired && r != ruleMendReasoning && !bytes.Contains(all.Bytes(), []byte("\n"+id+" ")) && !bytes.HasPrefix(all.Bytes(), []byte(id+" ")) {
+		if r != ruleTruncated && r != ruleTokensEstimated && r != ruleFormatRepaired && r != ruleChatKeptRefused && r != ruleMendReasoning && !bytes.Contains(all.Bytes(), []byte("\n"+id+" ")) && !bytes.HasPrefix(all.Bytes(), []byte(id+" ")) {
 			t.Errorf("no case has the rule %s", id)
 		}
 	}

@@ -1,5 +1,7 @@
 package translate
 
+import "slices"
+
 // ResponsesHabits say what a server's own Responses API lacks, for those that are
 // used as a Responses backend. The zero value is a server that lacks everything;
 // wholeResponses is the reference.
@@ -45,11 +47,24 @@ type ResponsesHabits struct {
 	// instructions, as backends for coding agents insist on. The reference API
 	// takes them anywhere.
 	Instructions bool `yaml:"instructions"`
+
+	// StreamOnly says that only streams are given, as backends for coding agents have
+	// it: what a client wants whole is asked for as a stream, and put together.
+	StreamOnly bool `yaml:"stream_only"`
+
+	// Refuses are parameters that are not taken, by their names in the Responses API,
+	// such as temperature, max_output_tokens or reasoning.summary. They are left out and
+	// reported.
+	Refuses []string `yaml:"refuses"`
 }
+
+// Takes reports whether a parameter is taken.
+func (h *ResponsesHabits) Takes(name string) bool { return !slices.Contains(h.Refuses, name) }
 
 // wholeResponses is what the reference API can do, and what is assumed of a
 // server that nothing is known of: a Responses backend is rarely anything else.
 var wholeResponses = ResponsesHabits{
 	Complete: true, LengthReported: true, Developer: true, TextFormat: true, Logprobs: true, Files: true, Audio: true,
 	OutputParts: true, CustomTools: true, HostedTools: true, EncryptedReasoning: true, Penalties: true,
+	Refuses: []string{}, // in the configuration's reference it is an empty list
 }

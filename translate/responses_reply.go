@@ -394,7 +394,7 @@ func (r *reply) terminal(dst []byte, n uint32, name []byte) []byte {
 			}
 		}
 	}
-	if r.ended { // too much of it
+	if dst = r.citations(dst, n); r.ended { // too much of it
 		return dst
 	}
 	if u := d.Get(n, "usage"); d.Kind(u) == jsonx.Object {

@@ -83,6 +83,9 @@ func (r *reply) learnItem(it *inItem, n uint32) {
 	case inMessage:
 		take(&it.phase, "phase")
 	default:
+		if it.kind == inOther && len(it.json) > 0 && itemTypeIn(it.json) != brief(d.Text(d.GetString(n, "type"))) {
+			return // another item under the same name: the first stands
+		}
 		it.json = jsonx.AppendCompact(it.json[:0], d.Raw(n))
 		r.hold(len(it.json))
 	}

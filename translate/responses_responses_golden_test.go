@@ -13,7 +13,8 @@ import (
 // Golden cases of responses that are completed on the way are in
 // testdata/cases/responses_responses: client.json, upstream.sse or upstream.json,
 // and what comes out: out/events, out/response.json, out/losses. The option
-// "own_ids: true" gives the response ids of ours.
+// "own_ids: true" gives the response ids of ours, and "request: show" shows what goes up
+// in out/request.json.
 func mendCases(tb testing.TB) []*goldenCase {
 	tb.Helper()
 	var cases []*goldenCase
@@ -33,6 +34,9 @@ type mendStream struct {
 func (c *goldenCase) mend(tb testing.TB) (TurnOptions, bool) {
 	var req Request
 	if err := req.Parse(bytes.TrimSpace(bytes.Clone(c.File("client.json"))), RequestLimits{}); err != nil {
+		tb.Fatal(err)
+	}
+	if err := req.PrepareOwn(nil, &c.dialect); err != nil {
 		tb.Fatal(err)
 	}
 	return TurnOptions{
@@ -92,6 +96,13 @@ func TestMendGolden(t *testing.T) {
 	for _, c := range mendCases(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			opt, own := c.mend(t)
+			var sent []byte
+			if c.Options.ShowRequest {
+				var err error
+				if sent, err = opt.Request.AppendOwnResponses(nil, OwnResponsesOptions{Dialect: &c.dialect, Losses: opt.Losses}); err != nil {
+					t.Fatal(err)
+				}
+			}
 			var turn ResponsesTurn
 			turn.Reset(opt, own)
 			var events []byte
@@ -108,6 +119,9 @@ func TestMendGolden(t *testing.T) {
 			got := []goldencase.File{
 				{Name: "out/events", Data: bytes.ReplaceAll(events, echo, []byte(`,"…":"echo"`))},
 				{Name: "out/response.json", Data: indent(t, bytes.ReplaceAll(response, echo, []byte(`,"…":"echo"`)))},
+			}
+			if sent != nil {
+				got = append(got, goldencase.File{Name: "out/request.json", Data: indent(t, sent)})
 			}
 			if !opt.Losses.Empty() {
 				got = append(got, goldencase.File{Name: "out/losses", Data: lossLines(opt.Losses)})

@@ -21,6 +21,9 @@ type OwnResponsesOptions struct {
 	// is left out then, because it would be refused. That is all that is not
 	// encrypted, and what Sealer opens.
 	Sealer Sealer
+	// Dialect of the backend: one that speaks Responses by halves is shown tools as it
+	// knows them, and PrepareOwn has to be called before. nil changes nothing.
+	Dialect *Dialect
 	// Losses receives what is left out. It may be nil.
 	Losses *Losses
 }
@@ -37,7 +40,23 @@ func (r *Request) AppendOwnResponses(dst []byte, opt OwnResponsesOptions) ([]byt
 	} else {
 		dst = append(dst, d.Raw(r.params[pModel])...)
 	}
+	flat, streams := false, false
+	if opt.flattens() && !opt.Summarize {
+		dst, flat = r.appendOwnTools(dst, &opt)
+	}
+	if streams = opt.Dialect != nil && opt.Dialect.Responses.StreamOnly && !r.Stream; streams {
+		dst = append(dst, `,"stream":true`...)
+	}
 	for k, end := d.First(jsonx.Root), d.End(jsonx.Root); k < end; k = d.Next(k + 1) {
+		switch p := paramByName(keyOf(d, k)); {
+		case flat && (p == pTools || p == pToolChoice), streams && p == pStream:
+			continue
+		case opt.flattens() && d.Present(k+1) && !opt.Dialect.Responses.Takes(string(keyOf(d, k))):
+			if opt.Losses != nil {
+				opt.Losses.add(ruleMendRefused, brief(d.Text(k)), "")
+			}
+			continue
+		}
 		switch paramByName(keyOf(d, k)) {
 		case pModel, pInput, pPreviousResponseID, pConversation, pStore, pBackground, pContextManagement:
 			continue
@@ -68,7 +87,8 @@ func (r *Request) AppendOwnResponses(dst []byte, opt OwnResponsesOptions) ([]byt
 // the backend would refuse.
 func (r *Request) compactItems(dst []byte, mark int, opt OwnResponsesOptions) ([]byte, error) {
 	thoughts := opt.Sealer != nil && bytes.Contains(dst[mark:], []byte(`"reasoning"`))
-	if r.added == 0 && !opt.Summarize && !thoughts && !bytes.Contains(dst[mark:], []byte(`"compaction`)) {
+	dressed := opt.flattens() && hasDressed(dst[mark:])
+	if r.added == 0 && !opt.Summarize && !thoughts && !dressed && !bytes.Contains(dst[mark:], []byte(`"compaction`)) {
 		return dst, nil
 	}
 	var d jsonx.Doc
@@ -89,6 +109,11 @@ func (r *Request) compactItems(dst []byte, mark int, opt OwnResponsesOptions) ([
 	}
 	compacted := supersede(items) >= 0
 	dst = dst[:mark]
+	m := &r.messages
+	if dressed {
+		m.reset(opt.ownDialect(), opt.Losses, nil)
+		m.tools = &r.tools
+	}
 	message := func(role string, text []byte) {
 		if len(dst) > mark {
 			dst = append(dst, ',')
@@ -109,10 +134,18 @@ func (r *Request) compactItems(dst []byte, mark int, opt OwnResponsesOptions) ([
 		case it.opened != nil:
 			message("developer", it.doc.Raw(it.node))
 		default:
-			if len(dst) > mark {
+			from := len(dst)
+			if from > mark {
 				dst = append(dst, ',')
 			}
-			dst = append(dst, it.doc.Raw(it.node)...)
+			if !dressed {
+				dst = append(dst, it.doc.Raw(it.node)...)
+				continue
+			}
+			var ok bool
+			if dst, ok = m.appendOwnItem(dst, it, &opt.Dialect.Responses); !ok {
+				dst = dst[:from]
+			}
 		}
 	}
 	switch {

@@ -189,6 +189,12 @@ func (t *ResponsesTurn) opened(dst []byte, i int) []byte {
 	}
 	in.out = n
 	it := &t.items[n]
+	if kind == outCall {
+		var ok bool
+		if dst, ok = t.foreignCall(dst, n, in); ok {
+			return dst
+		}
+	}
 	if id := in.id; !t.ownIDs && ValidID(id) && bytes.HasPrefix(id, []byte(prefix)) && !t.usedID(id) {
 		it.givenID = append(it.givenID, id...)
 	}
@@ -293,7 +299,7 @@ func (t *ResponsesTurn) said(dst []byte, i, part int, raw, logprobs []byte) []by
 // called adds to a call.
 func (t *ResponsesTurn) called(dst []byte, i int, raw []byte) []byte {
 	it := &t.items[t.in.items[i].out]
-	if t.state >= stateEnded || it.kind != outCall || it.state != itemOpen {
+	if t.state >= stateEnded || it.kind != outCall || it.state != itemOpen && it.state != itemHeld {
 		return dst
 	}
 	return t.callDelta(dst, it, raw)
@@ -312,6 +318,9 @@ func (t *ResponsesTurn) contradicted(i, _ int, _ []byte) (ok bool) {
 func (t *ResponsesTurn) noted(dst []byte, i, part int, d *jsonx.Doc, n uint32) []byte {
 	it := &t.items[t.in.items[i].out]
 	if t.state >= stateEnded || it.state != itemOpen || it.position != part || it.part != textPart || !knownAnnotation(d, n) {
+		if t.state < stateEnded {
+			t.lose(ruleMendPart, "output["+string(appendInt(nil, it.index))+"]", "annotation")
+		}
 		return dst
 	}
 	from := len(it.annotations)
@@ -340,8 +349,9 @@ func (t *ResponsesTurn) passed(dst []byte, i int, f *eventFields) []byte {
 			return dst
 		}
 	}
-	if !t.opt.Dialect.Responses.Complete && (it == nil || it.kind != outOther) {
-		return dst
+	if !t.opt.Dialect.Responses.Complete && (it == nil || it.kind != outOther ||
+		!bytes.HasPrefix(f.typ, append([]byte("response."), itemTypeIn(t.in.items[i].json)...))) {
+		return dst // clients know events of the item's own only
 	}
 	dst = append(dst, "event: "...)
 	dst = append(dst, f.typ...)
@@ -403,6 +413,18 @@ func (t *ResponsesTurn) closed(dst []byte, i int) []byte {
 		return dst
 	}
 	it := &t.items[in.out]
+	if t.state < stateEnded && it.state == itemHeld {
+		status := "completed"
+		if in.torn || t.in.cutShort != "" {
+			status = "incomplete"
+		}
+		dst = t.closeHeld(dst, in.out, status)
+		if it.state == itemHeld { // it does not hold to its grammar, and nobody asks again
+			it.reason = ""
+			dst = t.giveHeldInput(dst, in.out, status)
+		}
+		return dst
+	}
 	if t.state >= stateEnded || it.state != itemOpen {
 		return dst
 	}

@@ -390,3 +390,13 @@ func (t *tool) title() string {
 // withheld reports whether the model is not to see the tool before the client's
 // search has loaded it.
 func (s *toolSet) withheld(t *tool) bool { return t.deferred && s.search }
+
+// CustomTools reports whether a custom tool is among the tools of the request.
+func (r *Request) CustomTools() bool {
+	for i := range r.tools.tools {
+		if r.tools.tools[i].form == formCustom {
+			return true
+		}
+	}
+	return false
+}

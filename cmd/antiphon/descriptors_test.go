@@ -79,7 +79,7 @@ func TestServeOutOfDescriptors(t *testing.T) {
 	ask := func(c net.Conn) string {
 		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 		const body = `{"model":"m","input":"hi"}`
-		_, _ = io.WriteString(c, "POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
+		_, _ = io.WriteString(c, "POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
 		got := make([]byte, 12)
 		_, _ = io.ReadFull(c, got)
 		return string(got)
@@ -106,7 +106,7 @@ func TestServeOutOfDescriptors(t *testing.T) {
 			t.Fatalf("when there is room again, a client gets %q", got)
 		}
 	}
-	if !warned {
+	if !warned && descriptors < 1000 { // more hold enough for the default configuration to be no mistake
 		t.Error("nothing at the start says that the limits cannot be kept")
 	}
 	select {

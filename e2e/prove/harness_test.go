@@ -150,7 +150,7 @@ func answers(w http.ResponseWriter, r *http.Request) {
 }
 
 func request(body string) string {
-	return "POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
+	return "POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
 }
 
 const streamed = `{"model":"m","input":"hi","stream":true,"store":false}`

@@ -26,7 +26,7 @@ func TestStreams(t *testing.T) {
 		c := dial(t, p)
 		whole.Go(func() {
 			defer c.Close()
-			_, _ = io.WriteString(c, strings.Replace(request(streamed), "Host: x", "Host: x\r\nConnection: close", 1))
+			_, _ = io.WriteString(c, strings.Replace(request(streamed), "Host: localhost", "Host: localhost\r\nConnection: close", 1))
 			got, err := io.ReadAll(c)
 			if err != nil || !bytes.Contains(got, []byte("event: response.completed\n")) {
 				failed.Add(1)
@@ -77,7 +77,7 @@ func TestSlowHeads(t *testing.T) {
 			defer c.Close()
 			begin := "POST /v1/responses HTTP/1.1\r\nX: "
 			if i%5 == 0 {
-				begin = "POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{"
+				begin = "POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{"
 			}
 			_, _ = io.WriteString(c, begin)
 			stop := time.AfterFunc(timeout/2, func() { _, _ = io.WriteString(c, "x") })
@@ -321,7 +321,7 @@ func TestOverload(t *testing.T) {
 				return
 			}
 			defer c.Close()
-			_, _ = io.WriteString(c, strings.Replace(request(streamed), "Host: x", "Host: x\r\nConnection: close", 1))
+			_, _ = io.WriteString(c, strings.Replace(request(streamed), "Host: localhost", "Host: localhost\r\nConnection: close", 1))
 			got, _ := io.ReadAll(c)
 			switch {
 			case bytes.HasPrefix(got, []byte("HTTP/1.1 200 ")) && terminals(t, body(got)) == 1:

@@ -35,7 +35,7 @@ func TestFormat(t *testing.T) {
 	want := Options{
 		Dialect: "kimi", Set: []Setting{{"images", "false"}, {"reasoning.efforts.none", ""}}, Model: "m", Loss: "strict",
 		NamePrefix: true, FinalOnly: true, Reasoning: true, Keep: true, MaxBytes: 7, OpenResponses: true, Obfuscate: true,
-		Grammar: "repair", Compaction: "x", Unsealed: true, OwnIDs: true, ShowEcho: true, ShowStored: true,
+		Grammar: "repair", Compaction: "x", Unsealed: true, OwnIDs: true, ShowRequest: true, ShowEcho: true, ShowStored: true,
 	}
 	for i := range reflect.ValueOf(want).NumField() {
 		if reflect.ValueOf(want).Field(i).IsZero() {

@@ -27,6 +27,7 @@ type Options struct {
 	Compaction    string // compaction: encrypted_content of a compaction item before the reply
 	Unsealed      bool   // seal: off, there are no keys for envelopes
 	OwnIDs        bool   // own_ids: responses of a Responses backend get ids of ours
+	ShowRequest   bool   // request: show, what a half-built Responses backend gets is in the output
 
 	ShowEcho   bool // echo: show, the echo of the request is in the output
 	ShowStored bool // stored: show, the input items as they are stored are in the output
@@ -127,6 +128,7 @@ var options = []option{
 	text("compaction", func(o *Options) *string { return &o.Compaction }),
 	flag("seal", "off", "", func(o *Options) *bool { return &o.Unsealed }),
 	flag("own_ids", "true", "false", func(o *Options) *bool { return &o.OwnIDs }),
+	flag("request", "show", "", func(o *Options) *bool { return &o.ShowRequest }),
 	flag("echo", "show", "", func(o *Options) *bool { return &o.ShowEcho }),
 	flag("stored", "show", "", func(o *Options) *bool { return &o.ShowStored }),
 }

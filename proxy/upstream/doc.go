@@ -5,9 +5,12 @@
 //
 //	one exchange, phase by phase     exchange.go   Do, Read, Close, Cancel
 //	the framing of a reply's body    body.go       Content-Length, chunked, until close
+//	replies that come encoded        encoding.go   gzip, deflate, zstd
+//	the read buffer of a connection  reader.go
 //	connections that are kept        pool.go
+//	options, one client per upstream client.go
 //	connecting, TLS                  dial.go
-//	is a kept connection still good? alive_linux.go
+//	is a kept connection still good? alive_linux.go, alive_other.go
 //	may it be sent again?            exchange.go   Do; alive_linux.go unread
 //	for how long is one used?        idle_limit.go
 //

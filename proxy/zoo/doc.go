@@ -16,4 +16,14 @@
 //   - "SYSTEM" makes it add what the system messages say;
 //   - it says how many images there are, thinks before it answers where the family
 //     thinks, and gives an object where the request asks for JSON.
+//
+// Where is …?
+//
+//	a member that listens                     server.go
+//	what a request says, as a server reads it request.go
+//	which rules a member has                  rule.go, common.go
+//	how its replies differ                    habits.go, write.go
+//	how it refuses                            errors.go
+//	the model behind all of them              model.go
+//	the members                               family_*.go
 package zoo

@@ -8,6 +8,8 @@
 //	what is a string, and how long is it      scan.go     ScanString
 //	writing strings, compacting, unescaping   append.go
 //	random access to small trusted documents  lookup.go   Get, Set (gjson, sjson)
+//	one text for all that mean the same       canonical.go
+//	JSON out of what lenient readers take     strict.go
 //
 // A Doc is an index over bytes that it does not own: for every value where it
 // begins and ends, and which value comes after it. It is made in one iterative

@@ -11,6 +11,8 @@
 //
 // # Where is …?
 //
+//	what is called from outside            streamcheck.go
+//	the names of the rules                 rules.go
 //	how the bytes are cut into events      sse.go
 //	strict JSON, surrogates, duplicates    json.go, equal.go
 //	which events exist and what they need  events.go

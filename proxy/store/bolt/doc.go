@@ -40,6 +40,8 @@
 //	batches                              commit.go
 //	the one who writes, faults of disks  writer.go
 //	the janitor                          sweep.go
+//	pages that are damaged               pages.go
+//	files on networks                    fs_linux.go, fs_other.go
 //	keys, values                         keys.go, frame.go, record.go
 //	is what is not found really absent?  absence.go
 //	check, compact, statistics           tools.go
