@@ -62,7 +62,7 @@ func stringMember(d *jsonx.Doc, object uint32, key string) string {
 	return d.Text(n)
 }
 
-// errNoModel is the Chat API's answer for a model that is not there (SPEC §5.6).
+// errNoModel is the Chat API's answer for a model that is not there (docs/PROTOCOL.md §5.6).
 func errNoModel(name string) *translate.Error {
 	return clientError(404, "model_not_found", "", "The model `"+clip(name)+"` does not exist or you do not have access to it.")
 }

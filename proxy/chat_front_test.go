@@ -155,7 +155,7 @@ func TestChatFrontTools(t *testing.T) {
 	if !strings.Contains(body, `"index":1`) || !strings.Contains(body, `"id":"call_1"`) || !strings.Contains(body, `"finish_reason":"tool_calls"`) {
 		t.Errorf("%s", body)
 	}
-	// Not strict, as the Chat API has it (SPEC §0.2).
+	// Not strict, as the Chat API has it (docs/PROTOCOL.md §0.2).
 	if req := string(up.Next().Body); strings.Contains(req, `"strict":true`) {
 		t.Errorf("%s", req)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate"
 )
 
-// The endpoints of stored chat completions (SPEC §1.1, §6.7). Where the
+// The endpoints of stored chat completions (docs/PROTOCOL.md §1.1, §6.7). Where the
 // configuration keeps none, they are the upstream's business.
 
 func errNoChat(id string) *translate.Error {

@@ -10,7 +10,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
-// A conversation (SPEC §1.6) is a document, whose body is the object as clients
+// A conversation (docs/PROTOCOL.md §1.6) is a document, whose body is the object as clients
 // get it, and a log of its items in their full form, by item id. The document
 // changes with the metadata and when an item is taken out: what was derived from
 // the items under one version of it only has to be extended as long as the

@@ -10,7 +10,7 @@ import (
 )
 
 // keptReasoning caches the reasoning that chat clients cannot carry, so that a
-// Responses backend gets it back with the calls that it led to (SPEC §6.5). It is
+// Responses backend gets it back with the calls that it led to (docs/PROTOCOL.md §6.5). It is
 // for quality only: the model does worse without, but it does. So it may forget,
 // and it is this process's own.
 type keptReasoning struct {

@@ -125,7 +125,7 @@ func (x *exchange) admit() *translate.Error {
 	return nil
 }
 
-// overQuota is the API's answer to a request over a limit (SPEC §5.6).
+// overQuota is the API's answer to a request over a limit (docs/PROTOCOL.md §5.6).
 func (x *exchange) overQuota(kind, message string, wait time.Duration) *translate.Error {
 	x.server.metrics.OverQuota.Add(1)
 	x.reply.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))

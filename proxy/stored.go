@@ -130,7 +130,7 @@ func (s *Server) remove(x *exchange, id string) bool {
 }
 
 // inputItems answers GET /responses/{id}/input_items: the items of the request
-// itself, newest first unless asked otherwise (SPEC §1.5).
+// itself, newest first unless asked otherwise (docs/PROTOCOL.md §1.5).
 func (s *Server) inputItems(x *exchange, id string) bool {
 	rec, err := s.stored(x, id)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate"
 )
 
-// WebSocket mode (SPEC §1.10): a client upgrades GET /responses, and creates
+// WebSocket mode (docs/PROTOCOL.md §1.10): a client upgrades GET /responses, and creates
 // responses with messages on that connection. Each of them is an exchange like
 // those of HTTP, run by the same code; only what reads the request and what
 // writes the events is another.

@@ -56,7 +56,7 @@ func (t *Turn) sayThought(dst, raw []byte, kind jsonx.StringKind) []byte {
 var reasoningKeys = [...]string{defaultReplayField, "reasoning", "thinking"}
 
 // reasoning takes in the reasoning of a delta or message, wherever a backend
-// puts it (PEERS §4.1): reasoning_content, reasoning (a string or an object),
+// puts it (docs/BACKENDS.md §1): reasoning_content, reasoning (a string or an object),
 // thinking, or reasoning_details. Where it stands twice it is taken once.
 func (t *Turn) reasoning(dst []byte, d *jsonx.Doc, f *choiceFields) []byte {
 	for i, n := range [...]uint32{f.reasoningContent, f.reasoning, f.thinking} {

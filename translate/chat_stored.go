@@ -6,7 +6,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
-// A stored chat completion (SPEC §6.7) is one JSON object:
+// A stored chat completion (docs/PROTOCOL.md §6.7) is one JSON object:
 //
 //	{"model":"m","metadata":{…},"completion":{…},"messages":[…]}
 //

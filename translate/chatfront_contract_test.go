@@ -10,9 +10,9 @@ import (
 // chatDeviations are complaints of the description about chat completions and
 // requests that are its own fault, with the reason to disagree.
 var chatDeviations = []struct{ complaint, why string }{
-	{"missing property 'logprobs'", "the live API leaves it out when nobody asked for it (SPEC §6.3)"},
-	{"tool_calls/0/type': value must be 'function'", "the description knows no custom calls in chunks; the types do (SPEC §6.4)"},
-	{"system_fingerprint': got null, want string", "the live API sends null (SPEC §6.4)"},
+	{"missing property 'logprobs'", "the live API leaves it out when nobody asked for it (docs/PROTOCOL.md §6.3)"},
+	{"tool_calls/0/type': value must be 'function'", "the description knows no custom calls in chunks; the types do (docs/PROTOCOL.md §6.4)"},
+	{"system_fingerprint': got null, want string", "the live API sends null (docs/PROTOCOL.md §6.4)"},
 }
 
 func chatDeviates(complaint string) bool {
@@ -67,7 +67,7 @@ func TestFrontContract(t *testing.T) {
 
 // withoutInput is a request with input left out: the description wants ids on
 // what the assistant said, which are only there for what the backend has stored
-// (SPEC §3.1). TestRandomRequests and lawful look at input.
+// (docs/PROTOCOL.md §3.1). TestRandomRequests and lawful look at input.
 func withoutInput(t *testing.T, body []byte) []byte {
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal(body, &m); err != nil {

@@ -6,7 +6,7 @@ import (
 )
 
 // ChatUpstreamError makes the error for a chat client out of what a Responses
-// backend answered with a status other than 200 (SPEC §6.6). r may be nil.
+// backend answered with a status other than 200 (docs/PROTOCOL.md §6.6). r may be nil.
 func ChatUpstreamError(status int, body []byte, r *ChatRequest) *Error {
 	return r.Error(UpstreamError(status, body))
 }

@@ -11,7 +11,7 @@ import (
 // maxCallID is the longest call id that the Responses API takes, in characters.
 const maxCallID = 64
 
-// appendInput appends instructions and input: the messages as items (SPEC §6.2).
+// appendInput appends instructions and input: the messages as items (docs/PROTOCOL.md §6.2).
 func (r *ChatRequest) appendInput(dst []byte, opt *ResponsesOptions) ([]byte, *Error) {
 	from := 0
 	if opt.Dialect.Responses.Instructions {

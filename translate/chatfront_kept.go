@@ -7,7 +7,7 @@ import (
 )
 
 // Chat clients cannot send reasoning back, and reasoning models lose their chain
-// of thought between tool calls without it (SPEC §6.5). So what led to a call, or
+// of thought between tool calls without it (docs/PROTOCOL.md §6.5). So what led to a call, or
 // to an answer, is kept under a key that the client does send back: the call's
 // id, or the answer itself. ChatTurn.Kept says what to keep; AppendResponses asks
 // for it by its key, and puts it before the items that it led to.

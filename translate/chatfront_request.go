@@ -5,7 +5,7 @@ import (
 )
 
 // chatParam numbers the parameters of POST /chat/completions in the order in
-// which the live API reports faults in them (SPEC §6.1).
+// which the live API reports faults in them (docs/PROTOCOL.md §6.1).
 type chatParam uint8
 
 const (
@@ -162,7 +162,7 @@ func (r *ChatRequest) PromptCacheKey() string {
 	return r.doc.Text(r.params[cPromptCacheKey])
 }
 
-// validate goes through the stages of SPEC §6.1 as far as they need no backend.
+// validate goes through the stages of docs/PROTOCOL.md §6.1 as far as they need no backend.
 func (r *ChatRequest) validate(lim RequestLimits) *Error {
 	d := &r.doc
 	for k, end := d.First(jsonx.Root), d.End(jsonx.Root); k < end; k = d.Next(k + 1) {

@@ -129,7 +129,7 @@ func (r *ChatRequest) appendParams(dst []byte, opt *ResponsesOptions) []byte {
 		dst = append(dst, d.Raw(n)...)
 	}
 	r.reportLost(opt.Losses)
-	// The APIs' defaults for store differ, so it is always written (SPEC §0.2.12).
+	// The APIs' defaults for store differ, so it is always written (docs/PROTOCOL.md §0.2.12).
 	if habits.Takes("store") {
 		dst = append(dst, `,"store":`...)
 		dst = strconv.AppendBool(dst, store)

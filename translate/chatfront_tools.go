@@ -505,7 +505,7 @@ func (r *ChatRequest) appendTools(dst []byte, opt *ResponsesOptions) []byte {
 }
 
 // appendFunction appends a function. The Responses API makes a function strict
-// that does not say, so the Chat API's default is written out (SPEC §0.2.12).
+// that does not say, so the Chat API's default is written out (docs/PROTOCOL.md §0.2.12).
 func (r *ChatRequest) appendFunction(dst []byte, t *chatTool, opt *ResponsesOptions) []byte {
 	d := &r.doc
 	var description, parameters, strict uint32

@@ -7,7 +7,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
-// A compaction item stands for what was said before it (SPEC §1.8, §1.9). Its
+// A compaction item stands for what was said before it (docs/PROTOCOL.md §1.8, §1.9). Its
 // encrypted_content is an envelope with
 //
 //	{"v":1,"keep":"last","model":"…","summary":"…"}

@@ -22,12 +22,12 @@ const openapi = "../../shared/openapi.yaml"
 // deviations are complaints of the description that are its own fault: parts of
 // what the validator says, with the reason to disagree.
 var deviations = []struct{ complaint, why string }{
-	{"user': got null, want string", "the live API always sends user, null when there is none (SPEC §5.1)"},
-	{"usage': got null, want object", "the live API sends null until the terminal event (SPEC §5.1)"},
+	{"user': got null, want string", "the live API always sends user, null when there is none (docs/PROTOCOL.md §5.1)"},
+	{"usage': got null, want object", "the live API sends null until the terminal event (docs/PROTOCOL.md §5.1)"},
 	{"missing property 'name'", "function_call_arguments.done has no name on the wire (openai-openapi#545)"},
-	{"missing properties 'code', 'message', 'param'", "the live error event nests them under error (SPEC §4.6.10)"},
+	{"missing properties 'code', 'message', 'param'", "the live error event nests them under error (docs/PROTOCOL.md §4.6.10)"},
 	{"/error': got object, want null", "see the next"},
-	{"/error/code': value must be one of", "the wire has more error codes: context_length_exceeded, insufficient_quota (SPEC §5.5)"},
+	{"/error/code': value must be one of", "the wire has more error codes: context_length_exceeded, insufficient_quota (docs/PROTOCOL.md §5.5)"},
 }
 
 type contract struct {
@@ -182,7 +182,7 @@ func TestContract(t *testing.T) {
 					t.Fatal(err)
 				}
 				if e.Type == "response.compaction.compacting" {
-					continue // newer than the document (SPEC §8.6)
+					continue // newer than the document (docs/PROTOCOL.md §8.6)
 				}
 				name := c.byType[e.Type]
 				if name == "" {

@@ -10,7 +10,7 @@ import (
 // maxNewItems is how many items one request may put into a conversation.
 const maxNewItems = 20
 
-// ConversationBody is the body of a request to the Conversations API (SPEC §1.6),
+// ConversationBody is the body of a request to the Conversations API (docs/PROTOCOL.md §1.6),
 // read and validated. Nothing in it outlives the bytes that it was parsed from.
 type ConversationBody struct {
 	doc      jsonx.Doc

@@ -19,7 +19,7 @@ const (
 
 // Error is an error of the API: what a client gets as
 // {"error":{"message","type","param","code"}} with an HTTP status, as the error
-// of a failed response, or as an "error" event (SPEC §5.6).
+// of a failed response, or as an "error" event (docs/PROTOCOL.md §5.6).
 type Error struct {
 	Status  int    // HTTP status
 	Type    string // such as "invalid_request_error"

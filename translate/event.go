@@ -6,7 +6,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
-// The events of a response stream (SPEC §4.4). Each constant is what an event
+// The events of a response stream (docs/PROTOCOL.md §4.4). Each constant is what an event
 // begins with, up to its sequence number: the two lines of server-sent events
 // and the type member. Only the code below it may write an event.
 const (

@@ -3,7 +3,7 @@ package translate
 import "bytes"
 
 // Obfuscation pads a delta with random letters, so that the size of its event
-// says less about it to somebody who watches the encrypted connection (SPEC
+// says less about it to somebody who watches the encrypted connection (docs/PROTOCOL.md
 // §4.3). It is the last member of the event, so that it can be put there, and
 // taken away, when a stored event is read again.
 

@@ -1,7 +1,7 @@
 package translate
 
 // Ids look like those of the API: a prefix for the kind, and 50 hex digits, of
-// which the first 16 are the same for a response and all of its items (SPEC
+// which the first 16 are the same for a response and all of its items (docs/PROTOCOL.md
 // §3.1). Whoever knows an item's id thus knows where its response is kept.
 
 // Seed is the randomness that one response draws all its ids from. It must come
@@ -75,7 +75,7 @@ var formTypes = [...]string{
 	formLocalShell: "local_shell_call", formPatch: "apply_patch_call",
 }
 
-// itemPrefix is the id prefix of an input item type (SPEC §3.1).
+// itemPrefix is the id prefix of an input item type (docs/PROTOCOL.md §3.1).
 func itemPrefix(itemType string) string {
 	switch itemType {
 	case "message":

@@ -48,7 +48,7 @@ type refusal struct {
 }
 
 // unsupportedPhrases are how servers say that they do not know or do not take
-// something. Evidence: PEERS §3 X10 and §4.2, captures llama-* and ollama-*.
+// something. Evidence: docs/BACKENDS.md §2, captures llama-* and ollama-*.
 var unsupportedPhrases = []string{
 	"unrecognized", "unknown param", "unknown field", "unknown argument", "unknown name", "unknown key", "unknown property",
 	"unsupported", "not supported", "not support", "n't support", "extra inputs are not permitted", "extra_forbidden",

@@ -157,7 +157,7 @@ func TestResponsesParam(t *testing.T) {
 	}
 }
 
-// TestItemPrefixes: an id tells what it is of (SPEC §3.1).
+// TestItemPrefixes: an id tells what it is of (docs/PROTOCOL.md §3.1).
 func TestItemPrefixes(t *testing.T) {
 	d, _ := LookupDialect("generic")
 	for typ, prefix := range map[string]string{

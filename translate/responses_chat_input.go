@@ -18,7 +18,7 @@ const (
 )
 
 // messages writes chat messages from input items, so that they satisfy what
-// chat backends ask for (SPEC §3.6): what the assistant said, thought and called
+// chat backends ask for (docs/PROTOCOL.md §3.6): what the assistant said, thought and called
 // in one turn is one message; the results of calls follow at once and in order;
 // where the dialect says so, roles take turns and system messages stand at the
 // head.

@@ -272,7 +272,7 @@ var sameNameParams = []struct {
 func never(*jsonx.Doc, uint32) bool { return false }
 
 // appendLogprobs asks for logprobs when include does. top_logprobs alone has no
-// visible effect in the Responses API (SPEC §2.2).
+// visible effect in the Responses API (docs/PROTOCOL.md §2.2).
 func (r *Request) appendLogprobs(dst []byte, dialect *Dialect, losses *Losses) []byte {
 	if !r.IncludeLogprobs {
 		return dst

@@ -8,7 +8,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
-// The faults of a request, in the words of the live API (SPEC §5.6).
+// The faults of a request, in the words of the live API (docs/PROTOCOL.md §5.6).
 
 // got names what a value is.
 func got(d *jsonx.Doc, n uint32) string {

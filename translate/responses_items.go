@@ -61,7 +61,7 @@ func (it *item) isFunction() bool {
 	return it.doc.Is(it.typ, "function_call") || it.doc.Is(it.typ, "function_call_output")
 }
 
-// itemTypes are the types of input items that the API knows (SPEC §3.3), with
+// itemTypes are the types of input items that the API knows (docs/PROTOCOL.md §3.3), with
 // their kind and the member that carries a call's or output's payload.
 var itemTypes = []struct {
 	name    string

@@ -7,7 +7,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
-// The response object (SPEC §5.1) has two kinds of members: those that change
+// The response object (docs/PROTOCOL.md §5.1) has two kinds of members: those that change
 // while the response runs, and the echo of the request, which is written once
 // and copied into every event that carries the object.
 
@@ -284,7 +284,7 @@ func (u *usage) plus(v *usage) {
 	u.total += v.total
 }
 
-// append appends the usage object (SPEC §5.3), complete: some readers fail on
+// append appends the usage object (docs/PROTOCOL.md §5.3), complete: some readers fail on
 // half of one.
 func (u *usage) append(dst []byte) []byte {
 	dst = append(dst, `{"input_tokens":`...)

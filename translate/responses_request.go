@@ -5,7 +5,7 @@ import (
 )
 
 // param numbers the parameters of POST /responses in the order in which the
-// live API reports faults in them (SPEC §2.1).
+// live API reports faults in them (docs/PROTOCOL.md §2.1).
 type param uint8
 
 const (
@@ -208,7 +208,7 @@ type Request struct {
 }
 
 // Parse reads and validates a request body and returns what is wrong with it as
-// the API would say it (SPEC §2.1, §5.6), or nil. The body must not change while
+// the API would say it (docs/PROTOCOL.md §2.1, §5.6), or nil. The body must not change while
 // the request is in use. Lone surrogate escapes in it are overwritten.
 func (r *Request) Parse(body []byte, lim RequestLimits) *Error {
 	return r.ParseForm(body, FormCreate, lim)

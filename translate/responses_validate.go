@@ -8,7 +8,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
-// validate goes through the stages of SPEC §2.1 as far as they need no state.
+// validate goes through the stages of docs/PROTOCOL.md §2.1 as far as they need no state.
 func (r *Request) validate(lim RequestLimits) *Error {
 	d := &r.doc
 	var model, input uint32
@@ -110,7 +110,7 @@ func (r *Request) unknownKey(name string) uint32 {
 	return 0
 }
 
-// Bounds of the API (SPEC §2.2, §5.6).
+// Bounds of the API (docs/PROTOCOL.md §2.2, §5.6).
 const (
 	maxInputText       = 10_485_760 // characters of input as a string
 	minOutputTokens    = 16
@@ -125,7 +125,7 @@ const (
 	maxResponseIDBytes = 128
 )
 
-// IncludeValues are the values of include (SPEC §2.4).
+// IncludeValues are the values of include (docs/PROTOCOL.md §2.4).
 var includeValues = []string{
 	"message.output_text.logprobs", "reasoning.encrypted_content", "message.input_image.image_url",
 	"computer_call_output.output.image_url", "file_search_call.results", "web_search_call.results",

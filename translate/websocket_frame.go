@@ -8,7 +8,7 @@ import (
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
 
-// Frame is a message of a client in WebSocket mode (SPEC §1.10), read as far as
+// Frame is a message of a client in WebSocket mode (docs/PROTOCOL.md §1.10), read as far as
 // it is not the body of a creation.
 type Frame struct {
 	// Type is "response.create", or another that there may be.

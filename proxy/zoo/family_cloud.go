@@ -14,10 +14,10 @@ var clouds = []Family{
 		Name:   "openai",
 		Errors: errorObject,
 		Rules: join([]Rule{
-			refuse(ruleKeys, keysBeside(openaiKeys...), invalid("Unknown parameter: '%s'.").with("", "unknown_parameter", "%s"), "PEERS §4.2: strict unknown-param 400"),
+			refuse(ruleKeys, keysBeside(openaiKeys...), invalid("Unknown parameter: '%s'.").with("", "unknown_parameter", "%s"), "docs/BACKENDS.md §2: strict unknown-param 400"),
 			refuse(ruleMembers, memberBeside(messageKeys...), invalid("Unknown parameter: '%s'.").with("", "unknown_parameter", "%s"), "the same for members of messages"),
 			ofModel(refuse(ruleMaxTokens, key("max_tokens"), invalid("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.").with("", "unsupported_parameter", "max_tokens"), "pydantic-ai#974")),
-			ofModel(refuse(ruleSampling, keyIsNot("temperature", "1"), invalid("Unsupported value: 'temperature' does not support %s with this model. Only the default (1) value is supported.").with("", "unsupported_value", "temperature"), "copilot-api#164, PEERS §4.2: reasoning models, no temperature")),
+			ofModel(refuse(ruleSampling, keyIsNot("temperature", "1"), invalid("Unsupported value: 'temperature' does not support %s with this model. Only the default (1) value is supported.").with("", "unsupported_value", "temperature"), "copilot-api#164, docs/BACKENDS.md §2: reasoning models, no temperature")),
 			refuse(ruleNames, toolNameNot(openaiName), invalid("Invalid 'tools[0].function.name': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.").with("", "invalid_value", "tools[0].function.name"), "cline#11885"),
 			refuse(ruleNoTools, both(key("tool_choice"), noTools), invalid("Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.").with("", "", "tool_choice"), "the reference"),
 			refuse(ruleContent, emptyMessage, invalid("Invalid value for 'content': expected a string, got null.").with("", "", "messages.[%s].content"), "the reference"),
@@ -32,9 +32,9 @@ var clouds = []Family{
 		Rules: join([]Rule{
 			refuse(ruleDeveloper, role("developer"), invalid("Unsupported value: 'messages[%s].role' does not support 'developer' with this model.").with("", "unsupported_value", "messages[%s].role"), "agno#1770: older versions reject developer"),
 			refuse(ruleKeys, keysBeside(without(openaiKeys, "safety_identifier", "prompt_cache_retention", "service_tier", "moderation")...),
-				invalid("Unrecognized request argument supplied: %s"), "PEERS §4.2: api versions; autogen#6465"),
+				invalid("Unrecognized request argument supplied: %s"), "docs/BACKENDS.md §2: api versions; autogen#6465"),
 			refuse(ruleMembers, memberBeside(messageKeys...), invalid("Additional properties are not allowed ('%s' was unexpected)"), "the same for members of messages"),
-			ofModel(refuse(ruleMaxTokens, key("max_tokens"), invalid("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.").with("", "unsupported_parameter", "max_tokens"), "PEERS §4.2: max_completion_tokens for o and gpt-5")),
+			ofModel(refuse(ruleMaxTokens, key("max_tokens"), invalid("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.").with("", "unsupported_parameter", "max_tokens"), "docs/BACKENDS.md §2: max_completion_tokens for o and gpt-5")),
 			refuse(ruleNames, toolNameNot(openaiName), invalid("Invalid 'tools[0].function.name': string does not match pattern."), "the reference"),
 		}, paired("the reference")),
 		Habits:   Habits{First: FirstNoChoices, Usage: UsageAsked, CachedPath: "prompt_tokens_details.cached_tokens"},
@@ -50,13 +50,13 @@ var clouds = []Family{
 				"reasoning_format", "reasoning_effort", "include_reasoning", "search_settings", "documents", "citation_options", "compound_custom", "disable_tool_validation"),
 				invalid("property '%s' is unsupported"), "jan#8136, Kai#265, gptel#774; groq/groq-python, types/chat/completion_create_params.py: its keys"),
 			refuse(ruleMembers, memberBeside("role", "content", "name", "tool_calls", "tool_call_id"), invalid("'messages' : property '%s' is unsupported"), "jan#8136: reasoning_content"),
-			refuse(ruleEffort, keyNotOf("reasoning_effort", "low", "medium", "high"), invalid("`reasoning_effort` must be one of `low`, `medium`, or `high`").with("", "", "reasoning_effort"), "chatbot#21, PEERS §4.2: gpt-oss; groq/groq-python, types/chat/completion_create_params.py"),
+			refuse(ruleEffort, keyNotOf("reasoning_effort", "low", "medium", "high"), invalid("`reasoning_effort` must be one of `low`, `medium`, or `high`").with("", "", "reasoning_effort"), "chatbot#21, docs/BACKENDS.md §2: gpt-oss; groq/groq-python, types/chat/completion_create_params.py"),
 			refuse(ruleChoice, choiceOf("allowed_tools"), invalid("'tool_choice' : value must be one of none, auto, required or a function; allowed_tools is not supported"), "console.groq.com/docs/api-reference: its forms"),
 			refuse(ruleTypes, otherTool, invalid("'tools.0.type' : value must be function"), "new-api#7192"),
 		},
 		Habits:   Habits{First: FirstXGroq, Thinks: ThinksReasoning, WholeCalls: true, Usage: UsageXGroq},
 		Signs:    Signs{Header: [2]string{"X-Groq-Region", "fra"}, Owner: "Groq", Model: "openai/gpt-oss-20b"},
-		Evidence: "PEERS §4.2: usage in x_groq, whole calls",
+		Evidence: "docs/BACKENDS.md §2: usage in x_groq, whole calls",
 	},
 	{
 		Name:   "together",
@@ -83,13 +83,13 @@ var clouds = []Family{
 		},
 		Habits:   Habits{First: FirstEmpty, Thinks: ThinksContent, Usage: UsageFinish},
 		Signs:    Signs{Header: [2]string{"Fireworks-Prompt-Tokens", "7"}, Owner: "fireworks", Model: "accounts/fireworks/models/glm-4p6"},
-		Evidence: "PEERS §4.2: plain",
+		Evidence: "docs/BACKENDS.md §2: plain",
 	},
 	{
 		Name:   "openrouter",
 		Errors: errorRouter,
 		Rules: []Rule{
-			refuse(ruleDeveloper, role("developer"), invalid("Provider returned error: unexpected role 'developer'"), "PEERS §4.2: developer only for anthropic/ and openai/ models"),
+			refuse(ruleDeveloper, role("developer"), invalid("Provider returned error: unexpected role 'developer'"), "docs/BACKENDS.md §2: developer only for anthropic/ and openai/ models"),
 			refuse(ruleTypes, otherTool, invalid("No endpoints found that support tool type %s").as(404, nil), "codex#32318"),
 		},
 		Habits: Habits{
@@ -99,7 +99,7 @@ var clouds = []Family{
 		Overflow: invalid("This endpoint's maximum context length is 8192 tokens. However, you requested about 9000 tokens."),
 		Fault:    `{"id":"gen-1","object":"chat.completion.chunk","created":1700000000,"model":"m","provider":"x","error":{"code":502,"message":"Provider disconnected unexpectedly"},"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"error"}]}`,
 		Signs:    Signs{Paths: map[string]string{"/v1/key": `{"data":{"label":"x","usage":0}}`}, Owner: "openrouter", Model: "z-ai/glm-4.6:free"},
-		Evidence: "openai-go#227: comments; PEERS §4.2: reasoning and reasoning_details",
+		Evidence: "openai-go#227: comments; docs/BACKENDS.md §2: reasoning and reasoning_details",
 	},
 	{
 		Name:   "cerebras",
@@ -119,7 +119,7 @@ var clouds = []Family{
 		},
 		Habits:   Habits{First: FirstEmpty, Thinks: ThinksReasoning, Usage: UsageFinish},
 		Signs:    Signs{Owner: "Cerebras", Model: "gpt-oss-120b"},
-		Evidence: "PEERS §4.2",
+		Evidence: "docs/BACKENDS.md §2",
 	},
 	{
 		Name:   "nvidia",
@@ -139,7 +139,7 @@ var clouds = []Family{
 		},
 		Habits:   Habits{Role: RoleEvery, Thinks: ThinksContent, Usage: UsageAlways},
 		Signs:    Signs{Owner: "deepinfra", Model: "deepseek-ai/DeepSeek-V3.2"},
-		Evidence: "PEERS §4.2",
+		Evidence: "docs/BACKENDS.md §2",
 	},
 	{
 		Name:   "8080",
@@ -147,10 +147,10 @@ var clouds = []Family{
 		Rules: []Rule{
 			refuse(ruleKeys, keysBeside("model", "messages", "frequency_penalty", "logit_bias", "max_completion_tokens", "n", "presence_penalty", "reasoning_effort", "seed", "stop",
 				"stream", "stream_options", "temperature", "top_p", "tools"),
-				invalid("Unrecognized request argument supplied: %s").with("", "", "%s"), "docs.8080.io: the documented parameters (SPEC §1.13), taken at their word"),
+				invalid("Unrecognized request argument supplied: %s").with("", "", "%s"), "docs.8080.io: the documented parameters (docs/PROTOCOL.md §1.13), taken at their word"),
 		},
 		Habits:   Habits{First: FirstEmpty, Usage: UsageAsked},
 		Signs:    Signs{Owner: "8080", Model: "8080/taalas/llama3.1-8b-instruct"},
-		Evidence: "SPEC §1.13",
+		Evidence: "docs/PROTOCOL.md §1.13",
 	},
 }

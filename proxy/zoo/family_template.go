@@ -43,7 +43,7 @@ var templates = []Family{
 		Errors: errorNumber,
 		Rules: []Rule{
 			ofModel(refuse(ruleSystem, laterSystem, invalid("Only user, assistant and tool roles are supported, got system."), "opencode#5034: the template of Ministral 3")),
-			ofModel(refuse(ruleCallIDs, callIDNot(regexp.MustCompile(`^[a-zA-Z0-9]{9}$`)), invalid("Tool call IDs should be alphanumeric strings with length 9! Tool call id was %s but must be a-z, A-Z, 0-9, with a length of 9."), "langchain#24668; PEERS R30")),
+			ofModel(refuse(ruleCallIDs, callIDNot(regexp.MustCompile(`^[a-zA-Z0-9]{9}$`)), invalid("Tool call IDs should be alphanumeric strings with length 9! Tool call id was %s but must be a-z, A-Z, 0-9, with a length of 9."), "langchain#24668; opencode#1680, langchain#24668, gptel#1203: ids must be 9 alphanumerics")),
 			ofModel(refuse(ruleAlternate, outOfTurn, invalid("After the optional system message, conversation roles must alternate user/assistant/user/assistant/..."), "autogen#1037, vllm#16774")),
 		},
 		Habits: Habits{First: FirstEmpty, IDs: IDsAlnum9, Usage: UsageAsked},

@@ -29,7 +29,7 @@ func good(name string) *story {
 
 var pristine = sync.OnceValue(goodStreams)
 
-// goodStreams builds a fresh copy of every legal stream, by name: each family of SPEC §4.6 and each hosted tool's ladder.
+// goodStreams builds a fresh copy of every legal stream, by name: each family of docs/PROTOCOL.md §4.6 and each hosted tool's ladder.
 func goodStreams() map[string]*story {
 	all := map[string]*story{}
 	add := func(name string, s *story) { all[name] = s }
