@@ -49,6 +49,11 @@ type pageWalk struct {
 	pageSize uint64
 	high     uint64   // no page has this number or a higher one
 	seen     []uint64 // a bit for each page
+
+	// bufs has, for each depth, memory for the page that is looked at there: at
+	// most one is at a time, and what outlives it is copied. Memory of its own for
+	// each page was 40 % of the time.
+	bufs [][]byte
 }
 
 // checkPages walks over all pages of a file that nobody writes, and reads all
@@ -67,6 +72,7 @@ func checkPages(path string) error {
 	root, err := w.meta(uint64(info.Size()))
 	if err == nil {
 		w.seen = make([]uint64, w.high/64+1)
+		w.bufs = make([][]byte, depthMost+1)
 		err = w.page(root, nil, nil, 0)
 	}
 	if err != nil {
@@ -112,7 +118,10 @@ func (w *pageWalk) page(id uint64, low, high []byte, depth int) error {
 	if id < 2 || id >= w.high || depth > depthMost {
 		return fmt.Errorf("page %d cannot be", id)
 	}
-	b := make([]byte, w.pageSize)
+	if w.bufs[depth] == nil {
+		w.bufs[depth] = make([]byte, w.pageSize)
+	}
+	b := w.bufs[depth]
 	if _, err := w.f.ReadAt(b, int64(id*w.pageSize)); err != nil {
 		return fmt.Errorf("page %d: %w", id, err)
 	}
