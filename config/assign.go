@@ -234,7 +234,7 @@ func wanted(t reflect.Type) string {
 // legalValues lists the values of an enumeration, of this package or of a
 // dialect; nil for other types.
 func legalValues(t reflect.Type) []string {
-	if words, ok := reflect.Zero(t).Interface().(interface{ Values() []string }); ok {
+	if words, ok := reflect.TypeAssert[interface{ Values() []string }](reflect.Zero(t)); ok {
 		return words.Values()
 	}
 	return nil
@@ -242,7 +242,7 @@ func legalValues(t reflect.Type) []string {
 
 // bitNames lists the names of the bits of a set type; nil for other types.
 func bitNames(t reflect.Type) []string {
-	if set, ok := reflect.Zero(t).Interface().(interface{ Names() []string }); ok {
+	if set, ok := reflect.TypeAssert[interface{ Names() []string }](reflect.Zero(t)); ok {
 		return set.Names()
 	}
 	return nil

@@ -98,10 +98,6 @@ func room(b []byte, n int) []byte {
 // eventRoom is what the events for a piece of a reply take, nearly always.
 func eventRoom(piece []byte) int { return 3*len(piece) + 1<<10 }
 
-// chunkRoom is what the chat chunks for a piece of a Responses stream take, nearly
-// always: they are no longer than its deltas, and its other events have none.
-func chunkRoom(piece []byte) int { return len(piece) + 1<<10 }
-
 // release gives a large buffer back. It returns what the owner may keep: b if it
 // is small, else nil.
 func release(b []byte) []byte {
@@ -124,7 +120,7 @@ func release(b []byte) []byte {
 
 // lend gives any buffer away until grow or room are asked for one. It returns what
 // the owner has left, which is nothing.
-func lend(b []byte) []byte {
+func lend(b []byte) []byte { //nolint:unparam // callers assign it, as they do with release
 	if b = release(b); cap(b) > 0 {
 		lent.put(b)
 	}

@@ -128,7 +128,7 @@ func (x *exchange) readSummary(sum *summary) *translate.Error {
 		x.up.Cancel(errClientGone)
 		return upstreamFailure(errClientGone)
 	}
-	x.rest()
+	x.releaseScratch()
 	x.up.Close(true)
 	return sum.turn.Failure()
 }

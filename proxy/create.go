@@ -185,7 +185,7 @@ func (x *exchange) readAll(limit int64) *translate.Error {
 			x.body = body
 			return errBodyTooLarge(limit)
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

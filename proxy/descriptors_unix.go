@@ -22,7 +22,7 @@ func descriptorLimit() int {
 			l = raised
 		}
 	}
-	if uint64(l.Cur) > math.MaxInt32 { // the type differs by system
+	if l.Cur > math.MaxInt32 {
 		return 0
 	}
 	return int(l.Cur)

@@ -13,7 +13,7 @@
 //	one request and all that it holds          exchange.go
 //	bodies: compressed, slow, too large        request_encoding.go, upload_deadline.go
 //	the budget of memory                       memory_budget.go
-//	buffers that requests share                buffer.go, desk.go
+//	buffers that requests share                buffer.go, scratch.go
 //	who is it, whose data is it                auth.go, tenant.go
 //	web pages: Host, Origin, content types     pages.go
 //	which models a key may use                 allowed_models.go

@@ -116,7 +116,7 @@ type outbox struct {
 	sink      sink           // where it goes
 	http      storedChatSink // the sink of an HTTP stream, of which a part may be used
 	out       []byte         // what has not gone there yet
-	desk      *desk          // while the stream has something to do
+	scratch   *scratch       // while the stream has something to do
 	holding   bool           // events are held back
 	held      []byte         // those events
 	streaming bool
@@ -208,7 +208,7 @@ func (x *exchange) finish() {
 		x.place.leave()
 	}
 	x.out = x.out[:0]
-	x.rest()
+	x.releaseScratch()
 	if x.front != nil {
 		x.front.recycle()
 		x.front = nil

@@ -116,7 +116,7 @@ func (x *exchange) pump(src source) error {
 			if err := x.flush(); err != nil {
 				return err
 			}
-			x.rest()
+			x.releaseScratch()
 		}
 		wait := idle
 		if !last.IsZero() { // some of it is over
@@ -220,7 +220,7 @@ func (x *exchange) feedPiece(in *inbound, p []byte) {
 
 // feedEvents takes in a piece of a stream.
 func (x *exchange) feedEvents(in *inbound, p []byte) {
-	x.wake(in, eventRoom(p))
+	x.acquireScratch(in, eventRoom(p))
 	in.events.Feed(p)
 	for e, ok := in.events.Next(); ok; e, ok = in.events.Next() {
 		x.out = in.reader.Feed(x.out, e.Name, e.Data)

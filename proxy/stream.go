@@ -75,7 +75,7 @@ func (x *exchange) run() (err error) {
 	}()
 	x.out = x.out[:0]
 	x.in.begin(&x.up, x.reader)
-	x.wake(&x.in, beginRoom)
+	x.acquireScratch(&x.in, beginRoom)
 	x.out = x.reader.Begin(x.out)
 	if x.compacts != "" {
 		err = x.compactInStream()

@@ -86,9 +86,6 @@ func IsRefusal(body []byte) bool {
 	return false
 }
 
-// upstreamErrorIn reads the error in a chunk of a stream, which has no status.
-func upstreamErrorIn(d *jsonx.Doc) *Error { return upstreamErrorAt(d, errorRoot(d), 0) }
-
 // errorRoot is where the object is that has the error: Gemini puts it in a list.
 func errorRoot(d *jsonx.Doc) uint32 {
 	if d.Kind(jsonx.Root) == jsonx.Array && d.Len(jsonx.Root) > 0 {

@@ -150,8 +150,8 @@ func printable(body []byte, most int) string {
 			if !found {
 				continue
 			}
-			if i := bytes.IndexByte(after, '>'); i >= 0 {
-				text, _, _ := bytes.Cut(after[i+1:], []byte("<"))
+			if _, inside, ok := bytes.Cut(after, []byte(">")); ok {
+				text, _, _ := bytes.Cut(inside, []byte("<"))
 				if bytes.ContainsFunc(text, unicode.IsLetter) { // the title of some is only the status
 					return printable(text, most)
 				}

@@ -159,10 +159,11 @@ func (m *messages) claim(it *item) []byte {
 	if !own {
 		id = []byte("call_0")
 	}
-	sent, n := id, 1
+	sent := id
 	if m.claimed(sent) {
 		h := hashID(id)
-		if n = m.uses[h]; n == 0 {
+		n := m.uses[h]
+		if n == 0 {
 			if n = 1; m.past != nil {
 				if c := m.past.call(id); c != nil {
 					n = max(c.uses, 1)

@@ -245,7 +245,7 @@ func (r *reply) wholePart(dst []byte, f *eventFields) []byte {
 		return dst
 	}
 	index := r.position(f.partIndex)
-	p := -1
+	var p int
 	if bytes.HasSuffix(f.typ, []byte(".added")) {
 		if it := &r.items[i]; index < 0 {
 			index = it.partCount // without a number it is the next one
@@ -487,7 +487,7 @@ func (r *reply) fill(dst []byte, i int, n uint32) []byte {
 func (r *reply) fillParts(dst []byte, i int, list uint32, plain openPart) []byte {
 	d := &r.doc
 	text := func(n uint32, index int) {
-		p := 0
+		var p int
 		if dst, p = r.donePart(dst, i, plain, index, n); p >= 0 {
 			dst = r.rest(dst, i, p, n, 0)
 		}

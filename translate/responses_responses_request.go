@@ -40,11 +40,12 @@ func (r *Request) AppendOwnResponses(dst []byte, opt OwnResponsesOptions) ([]byt
 	} else {
 		dst = append(dst, d.Raw(r.params[pModel])...)
 	}
-	flat, streams := false, false
+	flat := false
 	if opt.flattens() && !opt.Summarize {
 		dst, flat = r.appendOwnTools(dst, &opt)
 	}
-	if streams = opt.Dialect != nil && opt.Dialect.Responses.StreamOnly && !r.Stream; streams {
+	streams := opt.Dialect != nil && opt.Dialect.Responses.StreamOnly && !r.Stream
+	if streams {
 		dst = append(dst, `,"stream":true`...)
 	}
 	for k, end := d.First(jsonx.Root), d.End(jsonx.Root); k < end; k = d.Next(k + 1) {

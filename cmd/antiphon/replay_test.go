@@ -64,7 +64,7 @@ func TestReplayRefuses(t *testing.T) {
 		{"-- options --\nset: imagse=false\n" + client, "imagse: there is no such field"},
 		{"-- options --\nset: images=no\n" + client, "not true or false"},
 		{"-- options --\nset: system_messages=nowhere\n" + client, "anywhere, head, user"},
-		{"-- options --\nset: accepts.tempreature=false\n" + client, "tempreature"},
+		{"-- options --\nset: accepts.warmth=false\n" + client, "warmth"},
 		{"-- options --\nset: responses.complete=maybe\n" + client, "not true or false"},
 		{"-- options --\nfact: images=false\n" + client, `there is no option "fact"`},
 		{"-- options --\ndialect: nobody\n" + client, "dialect"},

@@ -208,7 +208,7 @@ func (x *Exchange) send(wire []byte, stream *StreamBody) error {
 				return err
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -274,7 +274,7 @@ func (x *Exchange) readHead() (began bool, err error) {
 	}
 	for informational := 0; ; informational++ {
 		if _, err := cn.br.Peek(1); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = errClosed
 			}
 			return informational > 0, err

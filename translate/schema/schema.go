@@ -145,7 +145,7 @@ func (s *Schema) Check(value []byte) string {
 		return "it is not JSON: " + err.Error()
 	}
 	v, err := decode(value)
-	if err == errOutOfRange {
+	if errors.Is(err, errOutOfRange) {
 		return err.Error()
 	}
 	if err != nil {
@@ -158,8 +158,7 @@ func (s *Schema) Check(value []byte) string {
 	if err == nil {
 		return ""
 	}
-	var invalid *jsonschema.ValidationError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
 		return problem(invalid)
 	}
 	return clip(err.Error())

@@ -213,8 +213,7 @@ type jsonScan struct {
 
 // take goes on with the next piece. n is how much of it belongs to the value.
 func (s *jsonScan) take(p []byte) (n int, whole bool) {
-	for i := 0; i < len(p); i++ {
-		c := p[i]
+	for i, c := range p {
 		switch {
 		case s.escaped:
 			s.escaped = false

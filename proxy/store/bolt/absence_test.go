@@ -187,8 +187,7 @@ func TestDamagedKey(t *testing.T) {
 					tried++
 					for _, find := range k.around(t, &w, bucket, p, i) {
 						err := find()
-						var corrupt *CorruptError
-						if errors.As(err, &corrupt) {
+						if _, ok := errors.AsType[*CorruptError](err); ok {
 							seen++
 						} else if err != nil {
 							t.Errorf("%s: byte %d of the key of element %d of page %d (flags %d): %v", bucket, j, i, id, p.flags, err)
