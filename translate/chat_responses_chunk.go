@@ -218,6 +218,10 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 			f.audio = v
 		case "images":
 			f.images = v
+		case "image":
+			if f.images == 0 && d.Present(v) && !emptyString(d, v) {
+				f.images = v
+			}
 		default:
 			if !t.takeSources(d, k) {
 				continue
