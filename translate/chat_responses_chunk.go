@@ -21,6 +21,7 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 	t.chunks++
 	d := &t.doc
 	if err := d.Parse(data, upstreamLimits); err != nil {
+		data = withoutField(data)
 		if isKeepAlive(data) {
 			return dst
 		}
