@@ -366,7 +366,7 @@ type Store struct {
 	// URL of a Redis or Valkey server, for several replicas: see docs/STORES.md.
 	Kind string `yaml:"kind"`
 
-	MaxBytes     ByteSize `yaml:"max_bytes"`      // budget of memory; the oldest records go first
+	MaxBytes     ByteSize `yaml:"max_bytes"`      // budget of memory; the oldest of the tenant that has most go first
 	MaxDiskBytes ByteSize `yaml:"max_disk_bytes"` // budget of bolt:FILE; when it is spent nothing new is stored
 	TTL          Duration `yaml:"ttl"`            // age at which a record is forgotten
 

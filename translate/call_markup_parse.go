@@ -25,7 +25,7 @@ const maxMarkupCalls = 128
 var markupNoise = [...]string{
 	"<tool_call>", "</tool_call>", "<tool_calls>", "</tool_calls>", "</function>", "<function_calls>", "</function_calls>",
 	"<minimax:tool_call>", "</minimax:tool_call>", "<seed:tool_call>", "</seed:tool_call>", "<TOOLCALL>", "</TOOLCALL>",
-	"</invoke>", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", "<｜tool▁call▁end｜>", "<｜end▁of▁sentence｜>",
+	"</invoke>", "<functioncall>", "</functioncall>", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", "<｜tool▁call▁end｜>", "<｜end▁of▁sentence｜>",
 	"<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", "<|tool_call_end|>", "<|tool_call_start|>", "<|tool_call|>", "<|/tool_call|>",
 	"[TOOL_CALLS]", "[/TOOL_CALLS]", "<|python_tag|>", "<|eom_id|>", "<|eot_id|>", "<|im_end|>", "</s>",
 	"<|action_start|>", "<|plugin|>", "<|action_end|>", "<|START_ACTION|>", "<|END_ACTION|>", "<|call|>", "<|end|>", ",", ";",

@@ -21,6 +21,7 @@ func (t *Turn) feedChunk(dst, data []byte) []byte {
 	t.chunks++
 	d := &t.doc
 	if err := d.Parse(data, upstreamLimits); err != nil {
+		data = withoutField(data)
 		if isKeepAlive(data) {
 			return dst
 		}
@@ -217,6 +218,10 @@ func (t *Turn) delta1(dst []byte, d *jsonx.Doc, n, logprobs uint32) []byte {
 			f.audio = v
 		case "images":
 			f.images = v
+		case "image":
+			if f.images == 0 && d.Present(v) && !emptyString(d, v) {
+				f.images = v
+			}
 		default:
 			if !t.takeSources(d, k) {
 				continue

@@ -31,9 +31,22 @@ func (t *Turn) parseFlawed(data []byte, err *jsonx.SyntaxError) bool {
 	return true
 }
 
+// withoutField drops what gateways put in front of data that is an event's field already:
+// "data: data: {…}".
+func withoutField(data []byte) []byte {
+	for range 2 {
+		data = bytes.TrimSpace(data)
+		data = bytes.TrimPrefix(data, []byte("data:"))
+	}
+	if data = bytes.TrimSpace(data); string(data) == "[DONE]" {
+		return nil // the end of the stream says so, too
+	}
+	return data
+}
+
 // keepAliveWords are how data begins that only says that the connection lives: lower
 // case.
-var keepAliveWords = []string{":", "ping", "pong", "keep-alive", "keepalive", "keep alive", "heartbeat", "processing", "waiting", "queued"}
+var keepAliveWords = []string{":", "ping", "pong", "keep-alive", "keepalive", "keep alive", "heartbeat", "heart-beat", "processing", "waiting", "queued"}
 
 // isKeepAlive reports whether data that is no JSON object is a keep-alive: a comment
 // that has got into a data line, or a word for it.
@@ -44,6 +57,11 @@ func isKeepAlive(data []byte) bool {
 	}
 	if len(data) > 64 && data[0] != ':' {
 		return false
+	}
+	if data[0] != '{' {
+		if data = bytes.TrimLeft(data, "[(<*.-_#!= "); len(data) == 0 {
+			return true
+		}
 	}
 	head := bytes.ToLower(data[:min(len(data), 16)])
 	for _, word := range keepAliveWords {
@@ -129,8 +147,12 @@ func isFault(d *jsonx.Doc, n uint32) bool {
 // that only errors have.
 func oddMember(d *jsonx.Doc, k uint32) bool {
 	switch string(d.Str(k)) {
-	case "detail", "message", "code", "msg", "errors", "error_type", "error_message", "error_msg", "error_code", "fault":
+	case "detail", "message", "code", "msg", "errors", "error_type", "error_message", "error_msg", "error_code", "errorMessage", "errorCode", "fault":
 		return isFault(d, k+1)
+	case "status":
+		return d.Is(k+1, "error") || d.Is(k+1, "failed")
+	case "data", "result", "response", "body", "payload": // an envelope around an error
+		return d.Kind(k+1) == jsonx.Object && isFault(d, d.Get(k+1, "error"))
 	}
 	return false
 }
@@ -149,7 +171,7 @@ func choiceFault(d *jsonx.Doc, choice, delta, message uint32) uint32 {
 // malformed is the failure for data that is no JSON: its words, if there are any.
 func malformed(data []byte) *Error {
 	e := UpstreamError(0, data)
-	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) && !bytes.Contains(bytes.ToLower(data[:min(len(data), 64)]), []byte("error")) {
 		e.Message = "The upstream sent a reply that is not JSON."
 	}
 	return e

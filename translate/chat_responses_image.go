@@ -12,7 +12,13 @@ import (
 
 // images takes in the list of pictures of a delta or message.
 func (t *Turn) images(dst []byte, d *jsonx.Doc, n uint32) []byte {
-	if d.Kind(n) != jsonx.Array {
+	switch d.Kind(n) {
+	case jsonx.Array:
+	case jsonx.Null:
+		return dst
+	case jsonx.Object, jsonx.String: // one
+		return t.image(dst, d, n)
+	default:
 		t.lose(ruleReplyImage, "output", "")
 		return dst
 	}

@@ -34,6 +34,8 @@ var markupForms = [...]markupForm{
 	{open: "<|tool_call_begin|>", close: "<|tool_call_end|>"},
 	{open: "<|tool_call_start|>", close: "<|tool_call_end|>"},
 	{open: "<|tool_call|>"},
+	{open: "<|tool_call>", close: "<tool_call|>"},
+	{open: "<functioncall>", close: "</functioncall>", line: true},
 	{open: "<|python_tag|>"},
 	{open: "<|action_start|>", close: "<|action_end|>"},
 	{open: "<|START_ACTION|>", close: "<|END_ACTION|>"},

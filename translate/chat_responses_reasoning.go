@@ -68,7 +68,11 @@ func (t *Turn) reasoning(dst []byte, d *jsonx.Doc, f *choiceFields) []byte {
 			}
 		}
 		if d.Kind(n) == jsonx.String && len(d.Str(n)) > 0 {
-			t.gaveReasoning(reasoningKeys[i])
+			key := reasoningKeys[i]
+			if n == f.thinking && d.Is(n-1, "reasoning_text") { // Copilot
+				key = "reasoning_text"
+			}
+			t.gaveReasoning(key)
 			dst = t.thought(dst, d.Str(n), d.StrKind(n))
 			return t.keepDetails(dst, d, f.reasoningDetails)
 		}

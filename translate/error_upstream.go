@@ -143,7 +143,7 @@ func upstreamErrorAt(d *jsonx.Doc, root uint32, status int) *Error {
 	if e.Code == "None" {
 		e.Code = ""
 	}
-	if e.Type == "error" { // the name of the event that it stands in
+	if e.Type == "error" || strings.Contains(e.Type, ":") { // the name of the event that it stands in, or an address (RFC 9457)
 		e.Type = ""
 	}
 	if code, err := strconv.Atoi(e.Code); err == nil { // a number says what the status says

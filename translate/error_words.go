@@ -3,6 +3,7 @@ package translate
 import (
 	"bytes"
 	"strings"
+	"unicode"
 
 	"github.com/antiphon-proxy/antiphon/translate/jsonx"
 )
@@ -43,7 +44,10 @@ func errorWords(d *jsonx.Doc, n uint32, depth int) string {
 	if v := d.Get(n, "error"); depth == 0 && d.Present(v) { // beside it a message is about something else
 		if words := errorWords(d, v, depth+1); words != "" {
 			if d.Kind(v) == jsonx.String {
-				return joinWords(words, errorWords(d, d.Get(n, "message"), depth+1))
+				for _, key := range [...]string{"message", "error_description"} {
+					words = joinWords(words, errorWords(d, d.Get(n, key), depth+1))
+				}
+				return words
 			}
 			return words
 		}
@@ -51,6 +55,9 @@ func errorWords(d *jsonx.Doc, n uint32, depth int) string {
 	words := ""
 	for _, key := range wordKeys {
 		if words = errorWords(d, d.Get(n, key), depth+1); words != "" {
+			if key == "title" { // of problem details (RFC 9457): the name of a status, and what happened
+				words = joinWords(words, errorWords(d, d.Get(n, "detail"), depth+1))
+			}
 			break
 		}
 	}
@@ -145,7 +152,7 @@ func printable(body []byte, most int) string {
 			}
 			if _, inside, ok := bytes.Cut(after, []byte(">")); ok {
 				text, _, _ := bytes.Cut(inside, []byte("<"))
-				if len(bytes.TrimSpace(text)) > 0 {
+				if bytes.ContainsFunc(text, unicode.IsLetter) { // the title of some is only the status
 					return printable(text, most)
 				}
 			}
@@ -204,6 +211,7 @@ var contextWords = []string{
 	"exceeded model token limit", "range of input length should be", "prompt exceeds max length", "maximum input length",
 	"model is loaded with context length", "contextwindowexceeded", "contextlengthexceeded", "max_model_len", "max_seq_len", "max_prompt_tokens_exceeded",
 	"model_max_prompt_tokens_exceeded", "too many input tokens", "number of tokens in the prompt", "tokens in prompt exceed",
+	"context size is", "context length is",
 }
 
 // overWords say that something is more than it may be.

@@ -32,11 +32,12 @@ var finishWords = []struct {
 	{"blocklist", finishFilter}, {"spii", finishFilter}, {"sensitive", finishFilter}, {"moderation", finishFilter},
 	{"guardrail", finishFilter}, {"refusal", finishFilter}, {"toxic", finishFilter}, {"contentblocked", finishFilter}, {"contentpolicy", finishFilter},
 	{"length", finishLength}, {"maxtoken", finishLength}, {"maxoutput", finishLength}, {"maxnewtoken", finishLength}, {"maxcompletion", finishLength},
-	{"tokenlimit", finishLength}, {"errorlimit", finishLength}, {"truncat", finishLength}, {"repetition", finishLength},
+	{"tokenlimit", finishLength}, {"budget", finishLength}, {"errorlimit", finishLength}, {"truncat", finishLength}, {"repetition", finishLength},
 	{"malformed", finishFailed}, {"unexpectedtoolcall", finishFailed}, {"toomanytoolcalls", finishFailed},
 	{"missingthoughtsignature", finishFailed}, {"error", finishFailed}, {"abort", finishFailed}, {"cancel", finishFailed},
 	{"timeout", finishFailed}, {"timedout", finishFailed}, {"insufficient", finishFailed}, {"fail", finishFailed},
 	{"overload", finishFailed}, {"unavailable", finishFailed}, {"interrupt", finishFailed}, {"disconnect", finishFailed},
+	{"preempt", finishFailed}, {"timelimit", finishFailed}, {"deadline", finishFailed}, {"evict", finishFailed}, {"exception", finishFailed},
 }
 
 // finishKindOf reads a finish_reason. Words that nobody knows mean that the backend

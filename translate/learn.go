@@ -371,6 +371,9 @@ func learnParts(r *refusal, _ *Dialect) (Fact, bool) {
 
 func learnContent(r *refusal, d *Dialect) (Fact, bool) {
 	parts := r.message(func(d *jsonx.Doc, m uint32) bool { return d.Kind(d.Get(m, "content")) == jsonx.Array })
+	if parts && strings.Contains(r.text, "invalid type: sequence, expected a string") {
+		return Fact{"join_text", "true"}, true // serde (DeepSeek) names the message, or only the place in the body
+	}
 	if parts && r.names("content") && containsAny(r.text, []string{"must be a string", "valid string", "expected a string", "str type expected", "string_type", "expected string", "'array' not in 'string'", "content to be a string", "content as a string", "cannot unmarshal array", "invalid type: sequence, expected a string", "not of type 'string'", "is not of type string", "got array", "type mismatch"}) {
 		return Fact{"join_text", "true"}, true
 	}

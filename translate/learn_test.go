@@ -32,6 +32,7 @@ func TestLearn(t *testing.T) {
 		{"old server", "openai", plain, 400, `{"error":{"message":"Unrecognized request argument supplied: max_completion_tokens","type":"invalid_request_error","param":null,"code":null}}`, "max_tokens_field=max_tokens"},
 		{"reasoning model", "openai", plain, 400, `{"error":{"message":"Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) value is supported.","param":"temperature","code":"unsupported_value"}}`, "accepts.temperature=false"},
 		{"unknown argument", "openai", plain, 400, `{"error":{"message":"Unrecognized request argument supplied: user"}}`, "accepts.user=false"},
+		{"serde names the message", "generic", parts, 400, `{"error":{"message":"Failed to deserialize the JSON body into the target type: messages[0]: invalid type: sequence, expected a string at line 1 column 60"}}`, "join_text=true"},
 		{"pydantic", "openai", plain, 422, `{"detail":[{"type":"extra_forbidden","loc":["body","user"],"msg":"Extra inputs are not permitted","input":"u"}]}`, "accepts.user=false"},
 		{"groq", "openai", plain, 400, `{"error":{"message":"property 'user' is unsupported","type":"invalid_request_error"}}`, "accepts.user=false"},
 		{"parallel", "generic", plain, 400, `{"error":{"message":"parallel_tool_calls is not supported by this model"}}`, "accepts.parallel_tool_calls=false"},

@@ -30,7 +30,7 @@ func (r *reply) newItem(kind inKind, index int) int {
 		r.items = append(r.items, inItem{})
 	}
 	it := &r.items[r.count]
-	it.kind, it.index, it.open = kind, index, true
+	it.kind, it.index, it.open, it.out = kind, index, true, -1 // the sink has none until it is announced
 	r.count++
 	return r.count - 1
 }

@@ -350,7 +350,7 @@ func (t *ResponsesTurn) passed(dst []byte, i int, f *eventFields) []byte {
 		}
 	}
 	if !t.opt.Dialect.Responses.Complete && (it == nil || it.kind != outOther ||
-		!bytes.HasPrefix(f.typ, append([]byte("response."), itemTypeIn(t.in.items[i].json)...))) {
+		!bytes.HasPrefix(f.typ, []byte("response."+itemTypeIn(t.in.items[i].json)+"."))) {
 		return dst // clients know events of the item's own only
 	}
 	dst = append(dst, "event: "...)

@@ -260,6 +260,13 @@ func (d *Decoder) field(line []byte) (complete bool) {
 		d.addData(value)
 	case "event":
 		d.name = append(d.name[:0], value...)
+	case "error":
+		// Not of the protocol either: older llama.cpp puts the error in a field of
+		// that name.
+		if len(value) > 0 && !d.hasData {
+			d.name = append(d.name[:0], name...)
+			d.addData(value)
+		}
 	}
 	return false
 }

@@ -68,6 +68,8 @@ func TestDecoder(t *testing.T) {
 	f(`{"error":{"message":"a: b"}}`, `|unfinished:{"error":{"message":"a: b"}}`)
 	f("{\"error\":1}\n{\"error\":2}\ndata: a\n\n", `|{"error":1}`, `|{"error":2}`, "|a")
 	f("data: a\n{\"error\":1}\n\n", "|a")
+	f("data: a\n\nerror: {\"code\":500}\n\n", "|a", `error|{"code":500}`)
+	f("error:\ndata: a\n\n", "|a")
 	f("\n\n\n\ndata: a\n\n\n\n", "|a")
 }
 

@@ -29,7 +29,7 @@ func (s *Store) Commit(_ context.Context, tenant string, b *store.Batch) error {
 	if c.adds > s.max {
 		return store.ErrTooLarge
 	}
-	if err := s.makeRoom(c.grows, c.now, c.pinned...); err != nil {
+	if err := s.makeRoom(tenant, c.grows, c.now, c.pinned...); err != nil {
 		return err
 	}
 	c.apply()

@@ -1,12 +1,16 @@
 // Package memory is the store that lives in the process: it forgets on restart,
-// and under pressure it pushes the oldest out. Package store says what else it
+// and under pressure it pushes out the oldest of the tenant that has most. Package store says what else it
 // promises.
 //
 // # What is pushed out
 //
-// One order of age is for all: a record is as old as its Put, a document or a
-// log as what was written to it last. The oldest goes first, and whole:
+// A record is as old as its Put, a document or a log as what was written to it
+// last. Of the tenant that has most the oldest goes first, and whole:
 //
+//   - What a tenant has is what of it may be pushed out, and for the one that
+//     writes also what it brings. A tenant that has no more than its share of that,
+//     which is as much as all others at the most, loses nothing to them. One
+//     that is alone may fill the store.
 //   - A document and the log that goes with it (store.DocWrite.Log) are of one
 //     age, that of the younger, and go together. A conversation that is in use
 //     stays, and one that is gone is gone with all its items.
@@ -31,16 +35,16 @@
 // within as well, those of several shards under the locks of all of them. So
 // whoever sees one change of a batch sees all.
 //
-// Writers go one at a time, behind Store.mu. The budget and the age order are
+// Writers go one at a time, behind Store.mu. The budget and the order of tenants are
 // global, so a writer needs a global lock in any case; holding it throughout
 // makes every invariant below a sequential one, and a Put still costs about
 // a microsecond. A writer takes a shard's lock only around the changes in that
 // shard, so readers never wait for an eviction run.
 //
 //	bytes == Σ size of entries ≤ MaxBytes            (also during Put)
-//	every entry is in: its shard, the age list, the due heap, and with each of
+//	every entry is in: its shard, its tenant's age list, the due heap, and with each of
 //	its items in that item's list of holders, newest first
-//	every document and log is in: its table, the age list if it may be evicted,
+//	every document and log is in: its table, its tenant's age list if it may be evicted,
 //	the due heap if it ends
 //
 // Values are never copied: Get returns the pointer that was put.
@@ -60,6 +64,7 @@
 //	reading documents and logs              documents.go
 //	batches                                 commit.go
 //	documents and logs by name, in order    table.go, doclist.go
-//	age order, expiry order                 order.go
+//	age order by tenant, who has most       share.go
+//	expiry order                            order.go
 //	budget, sweeping, the janitor           room.go
 package memory

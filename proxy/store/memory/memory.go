@@ -46,7 +46,7 @@ type Store struct {
 	// mu is held by whoever changes anything. What follows is only touched
 	// under it.
 	mu    sync.Mutex
-	age   ageList
+	age   shares
 	due   dueHeap
 	stats store.Stats
 	// version is of the last write of a document. One count for all, so that
@@ -77,6 +77,7 @@ func New(opts Options) *Store {
 		epochs:  store.NewEpochs(0),
 		closing: make(chan struct{}),
 	}
+	s.age.tenants = make(map[string]*share)
 	s.index.init()
 	s.tables.init()
 	s.janitor.Go(func() { s.sweepEvery(opts.SweepEvery) })
@@ -84,7 +85,7 @@ func New(opts Options) *Store {
 }
 
 // Put implements store.Store. What must go for the new record to fit goes first,
-// the expired before the oldest.
+// the expired first, and then the oldest of the tenant that has most.
 func (s *Store) Put(_ context.Context, rec *store.Record) error {
 	e := s.index.newEntry(rec)
 	if e.size > s.max {
@@ -104,7 +105,7 @@ func (s *Store) Put(_ context.Context, rec *store.Record) error {
 		s.stats.Expired++
 		return nil
 	}
-	if err := s.makeRoom(e.size, now); err != nil {
+	if err := s.makeRoom(rec.Tenant, e.size, now); err != nil {
 		return err
 	}
 	s.link(e, until)

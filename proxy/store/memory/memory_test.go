@@ -151,20 +151,30 @@ func checkLinks(t *testing.T, s *Store) {
 		}
 	}
 	records := int64(0)
-	var before *held
-	for h := s.age.oldest; h != nil; before, h = h, h.newer {
-		aged += h.size
-		if h.older != before {
-			t.Fatal("the age list is broken")
+	for i, share := range s.age.heap {
+		var before *held
+		has := int64(0)
+		for h := share.oldest; h != nil; before, h = h, h.newer {
+			has += h.size
+			if h.older != before || h.share != share || s.age.tenants[h.what.owner()] != share {
+				t.Fatal("the age list is broken")
+			}
+			if e, ok := h.what.(*entry); ok {
+				records++
+				places += 1 + len(e.items)
+				count(h, e.until.Load())
+			}
 		}
-		if e, ok := h.what.(*entry); ok {
-			records++
-			places += 1 + len(e.items)
-			count(h, e.until.Load())
+		if share.newest != before || share.bytes != has || has == 0 {
+			t.Fatal("the age list ends elsewhere, or does not know its size")
 		}
+		if share.at != i || i > 0 && share.before(s.age.heap[(i-1)/2]) {
+			t.Fatalf("the share of %q is out of place", share.oldest.what.owner())
+		}
+		aged += has
 	}
-	if s.age.newest != before || s.age.bytes != aged {
-		t.Fatal("the age list ends elsewhere, or does not know its size")
+	if s.age.bytes != aged || len(s.age.tenants) != len(s.age.heap) {
+		t.Fatal("the shares do not add up")
 	}
 	docs, entries := checkTables(t, s, count)
 	if st := s.stats; st.Records != records || st.Documents != docs || st.Entries != entries || st.Bytes != bytes ||
@@ -222,7 +232,7 @@ func checkTables(t *testing.T, s *Store, count func(*held, int64)) (docs, entrie
 			for d := range l.after("") {
 				docs++
 				count(&d.held, d.until)
-				if d.doc.Key <= last || d.tenant != k.tenant || d.doc.Kind != k.name || l.get(d.doc.Key) != d || s.age.has(&d.held) != d.evictable() {
+				if d.doc.Key <= last || d.tenant != k.tenant || d.doc.Kind != k.name || l.get(d.doc.Key) != d || (d.share != nil) != d.evictable() {
 					t.Fatalf("document %q of %q is not where it belongs", d.doc.Key, d.tenant)
 				}
 				last = d.doc.Key
@@ -245,7 +255,7 @@ func checkTables(t *testing.T, s *Store, count func(*held, int64)) (docs, entrie
 					t.Fatalf("entry %d of log %q is out of place", e.Seq, j.name)
 				}
 			}
-			if (key{j.tenant, j.name}) != k || size != j.size || keys != len(j.keys) || s.age.has(&j.held) != tab.evictable(j) {
+			if (key{j.tenant, j.name}) != k || size != j.size || keys != len(j.keys) || (j.share != nil) != tab.evictable(j) {
 				t.Fatalf("log %q of %q does not add up", j.name, j.tenant)
 			}
 		}

@@ -3,51 +3,22 @@ package memory
 // held is what the budget and the clock know of what the store holds: a record,
 // a document, a log. Under Store.mu.
 type held struct {
-	older, newer *held // age list
-	slot         int   // index in the due heap; -1: it never expires
+	older, newer *held  // age list of the share
+	share        *share // what it may be evicted from; nil: it may not be now
+	slot         int32  // index in the due heap; -1: it never expires
+	age          uint32 // when it came into the age list; it may wrap around
 	size         int64
 	what         thing // nil once it is out of the store
 }
 
 // thing is what a held is part of.
 type thing interface {
+	// owner is the tenant, a string that stays.
+	owner() string
 	// drop takes the thing out of the store.
 	drop(s *Store)
 	// evict drops it, and what must not stay behind without it.
 	evict(s *Store)
-}
-
-// ageList has what may be evicted in the order of the last Put, for eviction.
-type ageList struct {
-	oldest, newest *held
-	bytes          int64 // Σ size
-}
-
-func (l *ageList) push(h *held) {
-	if h.older = l.newest; h.older != nil {
-		h.older.newer = h
-	} else {
-		l.oldest = h
-	}
-	l.newest = h
-	l.bytes += h.size
-}
-
-func (l *ageList) has(h *held) bool { return h.older != nil || l.oldest == h }
-
-func (l *ageList) remove(h *held) {
-	if h.older != nil {
-		h.older.newer = h.newer
-	} else {
-		l.oldest = h.newer
-	}
-	if h.newer != nil {
-		h.newer.older = h.older
-	} else {
-		l.newest = h.older
-	}
-	h.older, h.newer = nil, nil
-	l.bytes -= h.size
 }
 
 // dueHeap has what can expire, the next one first. Age order is not
@@ -72,7 +43,7 @@ func (h *dueHeap) push(e *held, until int64) {
 }
 
 func (h *dueHeap) remove(e *held) {
-	at, end := e.slot, len(*h)-1
+	at, end := int(e.slot), len(*h)-1
 	last := (*h)[end]
 	(*h)[end] = dueSlot{} // or the array keeps it alive
 	*h = (*h)[:end]
@@ -123,5 +94,5 @@ func (h dueHeap) down(at int, s dueSlot) {
 
 func (h dueHeap) set(at int, s dueSlot) {
 	h[at] = s
-	s.held.slot = at
+	s.held.slot = int32(at)
 }

@@ -33,6 +33,8 @@ func (e *entry) drop(s *Store) {
 	s.stats.Records--
 }
 
+func (e *entry) owner() string { return e.rec.Tenant }
+
 func (e *entry) evict(s *Store) { e.drop(s) }
 
 // hold takes a thing into the accounts, without a place in the age order.
@@ -45,7 +47,7 @@ func (s *Store) hold(h *held, until int64) {
 
 // release undoes hold, and takes the thing out of the age order.
 func (s *Store) release(h *held) {
-	if s.age.has(h) {
+	if h.share != nil {
 		s.age.remove(h)
 	}
 	if h.slot >= 0 {
@@ -66,7 +68,7 @@ func (s *Store) change(h *held, size, until int64) {
 
 // settle puts a thing where the age order has it that was changed just now.
 func (s *Store) settle(h *held, evictable bool) {
-	if s.age.has(h) {
+	if h.share != nil {
 		s.age.remove(h)
 	}
 	if evictable {
@@ -74,29 +76,40 @@ func (s *Store) settle(h *held, evictable bool) {
 	}
 }
 
-// makeRoom frees what it takes for size more bytes to fit, and a little of what
-// has expired in any case; or says that no eviction can help, and evicts
-// nothing. Things in pinned stay. Under s.mu; size may be negative.
-func (s *Store) makeRoom(size, now int64, pinned ...*held) error {
+// makeRoom frees what it takes for size more bytes of a tenant to fit, and a
+// little of what has expired in any case; or says that no eviction can help, and
+// evicts nothing. Things in pinned, which are the tenant's, stay, and count as
+// its own like what it brings. Under s.mu; size may be negative.
+func (s *Store) makeRoom(tenant string, size, now int64, pinned ...*held) error {
 	s.sweep(now, sweepPerPut)
 	// Dead weight first: nobody misses it.
 	for s.stats.Bytes+size > s.max && s.sweep(now, 1) > 0 {
 	}
-	evictable := s.age.bytes
+	stays := int64(0)
 	for _, h := range pinned {
-		if s.age.has(h) {
-			evictable -= h.size
+		if h.share != nil {
+			stays += h.size
 		}
 	}
-	if s.stats.Bytes+size-evictable > s.max {
+	if s.stats.Bytes+size-(s.age.bytes-stays) > s.max {
 		return store.ErrFull
 	}
 	for _, h := range pinned {
 		s.settle(h, false)
 	}
+	if s.stats.Bytes+size <= s.max {
+		return nil
+	}
+	writer := s.age.tenants[tenant]
+	if writer != nil {
+		s.age.weigh(writer, stays+size)
+	}
 	for s.stats.Bytes+size > s.max {
 		s.stats.Evictions++
-		s.age.oldest.what.evict(s)
+		s.age.heaviest().what.evict(s)
+	}
+	if writer != nil && s.age.tenants[tenant] == writer {
+		s.age.weigh(writer, -stays-size)
 	}
 	return nil
 }

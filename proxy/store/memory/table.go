@@ -66,6 +66,9 @@ type journal struct {
 	held // Store.mu
 }
 
+func (d *document) owner() string { return d.tenant }
+func (j *journal) owner() string  { return j.tenant }
+
 func (d *document) seen(now int64) bool { return d.until == never || now < d.until }
 func (j *journal) seen(now int64) bool  { return j.until == never || now < j.until }
 
@@ -142,7 +145,7 @@ func (d *document) drop(s *Store) {
 	t.remove(d)
 	t.Unlock()
 	s.releaseDoc(d)
-	if j != nil && !s.age.has(&j.held) {
+	if j != nil && j.share == nil {
 		s.settle(&j.held, t.evictable(j)) // the document has kept it
 	}
 }

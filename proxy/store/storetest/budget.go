@@ -73,7 +73,7 @@ func budget(e *env) {
 	e = e.budgetEnv(size * fit)
 	var recs []*store.Record
 	for i := range 3 * fit {
-		// Tenants in turn: the budget is one for all, oldest first.
+		// Tenants in turn, who have the same: the oldest of all is the next to go.
 		recs = append(recs, e.sized(size, []string{"a", "b"}[i%2], fmt.Sprintf("resp_%d", i), ""))
 	}
 	e.put(recs[:fit]...)
@@ -99,10 +99,10 @@ func budget(e *env) {
 		e.wantGone(rec.Tenant, rec.ID)
 	}
 
-	// One big record takes the place of several, and of no more than needed.
+	// One big record takes the place of several, of its own tenant, and of no more than needed.
 	e.put(e.sized(size*7/2, "a", "resp_big", ""))
 	for i, rec := range recs[2*fit:] {
-		if i < 4 {
+		if i < 8 && i%2 == 0 {
 			e.wantGone(rec.Tenant, rec.ID)
 		} else {
 			e.wantGet(rec)
@@ -173,6 +173,41 @@ func budgetExpired(e *env) {
 	e.wantGone("t", live[0].ID)
 	if n := e.store.Stats().Evictions; n != 1 {
 		e.t.Errorf("%d evictions, want 1", n)
+	}
+}
+
+// budgetShares: a tenant that writes ten times the budget pushes out what is its
+// own, not what another has below its share. Alone it may use everything.
+func budgetShares(e *env) {
+	const size, fit = 2000, 300
+	for _, greedy := range []string{"a", "z"} { // before and after the other by name
+		e := e.budgetEnv(size * fit)
+		var modest []*store.Record
+		for i := range 100 {
+			modest = append(modest, e.sized(size, "modest", fmt.Sprintf("resp_%d", i), ""))
+		}
+		for i := range fit {
+			e.put(e.sized(size, greedy, fmt.Sprintf("resp_alone_%d", i), ""))
+		}
+		if got := e.store.Stats(); got.Evictions != 0 || got.Records != fit {
+			e.t.Errorf("%+v, want all of the budget for a tenant that is alone", got)
+		}
+		e.put(modest...)
+		note := e.writeDoc("modest", e.padded(size, "k", "note"))
+		for i := range 10 * fit {
+			if i%2 == 0 {
+				e.put(e.sized(size, greedy, fmt.Sprintf("resp_%d", i), ""))
+			} else {
+				e.writeDoc(greedy, e.padded(size, "k", fmt.Sprint(i)))
+			}
+		}
+		for _, rec := range modest {
+			e.wantGet(rec)
+		}
+		e.wantDoc("modest", note)
+		if got := e.store.Stats(); got.Bytes != size*fit {
+			e.t.Errorf("%+v, want a full store", got)
+		}
 	}
 }
 

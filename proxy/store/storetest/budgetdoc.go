@@ -39,8 +39,8 @@ func (e *env) wantConversation(tenant, key string, there bool) {
 	}
 }
 
-// budgetDocs: the budget is one for records, documents and logs; the oldest goes
-// first, a conversation with its items.
+// budgetDocs: the budget is one for records, documents and logs; the oldest of
+// the tenant that has most goes first, a conversation with its items.
 func budgetDocs(e *env) {
 	const size, fit = 4000, 4
 	e = e.budgetEnv(size * fit)
@@ -83,20 +83,19 @@ func budgetDocs(e *env) {
 
 	// A document alone, and a log that goes with nothing. With conversations 2,
 	// 3 and 5 and resp_2 the store is full but for what 2 has lost.
-	e.writeDoc("a", e.padded(size/2, "note", "n"))
+	e.writeDoc("b", e.padded(size/2, "note", "n"))
 	e.append("b", "loose", time.Time{}, 0, "x")
-	for i := range 3 {
-		e.put(e.sized(size, "b", fmt.Sprintf("resp_%d", 10+i), ""))
-	}
-	if _, err := e.store.Doc(e.ctx, "a", "note", "n"); err != nil {
+	e.put(e.sized(size, "b", "resp_10", ""))
+	if _, err := e.store.Doc(e.ctx, "b", "note", "n"); err != nil {
 		e.t.Errorf("the note is younger than what had to go: %v", err)
 	}
-	e.put(e.sized(3*size, "b", "resp_20", ""))
-	e.wantNoDoc("a", "note", "n")
+	e.put(e.sized(2*size, "b", "resp_20", ""))
+	e.wantNoDoc("b", "note", "n")
 	e.wantLog("b", "loose", nil, "x")
-	for _, key := range []string{"2", "3", "5"} {
+	for _, key := range []string{"2", "5"} {
 		e.wantConversation("b", key, false)
 	}
+	e.wantConversation("a", "3", true) // half of the budget is a's share
 }
 
 // budgetKept: leases and what is the system's are never pushed out; when nothing

@@ -96,7 +96,7 @@ func (o *oracle) commit(now time.Time, tenant string, b *store.Batch) []error {
 	trial.apply(now, tenant, b)
 	trial.advanceTo(now) // what was written with an end in the past takes no room
 	named := o.named(tenant, b)
-	if !o.makeRoom(trial.bytes()-o.bytes(), named) {
+	if !o.makeRoom(tenant, trial.bytes()-o.bytes(), named) {
 		return []error{store.ErrFull}
 	}
 	o.apply(now, tenant, b)
@@ -325,10 +325,26 @@ func (o *oracle) units(named map[any]bool) (all []unit) {
 	return all
 }
 
-// makeRoom evicts until size more bytes fit, or nothing if that cannot help.
-func (o *oracle) makeRoom(size int64, named map[any]bool) bool {
+func (u *unit) tenant() string {
+	switch {
+	case u.rec != nil:
+		return u.rec.Tenant
+	case u.doc != nil:
+		return u.doc.tenant
+	}
+	return u.log.tenant
+}
+
+// makeRoom evicts until size more bytes of a tenant fit, or nothing if that
+// cannot help. The oldest of the tenant that has most goes, and what the writer
+// brings and changes is part of what it has.
+func (o *oracle) makeRoom(writer string, size int64, named map[any]bool) bool {
 	if o.max == 0 {
 		return true
+	}
+	has := map[string]int64{writer: size}
+	for _, u := range o.units(nil) {
+		has[u.tenant()] += u.bytes
 	}
 	units := o.units(named)
 	fixed := o.bytes() + size
@@ -339,8 +355,16 @@ func (o *oracle) makeRoom(size int64, named map[any]bool) bool {
 		return false
 	}
 	slices.SortStableFunc(units, func(a, b unit) int { return int(a.age - b.age) })
-	for ; o.bytes()+size > o.max; units = units[1:] {
-		u := units[0]
+	for o.bytes()+size > o.max {
+		next := 0
+		for i := range units {
+			if has[units[i].tenant()] > has[units[next].tenant()] {
+				next = i
+			}
+		}
+		u := units[next]
+		units = slices.Delete(units, next, next+1)
+		has[u.tenant()] -= u.bytes
 		o.recs = slices.DeleteFunc(o.recs, func(r *store.Record) bool { return r == u.rec })
 		o.docs = slices.DeleteFunc(o.docs, func(d *oracleDoc) bool { return d == u.doc })
 		o.logs = slices.DeleteFunc(o.logs, func(l *oracleLog) bool { return l == u.log })

@@ -99,6 +99,11 @@ func (n *naive) Put(_ context.Context, rec *store.Record) error {
 			n.o.recs = n.o.recs[:len(n.o.recs)-1]
 			n.o.evictions++
 		}
+	case "evicts the oldest of all":
+		for n.o.max > 0 && n.o.bytes()+int64(rec.Size()) > n.o.max && len(n.o.recs) > 0 {
+			n.o.recs = n.o.recs[1:]
+			n.o.evictions++
+		}
 	case "evicts one too many":
 		if n.o.max > 0 && n.o.bytes()+int64(rec.Size()) > n.o.max && len(n.o.recs) > 2 {
 			n.o.recs = n.o.recs[1:]

@@ -49,7 +49,7 @@ func (o *oracle) put(now time.Time, rec *store.Record) error {
 		o.expired++
 		return nil
 	}
-	if !o.makeRoom(int64(rec.Size()), nil) {
+	if !o.makeRoom(rec.Tenant, int64(rec.Size()), nil) {
 		return store.ErrFull
 	}
 	o.add(rec)

@@ -126,6 +126,7 @@ var cases = []testCase{
 	{"Budget", budget, noBudget},
 	{"BudgetTooLarge", budgetTooLarge, noBudget},
 	{"BudgetExpired", budgetExpired, noBudget},
+	{"BudgetShares", budgetShares, noBudget},
 	{"BudgetItems", budgetItems, noBudget},
 	{"BudgetAtOnce", budgetAtOnce, noBudget},
 	{"Hammer", hammer, nil},

@@ -94,6 +94,7 @@ func TestFaultsAreCaught(t *testing.T) {
 
 		{"stats count deleted", "Stats"},
 		{"evicts newest", "Budget"},
+		{"evicts the oldest of all", "BudgetShares"},
 		{"evicts one too many", "ModelBudget"},
 		{"budget is exceeded", "HammerBudget"},
 		{"no record too large", "BudgetTooLarge"},
