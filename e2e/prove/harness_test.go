@@ -35,23 +35,21 @@ func count(short, whole int) int {
 const mib = 1 << 20
 
 // TestMain builds the program without the race detector, which takes many times the
-// memory.
+// memory: the binary of the other tests has it.
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		if os.Getenv(harness.BinaryEnv) == "" {
-			dir, err := os.MkdirTemp("", "antiphon-prove-")
-			if err != nil {
-				panic(err)
-			}
-			defer os.RemoveAll(dir)
-			binary := filepath.Join(dir, "antiphon")
-			cmd := exec.Command("go", "build", "-o", binary, "./cmd/antiphon")
-			cmd.Dir = filepath.Join("..", "..")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				panic(string(out))
-			}
-			_ = os.Setenv(harness.BinaryEnv, binary)
+		dir, err := os.MkdirTemp("", "antiphon-prove-")
+		if err != nil {
+			panic(err)
 		}
+		defer os.RemoveAll(dir)
+		binary := filepath.Join(dir, "antiphon")
+		cmd := exec.Command("go", "build", "-o", binary, "./cmd/antiphon")
+		cmd.Dir = filepath.Join("..", "..")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			panic(string(out))
+		}
+		_ = os.Setenv(harness.BinaryEnv, binary)
 		return m.Run()
 	}())
 }
