@@ -58,7 +58,7 @@ func setField(v reflect.Value, key, value string) (changed bool, err error) {
 		if field.Kind() == reflect.Struct {
 			return setField(field, rest, value)
 		}
-		if set, ok := field.Interface().(bitSet); ok {
+		if set, ok := reflect.TypeAssert[bitSet](field); ok {
 			return setMember(field, set.Names(), rest, value)
 		}
 		switch field.Kind() {
@@ -95,7 +95,7 @@ func setLeaf(v reflect.Value, value string) (changed bool, err error) {
 		}
 		v.SetInt(int64(n))
 	default:
-		if words, ok := v.Interface().(enum); ok && !slices.Contains(words.Values(), value) {
+		if words, ok := reflect.TypeAssert[enum](v); ok && !slices.Contains(words.Values(), value) {
 			return false, fmt.Errorf("%q is not a value of it; it can be %s", value, strings.Join(words.Values(), ", "))
 		}
 		v.SetString(value)
