@@ -26,7 +26,7 @@ var rules = map[string][]string{
 	"proxy/store":           {},
 	"proxy/store/memory":    {"proxy/store"},
 	"proxy/store/bolt":      {"proxy/store", "proxy/store/codec", "go.etcd.io/bbolt"},
-	"proxy/store/codec":     {"github.com/klauspost/compress"},
+	"proxy/store/codec":     {"proxy/store", "github.com/klauspost/compress"},
 	"proxy/store/redis":     {"proxy/store", "proxy/store/codec", "github.com/valkey-io/valkey-go"},
 	"proxy/store/redistest": {},                                                                         // test support
 	"proxy/store/storetest": {"proxy/store", "github.com/anishathalye/porcupine", "pgregory.net/rapid"}, // test support

@@ -74,7 +74,7 @@ func (s *Server) enqueue(x *exchange) *translate.Error {
 	}
 	request, err := s.packRequest(x)
 	if err != nil {
-		return storeDown()
+		return storeError(err)
 	}
 	expires := now.Add(s.runTTL())
 	x.keepFetched(id, expires)
@@ -108,7 +108,7 @@ func (s *Server) enqueue(x *exchange) *translate.Error {
 	if errors.Is(err, store.ErrTooLarge) {
 		return clientError(fasthttp.StatusRequestEntityTooLarge, "", "", "The request is larger than the store takes, where a background response waits.")
 	}
-	return storeDown()
+	return storeError(err)
 }
 
 // splitEvents makes entries of the events of a piece of a stream. What is no

@@ -34,7 +34,7 @@ func (s *Server) chat(x *exchange, id string) (*store.Doc, *translate.ChatRecord
 	case isNotFound(err):
 		return nil, nil, errNoChat(id)
 	case err != nil:
-		return nil, nil, storeDown()
+		return nil, nil, storeError(err)
 	}
 	rec := new(translate.ChatRecord)
 	if !rec.Parse(doc.Body) {
@@ -76,7 +76,7 @@ func (s *Server) listChats(x *exchange, _ string) bool {
 	for {
 		docs, further, err := s.store.Docs(storeContext(), x.tenant, kindChat, q)
 		if err != nil {
-			x.respondError(x.ctx, storeDown())
+			x.respondError(x.ctx, storeError(err))
 			return false
 		}
 		for _, doc := range docs {

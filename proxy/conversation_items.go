@@ -102,7 +102,7 @@ func (s *Server) getItem(x *exchange, id string) bool {
 	case isNotFound(err):
 		x.respondError(x.ctx, errNoItem(item))
 	default:
-		x.respondError(x.ctx, storeDown())
+		x.respondError(x.ctx, storeError(err))
 	}
 	return false
 }

@@ -208,7 +208,7 @@ func (s *Server) itemsFrom(x *exchange, id string, from uint64) (items []byte, n
 		}
 		entries, more, err := s.store.Entries(storeContext(), x.tenant, conversationLog(id), q)
 		if err != nil {
-			return nil, from, storeDown()
+			return nil, from, storeError(err)
 		}
 		for _, e := range entries {
 			if items == nil {
@@ -237,7 +237,7 @@ func (s *Server) checkConversationIDs(x *exchange, id string) *translate.Error {
 		case err == nil:
 			return translate.DuplicateItem(item)
 		case !isNotFound(err):
-			return storeDown()
+			return storeError(err)
 		}
 	}
 	return nil

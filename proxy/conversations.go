@@ -54,7 +54,7 @@ func (s *Server) conversation(x *exchange, id string) (*store.Doc, *translate.Er
 	case isNotFound(err):
 		return nil, errNoConversation(id)
 	}
-	return nil, storeDown()
+	return nil, storeError(err)
 }
 
 // changeConversation makes changes that hold for one version of a conversation,
@@ -87,7 +87,7 @@ func (s *Server) changeConversation(x *exchange, id string, unlocked bool, chang
 			case err == nil:
 				return errConversationLocked()
 			case !isNotFound(err):
-				return storeDown()
+				return storeError(err)
 			}
 		}
 	}
@@ -102,7 +102,7 @@ func storeRefused(err error) *translate.Error {
 	case errors.Is(err, store.ErrFull):
 		return proxyError(503, "The store of this server is full.")
 	}
-	return storeDown()
+	return storeError(err)
 }
 
 // createConversation answers POST /conversations.

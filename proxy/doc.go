@@ -55,6 +55,7 @@
 //
 //	GET, DELETE, input_items                   stored.go
 //	lists, page by page                        page.go
+//	what of it is damaged                      store_damage.go
 //	previous_response_id, item references      history.go
 //	conversations and their items              conversations.go, conversation_items.go
 //	a response in a conversation, its lock     conversation_turn.go

@@ -97,7 +97,7 @@ func (s *Server) storedHistory(x *exchange, id string) (*translate.History, *tra
 	ctx := storeContext()
 	epoch, err := s.store.Epoch(ctx, x.tenant)
 	if err != nil {
-		return nil, storeDown()
+		return nil, storeError(err)
 	}
 	if c := s.histories.get(x.tenant, id, x.dialect, epoch); c != nil {
 		s.metrics.HistoryHits.Add(1)
@@ -167,7 +167,7 @@ func (s *Server) references(x *exchange, ids []string, conversation string, path
 		var err error
 		rec, err = s.store.Item(storeContext(), x.tenant, translate.ItemKey(id))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return nil, storeDown()
+			return nil, storeError(err)
 		}
 		if err == nil {
 			items[i] = itemIn(rec, id)
@@ -175,7 +175,7 @@ func (s *Server) references(x *exchange, ids []string, conversation string, path
 		if items[i] == nil && conversation != "" {
 			e, err := s.store.Entry(storeContext(), x.tenant, conversationLog(conversation), id)
 			if err != nil && !isNotFound(err) {
-				return nil, storeDown()
+				return nil, storeError(err)
 			}
 			if err == nil {
 				items[i] = e.Body
@@ -218,13 +218,21 @@ func previousError(id string, err error) *translate.Error {
 		return clientError(400, "previous_response_not_found", "previous_response_id", "Previous response with id '"+clip(id)+
 			"' cannot be continued: a response before it, '"+clip(broken.Missing)+"', was not found. It has expired or was deleted.")
 	case !errors.Is(err, store.ErrNotFound):
-		return storeDown()
+		return storeError(err)
 	}
 	return clientError(400, "previous_response_not_found", "previous_response_id",
 		"Previous response with id '"+clip(id)+"' not found.")
 }
 
-// storeDown says that the store cannot be asked: an id may exist all the same.
+// storeError says that the store has not answered: an id may exist all the same.
+func storeError(err error) *translate.Error {
+	if errors.Is(err, store.ErrDamaged) { // storeDamage has logged where
+		return proxyError(500, "What this server has stored of it is damaged and cannot be read. Whoever runs the server finds the place in its log.")
+	}
+	return storeDown()
+}
+
+// storeDown says that the store cannot be asked.
 func storeDown() *translate.Error {
 	e := proxyError(503, "The store of responses cannot be reached. Try again in a moment.")
 	return e

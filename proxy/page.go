@@ -92,13 +92,13 @@ func (p *page) ofLog(docs store.Documents, tenant, log string) (items []translat
 		case isNotFound(err):
 			return nil, false, errNoCursor(p.after)
 		case err != nil:
-			return nil, false, storeDown()
+			return nil, false, storeError(err)
 		}
 		q.AfterSeq = &e.Seq
 	}
 	entries, more, storeErr := docs.Entries(storeContext(), tenant, log, q)
 	if storeErr != nil {
-		return nil, false, storeDown()
+		return nil, false, storeError(storeErr)
 	}
 	items = make([]translate.ListedItem, len(entries))
 	for i, e := range entries {

@@ -34,7 +34,7 @@ func (s *Server) cancelled(x *exchange, id string) ([]byte, *translate.Error) {
 			return nil, clientError(400, "", "", "Cannot cancel a synchronous response.")
 		}
 		if err != nil {
-			return nil, storeDown()
+			return nil, storeError(err)
 		}
 		switch {
 		case !state.over():
@@ -46,7 +46,7 @@ func (s *Server) cancelled(x *exchange, id string) ([]byte, *translate.Error) {
 				continue
 			}
 			x.errText = err.Error()
-			return nil, storeDown()
+			return nil, storeError(err)
 		case state.Stream && state.Status != statusCancelled:
 			return nil, clientError(400, "", "", "Cannot cancel a completed response")
 		}
@@ -74,7 +74,7 @@ func (s *Server) removeRun(x *exchange, id string) (there bool, err *translate.E
 	case isNotFound(stateErr):
 		return false, nil
 	case stateErr != nil:
-		return false, storeDown()
+		return false, storeError(stateErr)
 	case !state.over():
 		return false, clientError(400, "", "", "Cannot delete an in-flight response.")
 	}
@@ -83,7 +83,7 @@ func (s *Server) removeRun(x *exchange, id string) (there bool, err *translate.E
 		Drop:   []string{runLog(id)},
 	})
 	if commitErr != nil {
-		return false, storeDown()
+		return false, storeError(commitErr)
 	}
 	return len(state.Response) > 0 && time.Since(state.Ended) < unstoredFor, nil
 }

@@ -82,7 +82,7 @@ type Server struct {
 // New makes a server. It connects nowhere yet.
 func New(opt Options) (*Server, error) {
 	cfg := *opt.Config
-	s := &Server{cfg: cfg, store: statefulOnly{opt.Store}, log: opt.Log, record: opt.Record}
+	s := &Server{cfg: cfg, store: statefulOnly{&storeDamage{Store: opt.Store, log: opt.Log}}, log: opt.Log, record: opt.Record}
 	s.keys.Store(opt.Keys)
 	s.redact = redact.New(cfg.Secrets()...)
 	s.redactText = s.redact.Text

@@ -57,7 +57,7 @@ func (s *Server) stored(x *exchange, id string) (*store.Record, *translate.Error
 	case errors.Is(err, store.ErrNotFound):
 		return nil, errNoResponse(id)
 	}
-	return nil, storeDown()
+	return nil, storeError(err)
 }
 
 func errNoResponse(id string) *translate.Error {
@@ -79,7 +79,7 @@ func (s *Server) retrieve(x *exchange, id string) (streaming bool) {
 		return false
 	}
 	if recErr != nil && !isNotFound(recErr) {
-		x.respondError(x.ctx, storeDown())
+		x.respondError(x.ctx, storeError(recErr))
 		return false
 	}
 	state, stateErr := s.run(x.tenant, id)
@@ -90,7 +90,7 @@ func (s *Server) retrieve(x *exchange, id string) (streaming bool) {
 	case isNotFound(stateErr):
 		x.respondError(x.ctx, errNoResponse(id))
 	case stateErr != nil:
-		x.respondError(x.ctx, storeDown())
+		x.respondError(x.ctx, storeError(stateErr))
 	case q.stream:
 		return s.resume(x, id, state, &q)
 	default:
@@ -119,7 +119,7 @@ func (s *Server) remove(x *exchange, id string) bool {
 	case errors.Is(err, store.ErrNotFound) && !there:
 		x.respondError(x.ctx, errNoResponse(id))
 	case err != nil && !errors.Is(err, store.ErrNotFound):
-		x.respondError(x.ctx, storeDown())
+		x.respondError(x.ctx, storeError(err))
 	default:
 		body := append(x.out[:0], `{"id":`...)
 		body = jsonx.AppendString(body, id)

@@ -37,7 +37,7 @@ func (s *Server) owns(x *exchange, id string) (bool, *translate.Error) {
 		return false, nil
 	case err != nil:
 		x.errText = err.Error()
-		return false, storeDown()
+		return false, storeError(err)
 	}
 	if ttl := s.cfg.Store.TTL.Std(); time.Until(doc.Expires) < ttl/2 { // it is in use
 		_ = x.own([]string{id})

@@ -64,6 +64,9 @@ var (
 	// ErrFull: there is no room, and the backend pushes nothing out for it. What
 	// is there can be read and deleted; expiry and deletion make room.
 	ErrFull = errors.New("store: full")
+	// ErrDamaged: it is there, and is not as it was written. It is never taken for
+	// absent. Backends wrap it in an error that says where.
+	ErrDamaged = errors.New("store: damaged")
 	// ErrClosed: the store was closed during the call.
 	ErrClosed = errors.New("store: closed")
 )

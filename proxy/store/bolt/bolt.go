@@ -117,6 +117,9 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("store: %s is damaged: %s; antiphon state check lists all damage", e.Path, e.What)
 }
 
+// Unwrap makes errors.Is(err, store.ErrDamaged) true.
+func (e *CorruptError) Unwrap() error { return store.ErrDamaged }
+
 // Open opens or makes the file, and starts the writer and the janitor, which run
 // until Close.
 func Open(opts Options) (*Store, error) {

@@ -6,11 +6,12 @@
 package codec
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/antiphon-proxy/antiphon/proxy/store"
 )
 
 // What the first byte says.
@@ -29,7 +30,7 @@ const (
 )
 
 // ErrCorrupt is returned by Decode for what Append has not written.
-var ErrCorrupt = errors.New("store: a stored value is damaged")
+var ErrCorrupt = fmt.Errorf("%w: a stored value is not as it was written", store.ErrDamaged)
 
 // Both are made when first needed, keep no goroutines, and may be used by any
 // number of callers. Frames carry a checksum.
