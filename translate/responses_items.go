@@ -152,14 +152,16 @@ func (r *Request) validateInput(n uint32, lim RequestLimits) *Error {
 			return errArrayTooLong("input", lim.Items, d.Len(n))
 		}
 		it, err := readItem(d, v, len(r.items))
+		// A message of chat, whose calls would be lost. Its content may be null, which
+		// would be the smaller complaint.
+		if (err != nil || it.kind == kindAssistant) && d.Kind(v) == jsonx.Object && d.Is(d.Get(v, "role"), "assistant") && d.Len(d.Get(v, "tool_calls")) > 0 {
+			err = errUnknown(itemPath(len(r.items)) + ".tool_calls")
+			err.Message += " In the Responses API, each call of a tool is an item of the type 'function_call'."
+		}
 		if err != nil {
 			return err
 		}
 		switch {
-		case it.kind == kindAssistant && d.Len(d.Get(v, "tool_calls")) > 0: // a message of chat, whose calls would be lost
-			err := errUnknown(itemPath(it.at) + ".tool_calls")
-			err.Message += " In the Responses API, each call of a tool is an item of the type 'function_call'."
-			return err
 		case it.kind == kindReference:
 			r.refs++
 		case it.loads() != 0:
