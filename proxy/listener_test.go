@@ -53,8 +53,9 @@ func bareListener(t *testing.T, bounds connectionBounds, errs ...error) *listene
 func TestListenerGoesOn(t *testing.T) {
 	t.Parallel()
 	l := bareListener(t, connectionBounds{}, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.ECONNABORTED, syscall.EPROTO)
+	address := l.Addr().String()
 	go func() {
-		if c, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		if c, err := net.Dial("tcp", address); err == nil {
 			_, _ = io.Copy(io.Discard, c)
 			_ = c.Close()
 		}

@@ -95,7 +95,9 @@ func TestReaderWidens(t *testing.T) {
 					t.Errorf("a piece has %d bytes", largest)
 				}
 			}
+			client.pool.mu.Lock()
 			cn := client.pool.freshest()
+			client.pool.mu.Unlock()
 			if cn == nil {
 				t.Fatal("the connection was not kept")
 			}
