@@ -258,6 +258,14 @@ func (m *messages) remember(it *item, sent, name []byte) (c pastCall) {
 	return c
 }
 
+// ownID is the id of an item, or "".
+func (it *item) ownID() string {
+	if it.id == 0 || it.doc.Kind(it.id) != jsonx.String {
+		return ""
+	}
+	return it.doc.Text(it.id)
+}
+
 // calledBefore is the name, as a JSON string, of the call that an output is about
 // though another output has answered it, or nil.
 func (m *messages) calledBefore(out *item) []byte {
@@ -265,10 +273,22 @@ func (m *messages) calledBefore(out *item) []byte {
 	if len(id) == 0 {
 		return nil
 	}
-	for i := range m.items {
-		if it := &m.items[i]; it.kind == kindCall && !it.hosted && (answers(out, callID(it)) || it.id != 0 && it.doc.Is(it.id, string(id))) {
-			return m.appendCallName(nil, it)
+	if m.named == nil { // once for all outputs without a call: there may be thousands of each
+		m.named = map[string]int{}
+		for i := range m.items {
+			it := &m.items[i]
+			if it.kind != kindCall || it.hosted {
+				continue
+			}
+			for _, name := range []string{string(callID(it)), it.ownID()} {
+				if _, known := m.named[name]; !known {
+					m.named[name] = i
+				}
+			}
 		}
+	}
+	if i, known := m.named[string(id)]; known {
+		return m.appendCallName(nil, &m.items[i])
 	}
 	if c := m.past.call(id); c != nil && c.name != "" {
 		return []byte(c.name)

@@ -44,8 +44,9 @@ type messages struct {
 	// Of the segment at hand:
 	items    []item
 	outs     *outputIndex
-	lastUser int     // index of its last user message, or -1
-	turn     []*item // the assistant's items since the last message was written
+	named    map[string]int // its calls, by call_id and by id; nil until calledBefore needs it
+	lastUser int            // index of its last user message, or -1
+	turn     []*item        // the assistant's items since the last message was written
 	pictures []picture
 
 	// Of all that was written:
@@ -78,7 +79,7 @@ type span struct{ from, to int }
 // the next request brings it.
 func (m *messages) segment(items []item, outs *outputIndex, open []pastCall, keepOpen bool) []pastCall {
 	outs.match(items, open)
-	m.items, m.outs, m.lastUser = items, outs, -1
+	m.items, m.outs, m.named, m.lastUser = items, outs, nil, -1
 	for i := range items {
 		if items[i].kind == kindUser {
 			m.lastUser = i

@@ -48,6 +48,7 @@ type Decoder struct {
 	skipLF  bool // the last line ended with CR: an LF right after belongs to it
 	begun   bool // past where a byte order mark may stand
 	emitted bool // the event handed out last is to be forgotten
+	given   bool // an event was handed out
 	err     error
 }
 
@@ -130,7 +131,7 @@ func (d *Decoder) Next() (e Event, ok bool) {
 			break
 		}
 		if d.field(line) {
-			d.emitted = true
+			d.emitted, d.given = true, true
 			return d.event(), true
 		}
 		d.line = d.line[:0]
@@ -148,14 +149,14 @@ func (d *Decoder) Finish() (e Event, ok bool) {
 		d.forget()
 	}
 	if d.err == nil && len(d.line) > 0 && d.field(d.line) {
-		d.emitted = true
+		d.emitted, d.given = true, true
 		return d.event(), true
 	}
 	d.line = d.line[:0]
 	if !d.hasData || d.err != nil {
 		return Event{}, false
 	}
-	d.emitted = true
+	d.emitted, d.given = true, true
 	return d.event(), true
 }
 
@@ -262,8 +263,8 @@ func (d *Decoder) field(line []byte) (complete bool) {
 		d.name = append(d.name[:0], value...)
 	case "error":
 		// Not of the protocol either: older llama.cpp puts the error in a field of
-		// that name.
-		if len(value) > 0 && !d.hasData {
+		// that name. Words before any event are no stream at all.
+		if len(value) > 0 && !d.hasData && (d.given || value[0] == '{') {
 			d.name = append(d.name[:0], name...)
 			d.addData(value)
 		}
