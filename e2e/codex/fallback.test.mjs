@@ -6,7 +6,7 @@ import { open } from './lib/codex.mjs';
 import { regimes } from './lib/regimes.mjs';
 import { useStage } from '../node/lib/stage.mjs';
 
-const stage = useStage({ flags: ['--set', 'websocket.enabled=false'] });
+const stage = useStage({ flags: ['--set', 'websocket.enabled=false', '--set', 'upstream.overrides.reasoning.replay=none'] });
 
 for (const regime of regimes) {
   test(`${regime.name}: at 426 Codex goes on with HTTP at once`, async (t) => {
